@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Two commands: make scan, make test. Everything they set up is in .cache; make help lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CACHE := .cache
+VENV := $(CACHE)/venv
+VENV_TEST := $(CACHE)/venv-test
+COLLECTIONS := $(CACHE)/collections
+
+# INVENTORY and LIMIT are empty by default: this machine alone, without SSH.
+INVENTORY ?=
+LIMIT ?=
+WINDOW ?= 20
+RESULTS ?= ksysak-results
+PREPARE ?= yes
+
+# The shipped files: what git knows or would add (and that is still there). The list itself is a dependency too,
+# so that a removed file makes a new build.
+SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs meta playbooks plugins roles
+SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
+
+.PHONY: help scan build test lint unit integration browser test-needs clean FORCE
+
+help: ## this list
+	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+scan: build ## scan the inventory (default: this machine) and write the report
+	@ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(COLLECTIONS) tools/scan --ansible-playbook $(VENV)/bin/ansible-playbook \
+		--window '$(WINDOW)' --results '$(RESULTS)' \
+		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
+		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
+
+build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
+
+test: build test-needs ## set up what tests need and run all of them
+	$(VENV_TEST)/bin/python -m pytest -v tests/unit tests/gates tests/integration tests/browser
+
+lint: test-needs ## the quality gates alone
+	$(VENV_TEST)/bin/python -m pytest -v tests/gates
+
+unit: $(VENV_TEST)/.made ## the unit tests alone
+	$(VENV_TEST)/bin/python -m pytest tests/unit
+
+integration: build test-needs ## the tests with real probes alone (root)
+	$(VENV_TEST)/bin/python -m pytest -v tests/integration
+
+browser: build test-needs ## the tests of the report in Chromium alone
+	$(VENV_TEST)/bin/python -m pytest -v tests/browser
+
+clean: ## remove all that was set up (results of scans stay)
+	rm -rf $(CACHE)
+
+test-needs: $(VENV_TEST)/.made
+	@tools/packages $(VENV_TEST)/bin/bindep test
+
+$(VENV)/.made: requirements.txt constraints.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV) requirements.txt
+	@touch $@
+
+$(VENV_TEST)/.made: requirements-test.txt requirements.txt constraints.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV_TEST) requirements-test.txt
+	@touch $@
+
+$(CACHE)/sources: FORCE
+	@mkdir -p $(CACHE)
+	@printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
+
+# Installed beside the old one and then put in its place: a scan never meets half a collection.
+$(COLLECTIONS)/.built: $(VENV)/.made $(CACHE)/sources $(SOURCES)
+	@echo "Building and installing the collection ..."
+	@flock $(CACHE)/lock tools/build $(VENV)/bin/ansible-galaxy $(COLLECTIONS)
+	@touch $@
