@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How text and numbers of hosts are written in titles, remedies, signatures and digests."""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls, DEL, bidirectional overrides, zero-width characters, line separators, lone surrogates
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]")
+_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_ADDRESS = re.compile(r"\+?0x[0-9a-fA-F]+(/0x[0-9a-fA-F]+)?|\b[0-9a-fA-F]{16}\b")
+_CLONE = re.compile(r"(\.(isra|constprop|part|cold|llvm|lto_priv)(\.[0-9]+)*)+\b")
+_DIGITS = re.compile(r"[0-9]+")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def visible(text: str) -> str:
+    """Return text in which no character moves a cursor, hides or reorders others. Keeps the length."""
+    return _UNSAFE.sub(_visible, text)
+
+
+def clean(value):
+    """Return a JSON value whose strings and keys are all made visible, but for newlines and tabs in strings."""
+    if isinstance(value, str):
+        return _UNSAFE_BUT_LINES.sub(_visible, value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {visible(key): clean(item) for key, item in value.items()}
+    return value
+
+
+def is_clean(raw: str) -> bool:
+    """Tell whether raw JSON text has nothing for clean() to do (escapes of newline and tab are fine)."""
+    return "\\u" not in raw and "\\b" not in raw and "\\f" not in raw and "\\r" not in raw and not _UNSAFE_BUT_LINES.search(raw)
+
+
+def bounded(text: str, chars: int) -> str:
+    """Return text cut to that many characters, with an ellipsis where something was cut."""
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def plain_function(name: str | None) -> str:
+    """Return a function's name without address, offset and compiler suffixes ('?' for null)."""
+    return "?" if name is None else _CLONE.sub("", _ADDRESS.sub("", name)).strip()
+
+
+def family(name: str | None) -> str:
+    """Return a name with each run of digits as 'N', as ethN-TxRx-N for eth0-TxRx-3 ('?' for null)."""
+    return "?" if name is None else _DIGITS.sub("N", name)
+
+
+def in_bytes(value: float | None) -> str:
+    """Return bytes for people, as '1.5 MiB' ('?' for null)."""
+    if value is None:
+        return "?"
+    size = float(value)
+    for unit in _UNITS:
+        if abs(size) < 1024 or unit == _UNITS[-1]:
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 100 else f"{size:.1f} {unit}"
+
+
+def in_us(value: float | None) -> str:
+    """Return microseconds for people, as '48 ms' ('?' for null)."""
+    if value is None:
+        return "?"
+    for limit, unit in ((1e3, "us"), (1e6, "ms"), (float("inf"), "s")):
+        if abs(value) < limit:
+            scaled = value / limit * 1e3 if limit != float("inf") else value / 1e6
+            return f"{scaled:.3g} {unit}" if abs(scaled) < 1000 else f"{scaled:.0f} {unit}"
+    return "?"
+
+
+def in_percent(share: float | None) -> str:
+    """Return a share of 1 as '12 %' ('?' for null)."""
+    if share is None:
+        return "?"
+    return f"{share * 100:.0f} %" if share >= 0.1 else f"{share * 100:.2g} %"

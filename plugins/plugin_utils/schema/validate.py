@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check documents against the JSON Schemas of this folder.
+
+A document names its schema itself: {"schema": "ksysak.host/1", ...} is described by host-1.json.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path
+
+import fastjsonschema
+
+FOLDER = Path(__file__).parent
+NAME = re.compile(r"ksysak\.([a-z_]{1,32})/([0-9]{1,3})")
+TEXT_CHARS = 300
+
+
+class SchemaError(ValueError):
+    """A document is not what its schema says.
+
+    where: path in the document, as 'probes.memleak.data'; what: bounded text.
+    """
+
+    def __init__(self, where: str, what: str):
+        self.where = where[:TEXT_CHARS]
+        self.what = what if len(what) <= TEXT_CHARS else what[: TEXT_CHARS - 1] + "…"
+        super().__init__(f"{self.where}: {self.what}" if self.where else self.what)
+
+
+class UnknownSchema(SchemaError):
+    """A document names a schema, or a version of one, that this release does not know."""
+
+
+@functools.cache
+def versions() -> dict[str, list[int]]:
+    """Return the known versions by schema name, as {'host': [1]}."""
+    known: dict[str, list[int]] = {}
+    for path in sorted(FOLDER.glob("*-*.json")):
+        name, version = path.stem.rsplit("-", 1)
+        known.setdefault(name, []).append(int(version))
+    return known
+
+
+@functools.cache
+def _validator(name: str, version: int):
+    schema = json.loads((FOLDER / f"{name}-{version}.json").read_text(encoding="utf-8"))
+    return fastjsonschema.compile(schema, use_default=False, use_formats=False)
+
+
+def _lookup(identifier: object, where: str):
+    match = NAME.fullmatch(identifier) if isinstance(identifier, str) else None
+    if match is None:
+        raise UnknownSchema(where, "no schema is named here (expected for example 'ksysak.host/1')")
+    name, version = match[1], int(match[2])
+    if name not in versions():
+        raise UnknownSchema(where, f"unknown schema '{identifier}' (known: {', '.join(sorted(versions()))})")
+    if version not in versions()[name]:
+        newest = max(versions()[name])
+        hint = "written by a newer release of the collection; update this one" if version > newest else "no longer read"
+        raise UnknownSchema(where, f"unknown version '{identifier}' (known up to ksysak.{name}/{newest}): {hint}")
+    return _validator(name, version)
+
+
+def _check(validator, value: object, prefix: list[str]) -> None:
+    try:
+        validator(value)
+    except fastjsonschema.JsonSchemaValueException as error:
+        where = ".".join([*prefix, *(str(step) for step in error.path[1:])])
+        raise SchemaError(where, error.message.replace(error.name, "it", 1) if error.name else error.message) from None
+
+
+def validate(document: object) -> None:
+    """Check a document, and the data of each probe of a host document.
+
+    document: what json.loads gave. Raises UnknownSchema for a name or version that is not known,
+    SchemaError for anything else that is wrong.
+    """
+    if not isinstance(document, dict):
+        raise SchemaError("", "a JSON object is expected")
+    _check(_lookup(document.get("schema"), "schema"), document, [])
+    if not document["schema"].startswith("ksysak.host/"):
+        return
+    for probe, envelope in document["probes"].items():
+        where = ["probes", probe]
+        if envelope["status"] not in ("ok", "degraded"):
+            continue
+        if not envelope["schema"].startswith(f"ksysak.{probe}/"):
+            raise SchemaError(".".join([*where, "schema"]), f"'{envelope['schema']}' is not of this probe")
+        _check(_lookup(envelope["schema"], ".".join([*where, "schema"])), envelope["data"], [*where, "data"])
