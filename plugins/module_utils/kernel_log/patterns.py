@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the first line of a kernel report looks like, one rule a form.
+
+A rule is anchored at the start of the kernel's own text, so that a line that merely quotes a report
+is silent, and it asks for the fixed words that only the kernel's format strings have.
+"""
+
+import collections
+import re
+
+# kind: of the report; needle: a literal that every match holds; regex: matched at the start of the text;
+# sure: False where the words alone do not prove that the kernel wrote them; once: a single line that has no report behind it
+Rule = collections.namedtuple('Rule', 'kind needle regex sure once')
+
+SUBSYSTEM = re.compile(r'(?:(?:NMI )?watchdog|rcu|traps|mce|kernel|request_sock_TCP|NMI|kasan): (?=.)')
+
+OOPS_KINDS = frozenset(('oops_page_fault', 'gpf', 'oops_trap', 'kernel_bug'))
+STALL_KINDS = frozenset(('soft_lockup', 'hard_lockup', 'rcu_stall', 'workqueue_lockup'))
+
+_LOCKDEP_TEXT = (
+    r'(?:possible (?:circular locking|recursive locking|irq lock inversion|bad contention|unsafe|deadlock|'
+    r'reason: unannotated)|inconsistent (?:lock|\{)|[Ss]uspicious (?:RCU|rcu_)|held lock freed|bad (?:unlock|contention) balance|'
+    r'(?:HARD|SOFT)IRQ-safe -> |(?:hard|soft)-?(?:irq|safe)\S* ?-> |RECLAIM_FS-safe|\S+-safe -> \S+-unsafe|lock held (?:when|at)|'
+    r'Nested lock was not taken|nested lock|still has locks held|\S+ still has locks held|\S+/\d+ still has locks held|'
+    r'[Ii]nvalid wait context|task (?:\S+ )?holding lock|chain hlocks)')
+
+
+def _rule(kind, needle, regex, sure=True, once=False):
+    return Rule(kind, needle, re.compile(regex), sure, once)
+
+
+RULES = (
+    # memory sanitizers
+    _rule('kasan', 'BUG: KASAN: ', r'BUG: KASAN: '),
+    _rule('kfence', 'BUG: KFENCE: ', r'BUG: KFENCE: '),
+    _rule('kmsan', 'BUG: KMSAN: ', r'BUG: KMSAN: '),
+    _rule('kcsan', 'BUG: KCSAN: ', r'BUG: KCSAN: '),
+    _rule('ubsan', 'UBSAN: ', r'UBSAN: \S.* in \S'),
+    _rule('kmemleak', 'BUG: memory leak', r'BUG: memory leak\s*$'),
+    _rule('kmemleak', 'new suspected memory leaks', r'kmemleak: \d+ new suspected memory leaks', once=True),
+    # a CPU that cannot go on
+    _rule('gpf', 'general protection fault', r'.{0,200}?general protection fault(?:[:,] |\s).*\[#\d+\]'),
+    _rule('gpf', 'general protection fault', r'(?:Oops: )?general protection fault,? (?:probably |maybe )?for (?:non-canonical )?address '),
+    _rule('oops_page_fault', 'nable to handle ', r'(?:BUG: |CPU \d+ )?[Uu]nable to handle (?:kernel|page fault|unknown|user) ?'),
+    _rule('oops_page_fault', 'NULL pointer dereference', r'BUG: [Kk]ernel NULL pointer dereference'),
+    _rule('oops_trap', 'PANIC: double fault', r'PANIC: double fault'),
+    _rule('oops_trap', 'stack guard page was hit', r'BUG: (?:\S+ )?stack guard page was hit at '),
+    _rule('oops_trap', 'Unhandled ', r'Unhandled (?:fault: |prefetch abort: |kernel unaligned access)'),
+    _rule('oops_trap', 'nternal error: ', r'Internal error: .*\[#\d+\]'),
+    _rule('oops_page_fault', 'Oops: ', r'Oops: (?:[0-9a-f]{4} (?:ilc:\d )?\[#\d+\]|Kernel access of bad area)'),
+    _rule('oops_trap', 'Oops', r'Oops(?::| -)? ?.{0,80}\[#\d+\]|Oops: .{1,60}, sig: \d+'),
+    _rule('oops_trap', ' [#', r'[A-Za-z][\w ,()/-]{2,60}: [0-9a-f]{4,8} (?:ilc:\d )?\[#\d+\]'),
+    _rule('oops_trap', 'double fault', r'double fault: [0-9a-f]{4}'),
+    _rule('kernel_bug', 'kernel BUG at ', r'[Kk]ernel BUG at \S+:\d+'),
+    _rule('kernel_bug', 'ernel BUG [#', r'Kernel BUG \[#\d+\]'),
+    # lock-ups and stalls
+    _rule('soft_lockup', 'soft lockup', r'BUG: soft lockup - CPU#\d+ (?:stuck|detected)'),
+    _rule('hard_lockup', 'ard LOCKUP', r'(?:BUG: )?(?:CPU ?\d+: )?Watchdog (?:CPU:?\d+ )?detected [Hh]ard LOCKUP'),
+    _rule('hard_lockup', 'Hard LOCKUP', r'CPU \d+ (?:self-)?detected [Hh]ard LOCKUP'),
+    _rule('workqueue_lockup', 'workqueue lockup', r'BUG: workqueue lockup - pool'),
+    _rule('rcu_stall', ' stall', r'INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?'),
+    _rule('rcu_stall', ' stall', r'(?:INFO: )?\w*rcu\w*:? detected stall'),
+    _rule('rcu_stall', 'detected stalls on ', r'INFO: \w+ detected stalls on (?:CPUs|tasks)'),
+    _rule('hung_task', 'blocked ', r'(?:INFO: )?task .{1,64}:\d+ (?:<\S+> )?(?:is )?blocked (?:in I/O wait |on an? [\w-]{2,20} )?for more than \d+ seconds'),
+    # locks and contexts
+    _rule('atomic_sleep', 'sleeping function called', r'BUG: sleeping function called from '),
+    _rule('atomic_sleep', 'while atomic', r'BUG: scheduling while atomic'),
+    _rule('lockdep', 'INFO: ', r'\[? ?INFO: ' + _LOCKDEP_TEXT),
+    _rule('lockdep', 'WARNING: ', r'\[? ?WARNING: ' + _LOCKDEP_TEXT),
+    _rule('lockdep', 'BUG: ', r'\[? ?BUG: ' + _LOCKDEP_TEXT),
+    _rule('lockdep', 'non-static key', r'INFO: trying to register non-static key'),
+    _rule('lockdep', 'in preemptible', r'BUG: using [\w ]+\(\) in preemptible'),
+    _rule('lockdep', 'workqueue leaked', r'BUG: workqueue leaked '),
+    _rule('lockdep', 'BUG: ', r'BUG: (?:spin|rw|raw_spin)lock (?:lockup|bad magic|recursion|wrong|already|trylock|cpu|owner)'),
+    _rule('lockdep', 'BUG: ', r'BUG: rwlock[ -]'),
+    # memory
+    _rule('bug_mm', 'BUG: Bad ', r'BUG: Bad (?:page|rss-counter|swap|pte)'),
+    _rule('bug_mm', 'BUG: non-zero ', r'BUG: non-zero (?:pgtables_bytes|nr_ptes|nr_pmds)'),
+    _rule('bug_mm', 'still in use', r'BUG: Dentry .{1,200} still in use'),
+    _rule('slab_corruption', 'BUG ', r'(?:=+ )?BUG [\w.:-]{1,80} ?(?:\(.{1,80}?\))?: \S'),
+    _rule('slab_corruption', 'slab error in', r'slab error in \w+\(\): '),
+    _rule('list_corruption', 'corruption', r'(?:slab: )?list_(?:add|del)\w* corruption'),
+    _rule('oom', ' invoked oom-killer: ', r'.{1,64} invoked oom-killer: '),
+    _rule('oom', 'ut of memory: ', r'(?:Memory cgroup out|Out) of memory(?: \(.{1,60}\))?: Kill(?:ed)? process \d+', once=True),
+    _rule('oom', 'panic', r'Kernel panic - not syncing: Out of memory'),
+    _rule('page_alloc_failure', 'page allocation ', r'.{1,64}: page allocation (?:failure|stalls for)'),
+    # warnings
+    _rule('warning', 'WARNING: ', r'WARNING: (?:CPU: \d+ PID: -?\d+ )?at ?\S+:\d+'),
+    _rule('warning', 'WARNING: ', r'WARNING: \S+:\d+ at \S+, CPU#\d+'),
+    _rule('warning', 'WARNING: ', r'WARNING: (?:kernel stack (?:regs|frame pointer)|stack recursion|can\'t (?:dereference|access) registers) '),
+    _rule('warning', 'Badness at ', r'Badness at \S+:\d+'),
+    _rule('panic', 'ernel panic', r'Kernel panic - not syncing\b'),
+    # hardware
+    _rule('mce', 'Hardware Error', r'(?:\{\d+\})?\[Hardware Error\]: (?:Machine check events logged|CPU \d+: Machine Check|Hardware error from APEI)'),
+    _rule('mce', 'Machine check events logged', r'Machine check events logged', sure=False, once=True),
+    _rule('edac', 'EDAC ', r'EDAC [\w-]+: (?:\d+ )?(?:CE|UE) ', once=True),
+    _rule('pcie_aer', 'AER: ', r'(?:\S+ [0-9a-f:.]+: )?AER: (?:Multiple )?(?:Corr|Uncorr)\w* ?\(?[\w-]*\)? ?error', once=True),
+    _rule('irq_nobody_cared', 'nobody cared', r'irq \d+: nobody cared'),
+    _rule('thermal', 'temperature above threshold', r'CPU\d+: (?:Core|Package) temperature above threshold', once=True),
+    _rule('clock_unstable', 'unstable', r'clocksource: .{0,80}Marking clocksource .{1,40} as unstable', once=True),
+    # disks and file systems
+    _rule('io_error', 'I/O error', r'(?:blk_update_request: |print_req_error: |end_request: )?(?:\w+ )?I/O error, dev \S+, sector', once=True),
+    _rule('io_error', ' error, dev ', r'(?:blk_update_request: |print_req_error: |end_request: )?critical [\w ]{1,40} error, dev \S+', once=True),
+    _rule('io_error', 'Buffer I/O error on dev', r'Buffer I/O error on dev(?:ice)? \S+, logical block', once=True),
+    _rule('io_error', 'beyond end of device', r'(?:.{1,64}: )?attempt to access beyond end of device', once=True),
+    _rule('io_error', 'exception Emask', r'ata\d+(?:\.\d+)?: exception Emask', once=True),
+    _rule('io_error', 'failing I/O', r'block \S+: no available path - failing I/O', once=True),
+    _rule('nvme_error', 'timeout', r'nvme nvme\d+: I/O .{1,100} timeout, (?:reset|abort|disable|completion)', once=True),
+    _rule('nvme_error', 'nvme', r'nvme nvme\d+: (?:Disabling device after reset failure|controller is down; will reset|Device not ready; aborting)',
+          once=True),
+    _rule('md_degraded', 'Disk failure on', r'md/raid\S*: Disk failure on ', once=True),
+    _rule('fs_readonly', 'filesystem read-only', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?(?:\(\S+\): )?Remounting filesystem read-only', once=True),
+    _rule('fs_error', '-fs error ', r'EXT[234]-fs error \(device ', once=True),
+    _rule('fs_error', 'superblock', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?I/O error while writing superblock', once=True),
+    _rule('fs_error', 'XFS', r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|I/O error)|.{0,80}[Ss]hutting down filesystem)'),
+    _rule('fs_error', 'BTRFS', r'BTRFS:? (?:error|critical) \(device ', once=True),
+    _rule('fs_error', 'Aborting journal', r'(?:JBD2: )?Aborting journal on device ', once=True),
+    _rule('vfs', 'VFS: ', r'VFS: (?:Close: file count is (?:0|zero)|Busy inodes after unmount)', once=True),
+    _rule('nfs_not_responding', ' not responding', r'nfs: server \S+ not responding', once=True),
+    # network and tables
+    _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'NETDEV WATCHDOG: '),
+    _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'\S+ .{1,100}: NETDEV WATCHDOG: '),
+    _rule('netdev_unregister', 'unregister_netdevice: ', r'unregister_netdevice: waiting for \S+ to become free', once=True),
+    _rule('nf_conntrack_full', 'conntrack: ', r'(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping', once=True),
+    _rule('neigh_table_full', 'neighbo', r'(?:neighbour: \w+: n|N)eighbou?r table overflow', once=True),
+    _rule('tcp_memory', 'TCP: ', r'TCP: (?:out of memory -- |too many orphaned sockets)', once=True),
+    _rule('syn_flood', 'SYN flooding', r'TCP: .{0,60}[Pp]ossible SYN flooding on port', once=True),
+    _rule('file_table_full', 'file-max limit', r'VFS: file-max limit \d+ reached', once=True),
+    _rule('audit_backlog', 'audit: ', r'audit: (?:backlog limit exceeded|audit_backlog=\d+ > )', once=True),
+    # programs that the kernel killed
+    _rule('segfault', 'segfault at ', r'.{1,64}\[\d+\]: segfault at [0-9a-f]+ ip', once=True),
+    _rule('segfault', ' ip:', r'.{1,64}\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
+    # the rest
+    _rule('other_kernel', 'panicked at ', r'rust_kernel: panicked at '),
+    _rule('info_other', 'assertion failed at ', r'RTNL: assertion failed at '),
+    _rule('info_other', 'Flags mismatch irq', r'genirq: Flags mismatch irq'),
+    _rule('info_other', 'INFO: ', r'INFO: (?:Freed|Allocated) in \S+'),
+    _rule('bug_other', 'BUG: ', r'BUG: \S', sure=False),
+    _rule('bug_other', ': BUG: ', r'[\w-]{2,20} \S+\.[ch]:\d+: BUG: '),
+)
+
+
+def _needles():
+    """The literals of all rules without those that hold another one."""
+    every = sorted(set(rule.needle for rule in RULES), key=len)
+    kept = []
+    for needle in every:
+        if not any(short in needle for short in kept):
+            kept.append(needle)
+    return tuple(kept)
+
+
+NEEDLES = _needles()
+
+
+def may_match(line):
+    """False where no rule can match the line, found cheaply."""
+    for needle in NEEDLES:
+        if needle in line:
+            return True
+    return False
+
+
+def find(text, kernel):
+    """The first rule that matches the text, or None.
+
+    kernel: the line itself says that the kernel wrote it; without that, unsure rules are not asked.
+    """
+    subsystem = SUBSYSTEM.match(text)
+    while subsystem:
+        text = text[subsystem.end():]
+        subsystem = SUBSYSTEM.match(text)
+    text = text.lstrip()
+    for rule in RULES:
+        if rule.needle in text and (kernel or rule.sure) and rule.regex.match(text):
+            return rule, text
+    return None

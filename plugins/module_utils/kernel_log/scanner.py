@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the kernel's reports (oopses, warnings, lock-ups, ...) in log lines.
+
+Pure: no I/O. One pass, memory bounded by a handful of open reports, time linear in the input.
+"""
+
+import re
+from collections import deque
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import culprit, lines as log_lines, patterns
+
+MAX_BODY_LINES = 400
+MAX_ENTRIES = 300
+MAX_OPEN = 16
+MAX_GAP_S = 10.0
+EXCERPT_CHARS = 4096
+TITLE_CHARS = 512
+FOLLOW_S = 30.0
+FOLLOW_LINES = 1500
+
+_UNPRINTABLE = re.compile(u'[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+_NUMBER = re.compile(r'\b(?:0x)?[0-9a-f]{8,16}\b|0x[0-9a-f]+')
+_END = re.compile(r'---\[ end ')
+_LOCKDEP_FILE = re.compile(r'WARNING: .{0,40}\bkernel/locking/lockdep\.c:')
+_FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
+                           r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
+_AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
+
+
+def printable(text, limit):
+    """The text without control characters (a tab stays), cut to limit characters."""
+    return _UNPRINTABLE.sub('?', text[:limit])
+
+
+class _Report(object):
+    """A report that is being read."""
+
+    def __init__(self, rule, text, number, segment):
+        self.kind = rule.kind
+        if self.kind == 'warning' and _LOCKDEP_FILE.match(text):
+            self.kind = 'lockdep'
+        self.once = rule.once
+        self.header = text
+        self.number = number
+        self.segment = segment
+        self.induced = False
+        self.entries = []
+        self.frames = 0
+        self.excerpt = [text]
+        self.excerpt_chars = len(text)
+        self.body = 0
+        self.last_s = segment.timestamp_s
+        self.ended = rule.once
+
+    def add(self, segment):
+        text = segment.text
+        self.body += 1
+        if segment.timestamp_s is not None:
+            self.last_s = segment.timestamp_s
+        if self.excerpt_chars < EXCERPT_CHARS:
+            self.excerpt.append(text)
+            self.excerpt_chars += len(text) + 1
+        if len(self.entries) < MAX_ENTRIES:
+            found = culprit.parse(text)
+            self.entries.extend(found)
+            self.frames += sum(1 for entry in found if entry[0] == 'frame')
+
+    def takes(self, segment):
+        """True where the segment belongs to this report."""
+        if self.ended or self.body >= MAX_BODY_LINES:
+            return False
+        if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
+            return False
+        if segment.timestamp_s is not None and self.last_s is not None and not -1.0 <= segment.timestamp_s - self.last_s <= MAX_GAP_S:
+            self.ended = True
+            return False
+        return True
+
+    def continues(self, rule, text):
+        """True where a header is only a further line of this report."""
+        kind = rule.kind
+        if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
+            return (self.kind == 'kernel_bug') != (kind == 'kernel_bug') or (kind != 'kernel_bug' and '[#' in text and '[#' not in self.header)
+        if self.kind == 'list_corruption':
+            return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
+        if self.kind == 'oom':
+            return kind == 'oom' and rule.once
+        if self.kind == 'netdev_watchdog':
+            return kind == 'warning' and self.body < 5
+        if kind == 'netdev_watchdog':
+            return self.kind == 'warning'
+        if self.kind == 'slab_corruption':
+            return kind == 'info_other'
+        if kind == 'info_other':
+            return self.kind in ('kasan', 'slab_corruption')
+        if self.kind == 'bug_mm':
+            return kind == 'bug_mm' and not self.frames
+        if self.kind == 'mce':
+            return kind == 'mce'
+        if self.kind == kind == 'kmemleak':
+            return False
+        return False
+
+    def event(self):
+        blamed, trace = culprit.blame(self.kind, self.header, self.entries)
+        segment = self.segment
+        return {
+            'kind': self.kind,
+            'title': printable(self.header.strip(), TITLE_CHARS),
+            'culprit': blamed,
+            'line': self.number,
+            'induced': self.induced,
+            'timestamp_s': segment.timestamp_s,
+            'wall': segment.wall,
+            'local_date': segment.local_date,
+            'trace': trace,
+            'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
+            'signature': signature(self.kind, blamed, self.header),
+        }
+
+
+def signature(kind, blamed, header):
+    """What makes two reports the same on all hosts, boots and builds: the kind and the culprit, else the header's words."""
+    if blamed:
+        return '%s:%s' % (kind, blamed)
+    words = re.sub(r'\d+', 'N', _NUMBER.sub('N', header[:200]))
+    words = re.sub(r'[^A-Za-z]+', '_', words).strip('_').lower()
+    return '%s:%s' % (kind, words[:120])
+
+
+class Scanner(object):
+    """Reads lines one at a time; reports come out in the order of their header lines."""
+
+    def __init__(self):
+        self._number = 0
+        self._queue = deque()
+        self._last = None  # the last serious report, whose follow-ups are induced
+
+    def feed(self, line):
+        """Read one line (str without newline). Returns a list of the reports that are complete now."""
+        self._number += 1
+        if not self._queue and not patterns.may_match(line[:log_lines.MAX_LINE_CHARS]):
+            return ()
+        for segment in log_lines.segments(line):
+            self._segment(segment)
+        return self._complete(False)
+
+    def finish(self):
+        """The reports that were still open at the end of the log."""
+        return self._complete(True)
+
+    def _segment(self, segment):
+        found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
+        owner = None
+        for report in reversed(self._queue):
+            if report.takes(segment):
+                owner = report
+                break
+        if found is None:
+            if owner is not None:
+                if _END.match(segment.text):
+                    owner.ended = True
+                else:
+                    owner.add(segment)
+            return
+        rule, text = found
+        if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
+            owner.add(segment)
+            return
+        report = _Report(rule, text, self._number, segment)
+        self._relate(report, owner)
+        self._queue.append(report)
+
+    def _relate(self, report, owner):
+        """Decide whether a new report only follows from an earlier one, and end that one."""
+        last = self._last
+        if last is not None and self._near(last, report):
+            if report.kind == 'panic':
+                report.induced = bool(_FOLLOW_PANIC.match(report.header))
+            elif last.kind in patterns.OOPS_KINDS and report.kind in _AFTERMATH:
+                report.induced = last.segment.caller == report.segment.caller or report.kind in patterns.STALL_KINDS
+            elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:
+                report.induced = last.segment.caller == report.segment.caller
+        if owner is not None and not report.once and owner.segment.caller == report.segment.caller:
+            if not (report.induced and not owner.frames):
+                owner.ended = True
+        if not report.once and not report.induced:
+            self._last = report
+
+    @staticmethod
+    def _near(last, report):
+        if last.last_s is not None and report.segment.timestamp_s is not None:
+            return -1.0 <= report.segment.timestamp_s - last.last_s <= FOLLOW_S
+        return report.number - last.number <= FOLLOW_LINES
+
+    def _complete(self, everything):
+        done = []
+        while self._queue and (everything or self._queue[0].ended or len(self._queue) > MAX_OPEN or self._stale(self._queue[0])):
+            done.append(self._queue.popleft().event())
+        return done
+
+    def _stale(self, report):
+        return report.body >= MAX_BODY_LINES or self._number - report.number > 4 * MAX_BODY_LINES
+
+
+def scan_lines(lines):
+    """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
+
+    kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
+    induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
+    local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
+    excerpt: str of at most 4096 characters; signature: str. Never raises on what a line holds.
+    """
+    scanner = Scanner()
+    for line in lines:
+        for event in scanner.feed(line):
+            yield event
+    for event in scanner.finish():
+        yield event
