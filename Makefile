@@ -40,7 +40,7 @@ build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests/unit tests/gates tests/integration tests/browser
 
-lint: test-needs ## the quality gates alone
+lint: build test-needs ## the quality gates alone
 	$(VENV_TEST)/bin/python -m pytest -v tests/gates
 
 unit: $(VENV_TEST)/.made ## the unit tests alone
@@ -55,7 +55,7 @@ browser: build test-needs ## the tests of the report in Chromium alone
 clean: ## remove all that was set up (results of scans stay)
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made
+test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -66,6 +66,11 @@ $(VENV)/.made: requirements.txt constraints.txt tools/venv
 $(VENV_TEST)/.made: requirements-test.txt requirements.txt constraints.txt tools/venv
 	@mkdir -p $(CACHE)
 	@flock $(CACHE)/lock tools/venv $(VENV_TEST) requirements-test.txt
+	@touch $@
+
+$(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
+	@rm -rf $(@D)
+	@$(VENV_TEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r requirements-oldest.txt
 	@touch $@
 
 $(CACHE)/sources: FORCE
