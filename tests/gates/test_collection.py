@@ -48,8 +48,9 @@ def _names(repo, kind):
         return sorted(path.stem for path in (repo / "plugins/modules").glob("*.py"))
     if kind == "role":
         return sorted(path.parent.parent.name for path in (repo / "roles").glob("*/meta/main.yml"))
-    plugins = [import_module(f"ansible_collections.ksysak.fleet.plugins.filter.{path.stem}") for path in (repo / "plugins/filter").glob("*.py")]
-    return sorted(name for plugin in plugins for name in plugin.FilterModule().filters())
+    package = "ansible_collections.ksysak.fleet.plugins.filter"
+    plugins = [import_module(f"{package}.{path.stem}").FilterModule() for path in (repo / "plugins/filter").glob("*.py")]
+    return sorted(name for plugin in plugins for name in plugin.filters())
 
 
 @pytest.mark.parametrize("kind", ["module", "filter", "role"])
