@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.ksysak.fleet.plugins.module_utils.version import VERSION
+
 # Under these, everything is needed at run time; the rest is what a user reads.
 RUN_TIME = ("meta", "playbooks", "plugins", "roles")
 READ = ("docs", "LICENSES")
@@ -79,3 +81,7 @@ def test_built_collection_holds_what_is_needed_and_nothing_else(files, tree, too
         shipped = {member.name for member in archive if not member.isdir()}
     wanted = {str(name) for name in files if name.parts[0] in RUN_TIME + READ or str(name) in SINGLE}
     assert shipped == wanted | {"MANIFEST.json", "FILES.json"}
+
+
+def test_hosts_report_the_version_of_galaxy_yml(repo):
+    assert yaml.safe_load((repo / "galaxy.yml").read_text())["version"] == VERSION
