@@ -44,6 +44,7 @@ _REPORTING = (
     r'printk|_printk|vprintk\w*|console_(?:unlock|flush\w*)|bad_page|bad_rmap|free_pages_check\w*|free_page_is_bad\w*|'
     r'ref_tracker_\w+|nmi_\w+|trigger_\w+|arch_trigger\w*|rcu_dump\w*|watchdog_\w+|__schedule_bug|schedule_debug|'
     r'__stack_chk_fail|__kasan\w*|kthread_\w*backtrace|sched_show_task|_sched_show_task|trace_hardirqs_\w+|trace_softirqs_\w+|'
+    r'perf_trace_\w+|trace_event_\w+|check_preemption_disabled|__this_cpu_preempt_check|__do_kernel_fault|do_\w+_fault|do_mem_abort|_stext|__rela_dyn_start|_text|'
     r'dequeue_task_stop|end_report|start_report|rcu_read_lock_\w*held\w*|ftrace_\w*call\w*|return_to_handler|fault_\w+|should_fail\w*')
 
 # Helpers that everybody calls: copying, strings, allocation.
@@ -54,8 +55,9 @@ _MEMORY = (
     r'_{0,2}k(?:v)?free\w*|_{0,2}kvfree\w*|_{0,2}vfree\w*|_{0,2}vmalloc\w*|_{0,2}vmap\w*|kmemdup\w*|kstrdup\w*|kasprintf|kvasprintf\w*|_{0,3}krealloc\w*|krealloc\w*|kcalloc\w*|'
     r'_{0,3}alloc_pages\w*|alloc_pages\w*|alloc_page|_{0,2}alloc_frozen\w*|_{0,2}get_free_pages?|get_page_from_freelist\w*|prep_new_page|post_alloc_hook|rmqueue\w*|'
     r'_{0,2}free_(?:pages?|pages_ok|one_page|unref_page\w*|frozen_page\w*|hot_cold_page\w*)|free_pages_\w+|free_unref_\w+|_{0,3}alloc_percpu\w*|pcpu_alloc\w*|percpu_\w+|'
+    r'sock_\w*alloc\w*|sk_prot_alloc|sk_alloc|create_object|pskb_expand_head|filemap_alloc_\w+|alloc_page\w*|'
     r'kmalloc_\w+|kmemleak_\w+|alloc_(?:skb|skb_with_frags)|_{0,2}alloc_skb\w*|folio_alloc\w*|_{0,2}folio_alloc\w*|discard_slab|nearest_obj|'
-    r'hex_(?:dump_to_buffer|string)|string(?:_nocheck)?|vsnprintf|snprintf|sprintf|pointer|vscnprintf|scnprintf|number|format_decode|crc\w*|'
+    r'hex_(?:dump_to_buffer|string)|va_format|dev_v?printk\w*|string(?:_nocheck)?|vsnprintf|snprintf|sprintf|pointer|vscnprintf|scnprintf|number|format_decode|crc\w*|'
     r'ksize|virt_to_(?:head_page|cache)|page_to_nid|qlist_\w+|qlink_free|quarantine_\w+|do_slab_free|_{0,2}virt_to_phys\w*|_{0,2}phys_addr\w*|get_freepointer\w*|set_freepointer')
 
 # Helpers that everybody calls: locks, counters, containers, waiting.
@@ -74,8 +76,9 @@ _HELPERS = (
     r'rcu_(?:read_\w+|is_watching|note\w*|check\w*|sched_clock\w*|preempt\w*|dynticks\w*)|_{0,2}rcu_(?:read\w*|access\w*)|_{0,2}local_bh_\w+|local_bh_\w+|_{0,2}preempt_\w+|debug_smp_processor_id|check_preemption_disabled|'
     r'current\w*|get_current|arch_local\w*|kmsan\w*|kvm_clock\w*|native_(?:safe_halt|save_fl|write_msr|irq_\w+)|pv_native\w*|delay_tsc|_{0,2}(?:const_)?udelay|ndelay|_{0,2}delay|cpu_relax|'
     r'crc_itu_t|crc32\w*|crc16|jhash\w*|_{0,2}siphash\w*|hash_\w+|memcmp|_{0,2}(?:read|write|get|put)_(?:once|unaligned)\w*|bug|_{0,2}bug\w*|_{0,2}raw_\w+|iowrite\w*|ioread\w*|readl|writel|get_unaligned\w*|unlock_page|folio_unlock|folio_flags|skb_(?:panic|over_panic|under_panic|put|push|pull)|'
-    r'work_is_static_object|_{0,2}sock_(?:lock|release)\w*|lock_sock\w*|release_sock|task_work_\w+|jump_label_\w+|static_key_\w+|_{0,2}static_key\w*|text_poke\w*|'
-    r'dev_(?:printk|err|warn)|netdev_(?:printk|err|warn)|kmap\w*|kunmap\w*|_{0,2}might_\w+|device_(?:del|unregister)|cdev_put|module_put|usb_submit_urb|klist\w*')
+    r'\w+_is_static_object|try_to_grab_pending|cancel_\w+_sync|rcu_barrier\w*|console_lock|_{0,3}preempt_schedule\w*|psi_\w+|drop_nlink|inc_nlink|dpm_sysfs_\w+|cleanup_srcu_struct|'
+    r'_{0,2}sock_(?:lock|release)\w*|lock_sock\w*|release_sock|task_work_\w+|jump_label_\w+|static_key_\w+|_{0,2}static_key\w*|text_poke\w*|'
+    r'dev_(?:printk|err|warn)|netdev_(?:printk|err|warn)|kmap\w*|kunmap\w*|_{0,2}might_\w+|device_(?:del|unregister|destroy|remove_file|create_file|add)|cdev_put|module_put|usb_submit_urb|klist\w*')
 
 _GENERIC = re.compile(r'(?:' + _REPORTING + '|' + _MEMORY + '|' + _HELPERS + r')$')
 
@@ -89,10 +92,14 @@ _DISPATCH = re.compile(
     r'_{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:ioctl|read|write|readv|writev|pread\w*|pwrite\w*|preadv\w*|pwritev\w*|sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|socketcall|bind|connect|listen|accept\w*|close|open|openat\w*|socket|mount|fsync|fdatasync|sendfile\w*|splice|io_uring_enter|poll|ppoll|shutdown|finit_module|init_module|mmap\w*|exit_to\w*)|'
     r'(?:ksys_|__?)?(?:vfs_|do_vfs_)(?:read\w*|write\w*|ioctl|open|iter_\w+|fsync\w*|statx?|mkdir|unlink|get_tree)|ksys_\w+|do_vfs_\w+|vfs_\w+|__vfs_\w+|new_sync_\w+|do_iter_\w+|do_readv\w*|do_writev|do_loop_readv\w*|call_(?:read|write)_iter|__?file_ioctl|compat_\w*ioctl\w*|'
     r'_{0,4}sys_(?:sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|connect|bind|accept\w*)|sock_(?:sendmsg|recvmsg|write_iter|read_iter|ioctl|do_ioctl|common_\w+|close|sendpage)\w*|_{0,2}sock_(?:sendmsg|recvmsg|release|setsockopt)\w*|do_sock_setsockopt|____sys_\w+|___sys_\w+|'
-    r'do_sys_open\w*|do_sys_ftruncate|do_filp_open|path_openat|do_open|do_last|do_dentry_open|do_o_path|chrdev_open|__fput|____fput|fput|task_work_run|exit_to_user\w*|prepare_exit_to_usermode|__?exit_to_user\w*|tracehook_\w+|resume_user\w*|do_exit|do_group_exit|get_signal|do_signal\w*|do_notify_resume|arch_do_signal\w*|exit_files|put_files_struct|'
+    r'do_sys_open\w*|do_sys_ftruncate|do_filp_open|path_openat|do_open|do_last|do_dentry_open|do_o_path|chrdev_open|__fput|____fput|fput|task_work_run|exit_to_user\w*|_{0,2}prepare_exit_to_usermode|kthread_should_stop|stub_\w+|__?exit_to_user\w*|tracehook_\w+|resume_user\w*|do_exit|do_group_exit|get_signal|do_signal\w*|do_notify_resume|arch_do_signal\w*|exit_files|put_files_struct|'
     r'do_mount|path_mount|do_new_mount|init_mount|kernel_init\w*|do_one_initcall|do_basic_setup|do_init_module|load_module|'
-    r'.*notifier_call_chain|blkdev_(?:ioctl|common_ioctl|compat_ioctl)|compat_blkdev\w*|block_ioctl|__blkdev_driver_ioctl|blkdev_driver_ioctl|rcu_core\w*|rcu_do_batch|rcu_process_callbacks|netlink_(?:sendmsg|unicast\w*|rcv_skb)|rtnetlink_rcv\w*|do_page_fault|handle_mm_fault|__?handle_mm_fault|do_user_addr_fault|exc_page_fault)$')
+    r'.*notifier_call_chain|blkdev_(?:ioctl|common_ioctl|compat_ioctl)|compat_blkdev\w*|block_ioctl|__blkdev_driver_ioctl|blkdev_driver_ioctl|rcu_core\w*|rcu_do_batch|rcu_process_callbacks|_{0,2}netlink_(?:sendmsg|unicast\w*|rcv_skb|dump\w*)|rtnetlink_rcv\w*|nfnetlink_rcv\w*|genl_\w+|gro_normal_list|napi_gro\w*|napi_threaded\w*|do_page_fault|handle_mm_fault|__?handle_mm_fault|do_user_addr_fault|exc_page_fault)$')
 
+_WAITS_FOR_CPU = re.compile(r'smp_call_function_(?:single|many)\w*')
+_SOFTIRQ = re.compile(r'_{0,2}do_softirq|handle_softirqs|_{0,2}irq_exit')
+_HELD = re.compile(r'\s*#\d+:')
+_LAST_FUNCTION = re.compile(r'\s*last function: (' + _SYMBOL + ')')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
@@ -104,7 +111,7 @@ def clean(name):
 def parse(text):
     """Read one line of a report's body.
 
-    Returns a list of entries: ('frame', name, reliable), ('pc', name), ('lock', name), ('mark', word).
+    Returns a list of entries: ('frame' | 'pc' | 'lock' | 'held' | 'mark', name or word, reliable).
     """
     if '+0x' not in text:
         return _marks(text)
@@ -124,11 +131,19 @@ def parse(text):
     if frame:
         entries.append(('frame', clean(frame.group(2)), not frame.group(1)))
         return entries
-    if 'at: ' in text:
-        lock = _LOCK_AT.search(text)
-        if lock:
-            entries.append(('lock', clean(lock.group(1)), True))
-    return entries
+    return entries + _locks(text)
+
+
+def _locks(text):
+    """The function that asks for a lock ('lock') or that took one before ('held')."""
+    found = None
+    if ' at: ' in text:
+        found = _LOCK_AT.search(text)
+        if found and _HELD.match(text):
+            return [('held', clean(found.group(1)), True)]
+    elif 'last function: ' in text:
+        found = _LAST_FUNCTION.match(text)
+    return [('lock', clean(found.group(1)), True)] if found else []
 
 
 def _marks(text):
@@ -148,10 +163,9 @@ def _marks(text):
         return [('mark', 'section', True)]
     if bare.startswith(('RIP:', 'Exception stack', 'exception RIP', 'Code:')):
         return [('mark', 'registers', True)]
-    if ' at: ' in text:
-        lock = _LOCK_AT.search(text)
-        if lock:
-            return [('lock', clean(lock.group(1)), True)]
+    locks = _locks(text)
+    if locks:
+        return locks
     inline = _INLINE.match(text)
     if inline:
         return [('frame', clean(inline.group(1)), True)]
@@ -194,7 +208,7 @@ def _names(trace):
 
 def _first_specific(names):
     for name in names:
-        if not _GENERIC.match(name):
+        if not _GENERIC.match(name) and not _DISPATCH.match(name):
             return name
     return None
 
@@ -222,9 +236,12 @@ def _stuck(trace):
                 names = names[index + 1:]
                 break
     for index, name in enumerate(names):
-        if re.match(r'_{0,2}do_softirq|handle_softirqs', name) and index:
+        if _SOFTIRQ.match(name) and index:
             names = names[:index]
             break
+    for name in names:
+        if _WAITS_FOR_CPU.match(name):
+            return name
     for name in reversed(names):
         if not _DISPATCH.match(name) and not _GENERIC.match(name):
             return name
@@ -269,6 +286,8 @@ def blame(kind, header, entries):
         pcs = []
     candidates = ([named] if named else []) + locks + pcs + names
     culprit = _first_specific(candidates)
+    if culprit is None and kind == 'lockdep':
+        culprit = _first_specific(entry[1] for entry in entries if entry[0] == 'held')
     if culprit is None and candidates and kind not in ('oom', 'page_alloc_failure'):
         culprit = candidates[0]
     if kind == 'oom':

@@ -44,6 +44,7 @@ class _Report(object):
         self.number = number
         self.segment = segment
         self.induced = False
+        self.parent = None  # the report this one follows from, where that one's trace is still to come
         self.entries = []
         self.frames = 0
         self.excerpt = [text]
@@ -53,6 +54,8 @@ class _Report(object):
         self.ended = rule.once
 
     def add(self, segment):
+        if self.parent is not None:
+            self.parent.add(segment)
         text = segment.text
         self.body += 1
         if segment.timestamp_s is not None:
@@ -182,8 +185,9 @@ class Scanner(object):
             elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:
                 report.induced = last.segment.caller == report.segment.caller
         if owner is not None and not report.once and owner.segment.caller == report.segment.caller:
-            if not (report.induced and not owner.frames):
-                owner.ended = True
+            if report.induced and report.kind == 'panic' and not owner.frames:
+                report.parent = owner
+            owner.ended = True
         if not report.once and not report.induced:
             self._last = report
 
@@ -195,12 +199,14 @@ class Scanner(object):
 
     def _complete(self, everything):
         done = []
-        while self._queue and (everything or self._queue[0].ended or len(self._queue) > MAX_OPEN or self._stale(self._queue[0])):
+        while self._queue and (everything or self._closed(self._queue[0]) or len(self._queue) > MAX_OPEN):
             done.append(self._queue.popleft().event())
         return done
 
-    def _stale(self, report):
-        return report.body >= MAX_BODY_LINES or self._number - report.number > 4 * MAX_BODY_LINES
+    def _closed(self, report):
+        if report.body >= MAX_BODY_LINES or self._number - report.number > 4 * MAX_BODY_LINES:
+            return True
+        return report.ended and not any(other.parent is report and not other.ended for other in self._queue)
 
 
 def scan_lines(lines):
