@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wait for the scan of one host, check what it sends, write the host's document, and leave nothing on the host."""
+
+from __future__ import annotations
+
+import calendar
+import fcntl
+import os
+import re
+import time
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import Outcome, host_document, plain
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
+
+SETUP_S = 2  # from the launch to the begin of the window, at least
+FIRST_INTERVAL_S = 1.0
+LONGEST_INTERVAL_S = 10.0
+CONNECTION_TRIES = 3
+STOP_WITHIN_S = 30
+JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
+
+display = Display()
+
+
+def reason_of(result: dict) -> str:
+    """Return why a module failed, in one line: its message, or the last line of a traceback."""
+    for key in ("msg", "exception", "module_stderr", "stderr"):
+        lines = [line for line in str(result.get(key) or "").splitlines() if line.strip()]
+        if lines:
+            text = lines[-1] if lines[0].startswith("Traceback") else " ".join(lines)
+            rest = str(result.get("module_stderr") or result.get("stderr") or "").strip().splitlines()
+            return f"{text} ({rest[-1]})" if rest and rest[-1] not in text else text
+    return "no reason was given"
+
+
+def outcome_of(result: dict) -> Outcome:
+    """Return the outcome that the finished module's result stands for."""
+    if result.get("msg") == "could not find job":
+        return Outcome("lost", "the scan was launched, but its job is gone from the host")
+    if result.get("failed"):
+        return Outcome("failed", f"the scan failed: {reason_of(result)}")
+    if result.get("scan") is None:
+        return Outcome("failed", f"the scan ended without a result: {reason_of(result)}")
+    return Outcome("scanned", scan=result["scan"])
+
+
+def preflight_of(host: str, job: dict) -> dict:
+    """Return {state, reason, table} of a scan in check mode. table: a list of lines, one per probe."""
+    rows = job.get("preflight")
+    if job.get("unreachable"):
+        state, reason = "unreachable", reason_of(job)
+    elif job.get("failed") or not isinstance(rows, list):
+        state, reason = "failed", reason_of(job)
+    else:
+        cells = [[plain(row.get(key, ""), 200) for key in ("probe", "status", "engine", "reason")] for row in rows[:32] if isinstance(row, dict)]
+        lines = [f"{plain(host, 60):<24} {probe:<14} {status:<9} {engine:<10} {why}".rstrip() for probe, status, engine, why in cells]
+        return {"state": "checked", "reason": "", "table": lines}
+    reason = plain(reason)
+    return {"state": state, "reason": reason, "table": [f"{plain(host, 60):<24} {'-':<14} {state:<9} {'-':<10} {reason}"]}
+
+
+class Progress:
+    """One line now and then while hosts are measured; of all the workers that wait, one shows it."""
+
+    def __init__(self, folder: ScanFolder, hosts: int, duration: float):
+        self._folder = folder
+        self._hosts = hosts
+        self._step_s = max(5.0, duration / 10)
+        self._next = time.monotonic() + self._step_s
+        self._lock = None
+
+    def __enter__(self):
+        try:
+            self._lock = os.open(self._folder.hosts, os.O_RDONLY)
+        except OSError:
+            self._lock = None  # no folder yet, then no lines: nothing else depends on them
+        return self
+
+    def __exit__(self, *_):
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _is_ours(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (OSError, TypeError):
+            return False
+        return True
+
+    def show(self, left_s: float) -> None:
+        """Show a line when it is time for one. left_s: seconds to the end of the window; below 0 after it."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._step_s
+        if self._is_ours():
+            what = f"measuring, {left_s:.0f} s left" if left_s >= 1 else "waiting for results"
+            display.display(f"  {what}; {self._folder.reported()} of {self._hosts} hosts have reported")
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Return {state, reason, path, probes}: see the documentation of the module of this name."""
+        result = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            {
+                "job": {"type": "dict"},
+                "stop": {"type": "bool", "default": False},
+                "scan_id": {"type": "str", "required": True},
+                "results": {"type": "path", "required": True},
+                "duration": {"type": "int"},
+                "started_at": {"type": "str"},
+                "overtime": {"type": "int", "default": 75},
+            },
+            mutually_exclusive=[("job", "stop")],
+            required_if=[("stop", False, ("job", "duration"))],
+        )
+        host = task_vars["inventory_hostname"]
+        self._vars = task_vars
+        result["changed"] = False
+        if self._task.check_mode:
+            result.update(preflight_of(host, args["job"] or {}))
+            return result
+        try:
+            folder = ScanFolder(args["results"], args["scan_id"])
+            outcome = self._stop(args) if args["stop"] else self._outcome(args, folder)
+            if args["stop"] and outcome.state != "scanned" and folder.host_file(host).exists():
+                return {**result, "state": "kept", "reason": "", "path": str(folder.host_file(host)), "probes": {}}
+            document = host_document(host, list(task_vars.get("group_names") or []), args["scan_id"], outcome)
+            path = folder.write_host(document)
+        except ResultsError as error:
+            raise AnsibleActionFail(str(error)) from None
+        probes = {name: envelope["status"] for name, envelope in document["probes"].items()}
+        return {**result, "changed": True, "state": document["state"], "reason": document["reason"], "path": str(path), "probes": probes}
+
+    def _outcome(self, args: dict, folder: ScanFolder) -> Outcome:
+        job = args["job"]
+        if job.get("unreachable"):
+            return Outcome("unreachable", reason_of(job))
+        if job.get("failed"):
+            return Outcome("failed", f"the scan could not be launched: {reason_of(job)}")
+        if job.get("skipped"):
+            return Outcome("failed", "the scan was skipped on this host")
+        if not job.get("ansible_job_id"):
+            return outcome_of(job)  # launched without async: this is the result already
+        return self._wait_for(str(job["ansible_job_id"]), args, folder)
+
+    def _wait_for(self, job_id: str, args: dict, folder: ScanFolder) -> Outcome:
+        """Sleep through the window, which polls would only disturb, and then ask until the job has ended."""
+        if not JOB_ID.fullmatch(job_id):
+            return Outcome("failed", f"the host named a job that cannot be: {job_id}")
+        now = time.monotonic()
+        window_ends = now + self._left_s(args)
+        deadline = now + args["duration"] + args["overtime"]
+        with Progress(folder, len(self._vars.get("ansible_play_hosts_all") or []), args["duration"]) as progress:
+            self._sleep_until(window_ends, window_ends, progress)
+            try:
+                result = self._poll(job_id, window_ends, deadline, progress)
+            except AnsibleError as error:
+                return Outcome("lost", f"the host was lost after the launch: {error}")
+        outcome = outcome_of(result) if result else Outcome("lost", f"no answer within {args['duration'] + args['overtime']} s of the launch")
+        self._remove_job(job_id)
+        return outcome
+
+    def _left_s(self, args: dict) -> float:
+        """Seconds until the scan can be at its end, going by the controller's clock."""
+        left_s = args["duration"] + SETUP_S
+        if args["started_at"]:
+            started = calendar.timegm(time.strptime(args["started_at"], "%Y-%m-%dT%H:%M:%SZ"))
+            left_s -= min(max(time.time() - started, 0), left_s)
+        return left_s
+
+    def _sleep_until(self, instant: float, window_ends: float, progress: Progress) -> None:
+        while (rest := instant - time.monotonic()) > 0:
+            time.sleep(min(rest, 1.0))
+            progress.show(window_ends - time.monotonic())
+
+    def _poll(self, job_id: str, window_ends: float, deadline: float, progress: Progress) -> dict | None:
+        """Return the result of the finished job, None after the deadline. Raises AnsibleError when the host is not reached."""
+        interval_s, tries = FIRST_INTERVAL_S, 0
+        while True:
+            try:
+                status = self._job_status(job_id)
+                tries = 0
+                if status.get("finished") or status.get("failed"):
+                    return status
+            except AnsibleError:
+                tries += 1
+                if tries == CONNECTION_TRIES:
+                    raise
+            now = time.monotonic()
+            if now >= deadline:
+                return None
+            self._sleep_until(min(now + interval_s, deadline), window_ends, progress)
+            interval_s = min(interval_s * 1.5, LONGEST_INTERVAL_S)
+
+    def _async_dir(self) -> str:
+        if not hasattr(self, "_expanded_async_dir"):
+            self._expanded_async_dir = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
+        return self._expanded_async_dir
+
+    def _job_status(self, job_id: str) -> dict:
+        return self._execute_module(
+            module_name="ansible.legacy.async_status",
+            module_args={"jid": job_id, "mode": "status", "_async_dir": self._async_dir()},
+            task_vars=self._vars,
+        )
+
+    def _shell(self, command: str) -> list[str]:
+        """Run a line of shell on the host and return the lines it prints."""
+        return self._low_level_execute_command(command).get("stdout_lines", [])
+
+    def _remove_job(self, job_id: str) -> None:
+        """Remove the job's file, and the folder when it was the last. A host that is gone cannot be cleaned."""
+        shell = self._connection._shell
+        path = shell.join_path(self._async_dir(), job_id)
+        try:
+            self._shell(f"rm -f {shell.quote(path)} {shell.quote(path + '.tmp')}; rmdir {shell.quote(self._async_dir())} 2>/dev/null; true")
+        except AnsibleError as error:
+            display.vv(f"{path} was not removed: {error}", host=self._vars["inventory_hostname"])
+
+    def _stop(self, args: dict) -> Outcome:
+        """End the scan on the host early; also one that was just being launched when the controller was interrupted."""
+        deadline = time.monotonic() + STOP_WITHIN_S
+        scan, refusal = None, ""
+        try:
+            while True:
+                answer = self._execute_module(
+                    module_name="ksysak.fleet.scan",
+                    module_args={"state": "stopped", "scan_id": args["scan_id"]},
+                    task_vars=self._vars,
+                )
+                scan = answer.get("scan") or scan
+                refusal = reason_of(answer) if answer.get("failed") else ""
+                jobs = {job_id: self._job_status(job_id) for job_id in self._jobs()}
+                if all(job.get("finished") for job in jobs.values()) or time.monotonic() >= deadline:
+                    break
+                time.sleep(FIRST_INTERVAL_S)
+        except AnsibleError as error:
+            return Outcome("unreachable", f"the host was not reached to stop the scan: {error}")
+        for job_id, job in jobs.items():
+            scan = scan or job.get("scan")
+            self._remove_job(job_id)
+        if scan is not None:
+            return Outcome("scanned", scan=scan)
+        return Outcome("failed", refusal) if refusal else Outcome("lost", "the scan was interrupted before this host was measured")
+
+    def _jobs(self) -> list[str]:
+        lines = self._shell(f"ls {self._connection._shell.quote(self._async_dir())} 2>/dev/null; true")
+        return [line for line in lines if JOB_ID.fullmatch(line)]

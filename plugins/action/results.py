@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open and close the results folder of a scan. Works on the controller alone: no connection is made."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import time
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import instant, scan_document
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
+
+
+def new_scan_id() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(2)
+
+
+def _controller(task_vars: dict) -> dict:
+    controller = {"ansible_core": ansible_version, "python": platform.python_version()}
+    if task_vars.get("awx_job_id"):
+        controller["awx_job_id"] = str(task_vars["awx_job_id"])[:32]
+    return controller
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Return {scan_id, folder, ...}: see the documentation of the module of this name."""
+        result = super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            {
+                "state": {"type": "str", "required": True, "choices": ["checked", "begun", "ended"]},
+                "results": {"type": "path", "required": True},
+                "scan_id": {"type": "str", "default": ""},
+                "duration": {"type": "raw", "default": 20},
+                "probes": {"type": "raw", "default": list(PROBES)},
+                "probe_options": {"type": "raw", "default": {}},
+            },
+        )
+        try:
+            result.update(self._at(args, task_vars))
+        except (ResultsError, OptionsError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        return result
+
+    def _at(self, args: dict, task_vars: dict) -> dict:
+        folder = ScanFolder(args["results"], args["scan_id"] or new_scan_id())
+        answer = {"changed": False, "scan_id": folder.scan_id, "folder": str(folder.path)}
+        if args["state"] == "ended":
+            if not self._task.check_mode:
+                folder.end(instant())
+                answer["changed"] = True
+            return {**answer, "states": folder.states()}
+        hosts = [str(host) for host in task_vars["ansible_play_hosts_all"]]
+        options = check_options(args["duration"], args["probes"], args["probe_options"])
+        check_hosts(hosts)
+        if args["state"] == "checked" or self._task.check_mode:
+            folder.check_new()
+            return {**answer, "options": options}
+        document = scan_document(folder.scan_id, options, hosts, _controller(task_vars))
+        folder.begin(document)
+        return {**answer, "changed": True, "options": options, "started_at": document["started_at"]}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# This is a documentation stub: the action plugin of the same name does the work, on the controller.
+
+DOCUMENTATION = r"""
+---
+module: results
+short_description: Open and close the results folder of a scan
+version_added: 0.1.0
+description:
+  - Checks the options of a scan and its results folder before any host is touched, writes C(scan.json) when the scan begins,
+    and notes its end.
+  - Works on the controller and makes no connection. Use it with C(run_once).
+options:
+  state:
+    description:
+      - V(checked) checks the options and that the folder can be written, and writes nothing.
+      - V(begun) does the same, makes the folder and writes C(scan.json). The hosts of the scan are the hosts of the play.
+      - V(ended) notes the end of the scan in C(scan.json) and counts the documents of hosts.
+    type: str
+    required: true
+    choices: [checked, begun, ended]
+  results:
+    description: Folder of all results. The scan is in C(<results>/<scan_id>/).
+    type: path
+    required: true
+  scan_id:
+    description:
+      - Name of the scan. It must be new when O(state=checked) or O(state=begun).
+      - When empty, a name of the time and a random number is made; RV(scan_id) has it.
+    type: str
+    default: ""
+  duration:
+    description: Length of the window, a whole number of seconds from 1 to 3600.
+    type: raw
+    default: 20
+  probes:
+    description: Names of the probes, as a list or as text with commas between.
+    type: raw
+    default: [memleak, runlatency, interference, os_exceptions]
+  probe_options:
+    description: Options of probes, by probe and then by option.
+    type: raw
+    default: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
+    support: none
+  async:
+    description: Supports running asynchronously.
+    support: none
+  action:
+    description: Has an action plugin, which does the work on the controller.
+    support: full
+author:
+  - ksysak.fleet maintainers (@ksysak)
+seealso:
+  - module: ksysak.fleet.collect
+"""
+
+EXAMPLES = r"""
+- name: Begin the scan
+  ksysak.fleet.results:
+    state: begun
+    results: /var/lib/ksysak
+    duration: 60
+  run_once: true
+  register: begun
+
+- name: End the scan
+  ksysak.fleet.results:
+    state: ended
+    results: /var/lib/ksysak
+    scan_id: "{{ begun.scan_id }}"
+  run_once: true
+"""
+
+RETURN = r"""
+scan_id:
+  description: Name of the scan.
+  returned: success
+  type: str
+  sample: 20261123T030800Z-5af1
+folder:
+  description: Folder of the scan.
+  returned: success
+  type: str
+  sample: /var/lib/ksysak/20261123T030800Z-5af1
+options:
+  description: The checked options C(duration_s), C(probes) and C(probe_options).
+  returned: O(state=checked) and O(state=begun)
+  type: dict
+started_at:
+  description: When the scan began.
+  returned: O(state=begun), unless in check mode
+  type: str
+  sample: "2026-11-23T03:08:00Z"
+states:
+  description: Number of host documents by state.
+  returned: O(state=ended)
+  type: dict
+  sample:
+    scanned: 198
+    unreachable: 2
+"""
