@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernels of the fleet complained of."""
+
+from __future__ import annotations
+
+import collections
+
+ENTRIES = 500
+HOSTS = 50
+
+
+class Exceptions:
+    """Adds up the os_exceptions data of hosts by signature."""
+
+    def __init__(self):
+        self._entries: dict[str, dict] = {}
+        self._kinds: collections.Counter[str] = collections.Counter()
+        self._hosts = 0
+        self._unread: collections.Counter[tuple] = collections.Counter()
+
+    def add(self, host: str, data: dict) -> None:
+        """data: what os_exceptions found on this host."""
+        self._hosts += 1
+        self._kinds.update(data["kinds"])
+        for source in data["sources"]:
+            if source["status"] == "unread":
+                self._unread[source["name"], source["reason"]] += 1
+        for event in data["events"]:
+            entry = self._entries.setdefault(
+                event["signature"],
+                {
+                    "signature": event["signature"], "kind": event["kind"], "title": event["title"], "culprit": event["culprit"],
+                    "hosts": collections.Counter(), "count": 0, "first_seen": None, "last_seen": None, "in_window": False, "newest": None,
+                },
+            )  # fmt: skip
+            entry["hosts"][host] += event["count"]
+            entry["count"] += event["count"]
+            entry["in_window"] = entry["in_window"] or event["in_window"]
+            entry["first_seen"] = min(filter(None, (entry["first_seen"], event["first_seen"])), default=None)
+            entry["last_seen"] = max(filter(None, (entry["last_seen"], event["last_seen"])), default=None)
+            if entry["newest"] is None or (event["last_seen"] or "") > entry["newest"]:
+                entry.update(newest=event["last_seen"] or "", excerpt=event["excerpt"], excerpt_host=host, trace=event["trace"])
+
+    def result(self, groups: dict[str, dict]) -> dict:
+        """Return the section 'exceptions' of the fleet document.
+
+        groups: {signature of an event: group of findings that it made}.
+        """
+        listed = []
+        for signature, entry in self._entries.items():
+            hosts = sorted(entry["hosts"], key=lambda host: (-entry["hosts"][host], host))
+            group = groups.get(signature)
+            listed.append(
+                {
+                    **{name: value for name, value in entry.items() if name not in ("newest", "hosts")},
+                    "host_count": len(hosts),
+                    "hosts": [{"host": host, "count": entry["hosts"][host]} for host in hosts[:HOSTS]],
+                    "severity": group["severity"] if group else None,
+                    "finding": group["id"] if group else None,
+                }
+            )
+        listed.sort(key=lambda entry: (entry["last_seen"] or "", entry["count"]), reverse=True)
+        return {
+            "hosts": self._hosts,
+            "events": listed[:ENTRIES],
+            "cut": max(0, len(listed) - ENTRIES),
+            "kinds": dict(self._kinds.most_common()),
+            "unread": [
+                {"source": name, "reason": reason, "hosts": hosts} for (name, reason), hosts in self._unread.most_common(ENTRIES)
+            ],
+        }

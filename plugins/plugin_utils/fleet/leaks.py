@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel memory that nobody freed, over the whole fleet."""
+
+from __future__ import annotations
+
+from ..policy.text import plain_function
+
+ENTRIES = 200
+HOSTS = 50
+
+
+class Leaks:
+    """Adds up the memleak data of hosts by type, function and module."""
+
+    def __init__(self):
+        self._entries: dict[tuple, dict] = {}
+        self._hosts = 0
+
+    def add(self, host: str, data: dict) -> None:
+        """data: what memleak measured on this host."""
+        self._hosts += 1
+        for leak in data["outstanding"]:
+            culprit = plain_function(leak["culprit"])
+            key = (leak["type"], culprit, leak["module"])
+            entry = self._entries.setdefault(
+                key,
+                {
+                    "type": leak["type"], "culprit": culprit, "module": leak["module"], "hosts": {},
+                    "bytes_outstanding": 0, "objects_outstanding": 0, "growth_bytes_per_s": 0.0,
+                    "persistence": 0.0, "oldest_age_s": 0.0, "worst": -1.0,
+                },
+            )  # fmt: skip
+            entry["hosts"][host] = entry["hosts"].get(host, 0.0) + leak["growth_bytes_per_s"]
+            for field in ("bytes_outstanding", "objects_outstanding", "growth_bytes_per_s"):
+                entry[field] += leak[field]
+            for field in ("persistence", "oldest_age_s"):
+                entry[field] = max(entry[field], leak[field])
+            if leak["growth_bytes_per_s"] > entry["worst"]:
+                entry.update(worst=leak["growth_bytes_per_s"], worst_host=host, corroborated=leak["corroborated"])
+                entry.update(stack=leak["stack"], comms=leak["comms"])
+
+    def result(self, suspected: dict[tuple, str]) -> dict:
+        """Return the section 'leaks' of the fleet document.
+
+        suspected: {(type, function, module): id of the group of findings that suspects it}.
+        """
+        listed = []
+        for key, entry in self._entries.items():
+            hosts = sorted(entry["hosts"], key=lambda host: (-entry["hosts"][host], host))
+            listed.append(
+                {
+                    **{name: value for name, value in entry.items() if name not in ("worst", "hosts")},
+                    "host_count": len(hosts),
+                    "hosts": [{"host": host, "growth_bytes_per_s": entry["hosts"][host]} for host in hosts[:HOSTS]],
+                    "finding": suspected.get(key),
+                }
+            )
+        listed.sort(key=lambda entry: (entry["finding"] is None, -entry["growth_bytes_per_s"], entry["culprit"]))
+        return {"hosts": self._hosts, "outstanding": listed[:ENTRIES], "cut": max(0, len(listed) - ENTRIES)}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a results folder. Whatever is wrong with a file becomes a problem with a name and a reason, never an exception."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..policy.text import clean, is_clean, visible
+from ..results.names import host_file_name
+from ..schema.validate import SchemaError, validate
+
+FILE_BYTES = 1024 * 1024
+SCAN_BYTES = 16 * 1024 * 1024
+LARGEST_INTEGER = 2**63
+
+
+class ResultsError(ValueError):
+    """The results folder has nothing that a report could be made of. The text names the folder."""
+
+
+class Unreadable(ValueError):
+    """One file cannot be used; the text says why."""
+
+
+def find(results: str, scan_id: str | None = None) -> Path:
+    """Return the folder of one scan.
+
+    results: that folder itself, or one that holds folders of scans; scan_id: which of them (default: the one that
+    began last). Raises ResultsError.
+    """
+    root = Path(results)
+    if not root.is_dir():
+        raise ResultsError(f"results: {root}: no such folder")
+    if scan_id:
+        for folder in (root / scan_id, root):
+            if folder.name == scan_id and _is_scan(folder):
+                return folder
+        raise ResultsError(f"scan_id: {root} holds no scan '{scan_id}'")
+    if _is_scan(root):
+        return root
+    scans = [folder for folder in root.iterdir() if _is_scan(folder)]
+    if not scans:
+        raise ResultsError(f"results: {root}: neither scan.json nor a folder of a scan is in here")
+    return max(scans, key=lambda folder: (_began(folder), folder.name))
+
+
+def _is_scan(folder: Path) -> bool:
+    return (folder / "scan.json").is_file() or (folder / "hosts").is_dir()
+
+
+def _began(folder: Path) -> str:
+    try:
+        return _read(folder / "scan.json", SCAN_BYTES, "scan")[0]["started_at"]
+    except Unreadable:
+        return ""
+
+
+def read_scan(folder: Path) -> tuple[dict | None, list[dict]]:
+    """Return (scan document or None, problems). Raises ResultsError when there are no host files either."""
+    path = folder / "scan.json"
+    try:
+        return _read(path, SCAN_BYTES, "scan")[0], []
+    except Unreadable as error:
+        if not _files(folder):
+            raise ResultsError(f"results: {folder}: scan.json {error}, and there are no host files") from None
+        return None, [{"file": "scan.json", "host": None, "reason": f"{error}; which hosts were meant to be scanned is not known"}]
+
+
+def read_hosts(folder: Path, scan_id: str | None) -> Iterator[tuple[str, dict | None, str]]:
+    """Yield (file name, host document or None, reason why there is none), sorted by file name.
+
+    scan_id: documents of other scans are refused; None: unknown.
+    """
+    seen: set[str] = set()
+    for path in _files(folder):
+        name = visible(f"hosts/{path.name}")
+        try:
+            document, file_name = _read(path, FILE_BYTES, "host")
+            host = document["host"]
+            if file_name != path.name:
+                raise Unreadable(f"is of host '{host}', whose file is {file_name}")
+            if scan_id is not None and document["scan_id"] != scan_id:
+                raise Unreadable(f"belongs to another scan: {document['scan_id']}")
+            if host in seen:
+                raise Unreadable(f"is a second result of host '{host}'")
+        except Unreadable as error:
+            yield name, None, str(error)
+            continue
+        seen.add(host)
+        yield name, document, ""
+
+
+def _files(folder: Path) -> list[Path]:
+    hosts = folder / "hosts"
+    if not hosts.is_dir() or hosts.is_symlink():
+        return []
+    return sorted(path for path in hosts.iterdir() if path.name.endswith(".json") and not path.name.startswith("."))
+
+
+def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
+    """Return (document that fits its schema and whose text is visible, name that the file of its host has).
+
+    kind: 'scan' or 'host'. Raises Unreadable.
+    """
+    raw = _bytes(path, limit)
+    if not raw.strip():
+        raise Unreadable("is empty")
+    try:
+        text = raw.decode("utf-8")
+        document = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_moderate)
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"is not JSON (cut or edited?): {str(error)[:200]}") from None
+    try:
+        validate(document)
+    except SchemaError as error:
+        raise Unreadable(f"does not fit its schema: {visible(str(error))}") from None
+    if not document["schema"].startswith(f"ksysak.{kind}/"):
+        raise Unreadable(f"is no {kind} document but '{document['schema']}'")
+    file_name = host_file_name(document["host"]) if kind == "host" else path.name
+    return document if is_clean(text) else clean(document), file_name
+
+
+def _bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file that is no link, however it changes meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        reason = "is a symbolic link, which is not followed" if path.is_symlink() else f"cannot be read: {error.strerror}"
+        raise Unreadable(reason) from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unreadable("is not a regular file")
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        raise Unreadable(f"is larger than {limit} bytes")
+    return raw
+
+
+def _no_constant(name: str):
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _moderate(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) > LARGEST_INTEGER:
+        raise ValueError("a number is too large")
+    return int(digits)

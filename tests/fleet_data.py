@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes results folders of hosts that never were, with documents as real scans write them."""
+
+import json
+import random
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
+
+SCAN_ID = "20261123T030800Z-a1b2c3"
+PROBES = ["memleak", "runlatency", "interference", "os_exceptions"]
+NOW = "2026-11-23T03:08:00Z"
+KINDS = ("healthy", "leaking", "noisy", "oopsing", "degraded", "unreachable", "failed", "lost")
+
+OOPS = """BUG: unable to handle page fault for address: ffffb3a1c0de0000
+#PF: supervisor read access in kernel mode
+Oops: 0000 [#1] PREEMPT SMP NOPTI
+CPU: 1 PID: 4242 Comm: modprobe Tainted: G           OE      6.1.0-28-amd64
+RIP: 0010:acme_ring_poll+0x4f/0x120 [acme_nic]
+Call Trace:
+ <IRQ>
+ net_rx_action+0x2a1/0x580
+ __do_softirq+0xf0/0x2fe"""
+
+
+def envelope(probe, data, status="ok", reason="", remedy="", **changes):
+    """A probe's envelope, as in host-1.json."""
+    measured = status in ("ok", "degraded")
+    return {
+        "schema": f"ksysak.{probe}/1",
+        "status": status,
+        "reason": reason,
+        "remedy": remedy,
+        "engine": ("journal" if probe == "os_exceptions" else "bcc") if measured else "none",
+        "started_at": NOW,
+        "window_s": 20.0 if measured else 0,
+        "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "truncated": False},
+        "data": data if measured else {},
+        **changes,
+    }
+
+
+def outstanding(**changes):
+    """One call stack of memleak: a working set that comes and goes, no leak."""
+    return {
+        "type": "slab",
+        "culprit": "ext4_alloc_inode",
+        "module": "ext4",
+        "allocations": 4096,
+        "frees": 3900,
+        "objects_outstanding": 196,
+        "bytes_outstanding": 217168,
+        "growth_bytes_per_s": 10858.4,
+        "oldest_age_s": 4.2,
+        "persistence": 0.25,
+        "corroborated": True,
+        "stack": ["ext4_alloc_inode+0x1f [ext4]", "alloc_inode+0x1e", "iget_locked+0xb4", "__ext4_iget+0x11f [ext4]"],
+        "comms": ["updatedb"],
+        **changes,
+    }
+
+
+LEAK = {
+    "culprit": "acme_rx_refill.isra.0+0x61",
+    "module": "acme_nic",
+    "allocations": 9731,
+    "frees": 11,
+    "objects_outstanding": 9720,
+    "bytes_outstanding": 9953280,
+    "growth_bytes_per_s": 497664.0,
+    "oldest_age_s": 19.8,
+    "persistence": 1.0,
+    "stack": ["acme_rx_refill.isra.0+0x61 [acme_nic]", "acme_ring_poll+0x4f [acme_nic]", "__napi_poll+0x2b", "net_rx_action+0x2a1"],
+    "comms": ["ksoftirqd/1", "nginx"],
+}
+
+
+def memleak(*leaks, **meminfo):
+    """Data of memleak."""
+    found = [outstanding(), *leaks]
+    objects, size = sum(leak["objects_outstanding"] for leak in found), sum(leak["bytes_outstanding"] for leak in found)
+    return {
+        "sample": 16,
+        "totals": {"slab": {"allocations": 200000, "frees": 199000, "objects_outstanding": objects, "bytes_outstanding": size}},
+        "outstanding": sorted(found, key=lambda leak: -leak["bytes_outstanding"]),
+        "triage": {
+            "meminfo_delta_bytes": {"SUnreclaim": 212992, "KernelStack": 16384, "unaccounted": -1048576, **meminfo},
+            "caches": [{"cache": "kmalloc-1k", "object_bytes": 1024, "objects_delta": 208, "bytes_delta": 212992}],
+        },
+    }
+
+
+def wait(delay_us, comm="nginx", instead="stress-ng", **changes):
+    """One long wait of runlatency."""
+    other = {"pid": 999, "comm": instead, "ran_us": delay_us + 40.0} if instead else None
+    event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
+    return {**event, "instead": other, **changes}
+
+
+def runlatency(*events, rng=None, scale=1):
+    """Data of runlatency. scale: how much slower than a quiet host."""
+    rng = rng or random.Random(1)
+    shape = {0: 40, 1: 400, 2: 3000, 4: 9000, 8: 6000, 16: 2000, 32: 700, 64: 260, 128: 90, 256: 30, 512: 9, 1024: 3}
+    wakeup = {str(lower * scale): count + rng.randrange(1 + count // 4) for lower, count in shape.items()}
+    preempted = {str(lower * scale): count // 9 for lower, count in shape.items() if lower >= 8 and count // 9}
+    longest = max([1400.0 * scale, *(event["delay_us"] for event in events)])
+    count = sum(wakeup.values()) + sum(preempted.values())
+    return {
+        "histograms": {"wakeup": wakeup, "preempted": preempted},
+        "percentiles_us": {"p50": 8 * scale, "p90": 32 * scale, "p99": 128 * scale, "p999": 512 * scale},
+        "count": count,
+        "total_us": count * 9.5 * scale,
+        "max_us": longest,
+        "threshold_us": 10000,
+        "over_threshold": len(events),
+        "events": sorted(events, key=lambda event: -event["delay_us"]),
+        "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
+        "pressure": {"some_us": 120000, "some_share": 0.006},
+    }
+
+
+def vector(kind, name, irq, cpus):
+    """One vector of interference. cpus: {cpu: (count, total_us, longest_us)}."""
+    rows = [{"cpu": cpu, "count": n, "total_us": total, "longest_us": longest} for cpu, (n, total, longest) in cpus.items()]
+    count = sum(row["count"] for row in rows)
+    return {
+        "kind": kind,
+        "name": name,
+        "irq": irq,
+        "count": count,
+        "rate_per_s": count / 20,
+        "total_us": sum(row["total_us"] for row in rows),
+        "longest_us": max(row["longest_us"] for row in rows),
+        "by_cpu": rows,
+    }
+
+
+def interference(*vectors):
+    """Data of interference."""
+    quiet = [
+        vector("timer", "LOC", None, {0: (5000, 20000.0, 31.0), 1: (4800, 19100.0, 28.0)}),
+        vector("softirq", "NET_RX", None, {0: (900, 9100.0, 210.0), 1: (300, 2200.0, 90.0)}),
+        vector("hardirq", "eth0-TxRx-0", 27, {0: (950, 4100.0, 19.0)}),
+        vector("ipi", "RES", None, {0: (600, 900.0, 5.0), 1: (580, 870.0, 6.0)}),
+    ]
+    found = sorted([*vectors, *quiet], key=lambda entry: -entry["total_us"])
+    spent = {cpu: sum(row["total_us"] for entry in found for row in entry["by_cpu"] if row["cpu"] == cpu) for cpu in (0, 1)}
+    cpus = sorted(({"cpu": cpu, "share": us / 2e7} for cpu, us in spent.items()), key=lambda entry: -entry["share"])
+    return {"vectors": found, "cpus": cpus, "cross_check": {"compared": 9, "disagreements": []}}
+
+
+def exception(**changes):
+    """One kernel exception."""
+    return {
+        "kind": "oops_page_fault",
+        "title": "BUG: unable to handle page fault in acme_ring_poll",
+        "culprit": "acme_ring_poll",
+        "signature": "oops_page_fault:acme_ring_poll:net_rx_action",
+        "count": 1,
+        "first_seen": "2026-11-23T02:41:07Z",
+        "last_seen": "2026-11-23T02:41:07Z",
+        "in_window": False,
+        "induced": False,
+        "sources": ["journal"],
+        "trace": ["acme_ring_poll", "__napi_poll", "net_rx_action", "__do_softirq"],
+        "excerpt": OOPS,
+        **changes,
+    }
+
+
+def os_exceptions(*events):
+    """Data of os_exceptions."""
+    kinds = {}
+    for event in events:
+        kinds[event["kind"]] = kinds.get(event["kind"], 0) + event["count"]
+    return {
+        "events": list(events),
+        "kinds": kinds,
+        "sources": [{"name": "journal", "status": "read", "reason": "", "lines": 21034, "bytes": 2301022}],
+        "taint": {"value": 12288, "flags": ["O", "E"]},
+    }
+
+
+def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
+    """A host document (host-1) of one of KINDS."""
+    rng = rng or random.Random(name)
+    document = {
+        "schema": "ksysak.host/1",
+        "host": name,
+        "scan_id": scan_id,
+        "state": "scanned",
+        "reason": "",
+        "groups": ["all", "web" if name.startswith("web") else "db"],
+        "collected_at": "2026-11-23T03:08:31Z",
+        "collection_version": "1.0.0",
+        "system": {
+            "kernel": "6.1.0-28-amd64",
+            "arch": "x86_64",
+            "distribution": "Debian 12.8",
+            "cpu_model": "AMD EPYC 9354",
+            "cpus": 2,
+            "memory_bytes": 8 * 2**30,
+            "virtualization": "kvm",
+            "boot_id": f"{rng.getrandbits(128):032x}",
+            "uptime_s": rng.randrange(10**7) / 10,
+            "modules": ["acme_nic", "ext4", "nf_conntrack", "virtio_net"],
+        },
+        "probes": {
+            "memleak": envelope("memleak", memleak()),
+            "runlatency": envelope("runlatency", runlatency(rng=rng)),
+            "interference": envelope("interference", interference()),
+            "os_exceptions": envelope("os_exceptions", os_exceptions()),
+        },
+    }
+    probes = document["probes"]
+    if kind == "leaking":
+        probes["memleak"] = envelope("memleak", memleak(outstanding(**LEAK), SUnreclaim=20 * 2**20))
+    elif kind == "noisy":
+        probes["runlatency"] = envelope("runlatency", runlatency(wait(148200.5), wait(31000.0, comm="redis-server"), rng=rng, scale=32))
+        loud = vector("hardirq", "eth0-TxRx-3", 31, {1: (410000, 9100000.0, 88.0)})
+        probes["interference"] = envelope("interference", interference(loud))
+    elif kind == "oopsing":
+        killed = exception(kind="oom", title="Out of memory: Killed process 811 (java)", culprit=None, signature="oom:java", count=3, trace=[])
+        probes["os_exceptions"] = envelope("os_exceptions", os_exceptions(exception(in_window=True), killed))
+    elif kind == "degraded":
+        reason, remedy = "the Python bindings of bcc are missing", "install python3-bpfcc, or run the role ksysak.fleet.prepare"
+        probes["memleak"] = envelope("memleak", {}, "skipped", reason, remedy)
+        probes["runlatency"] = envelope(
+            "runlatency", {**runlatency(rng=rng), "histograms": {}, "percentiles_us": {}}, "degraded", reason, remedy, engine="procfs"
+        )
+    elif kind != "healthy":
+        said = {
+            "unreachable": "ssh: connect to host 192.0.2.7 port 22: Connection timed out",
+            "failed": "No python interpreter was found on the host",
+            "lost": "the host did not answer within 80 s after the scan began",
+        }
+        document.update(state=kind, reason=said[kind], system=None, probes={})
+    return document
+
+
+def scan(hosts, **changes):
+    """A scan document (scan-1)."""
+    return {
+        "schema": "ksysak.scan/1",
+        "scan_id": SCAN_ID,
+        "collection_version": "1.0.0",
+        "started_at": NOW,
+        "ended_at": "2026-11-23T03:08:40Z",
+        "options": {"duration_s": 20, "probes": PROBES},
+        "hosts": list(hosts),
+        "controller": {"ansible_core": "2.19.14", "python": "3.11.2"},
+        **changes,
+    }
+
+
+def write(root, documents, meant=None, **changes):
+    """Write a results folder below root and return it. meant: hosts of scan.json, default those of the documents."""
+    folder = root / SCAN_ID
+    (folder / "hosts").mkdir(parents=True)
+    meant = [document["host"] for document in documents] if meant is None else meant
+    (folder / "scan.json").write_text(json.dumps(scan(meant, **changes)), encoding="utf-8")
+    for document in documents:
+        (folder / "hosts" / host_file_name(document["host"])).write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+def fleet(number, faulty_share=0.03):
+    """Host documents of a fleet: mostly healthy, the faulty ones of all kinds in turn."""
+    rng = random.Random(number)
+    every = max(1, round(1 / faulty_share)) if faulty_share else number + 1
+    kinds = [KINDS[1 + place // every % (len(KINDS) - 1)] if place % every == every // 2 else "healthy" for place in range(number)]
+    return [host(f"{'web' if place % 3 else 'db'}-{place:05d}", kind, rng=rng) for place, kind in enumerate(kinds)]
