@@ -1,19 +1,17 @@
-# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every probe is made of: its engines, its window, its envelope and its size.
+"""What every probe is made of: its engines, its options, its envelope and its size.
 
 A probe measures one thing on one host for one window and knows nothing of
 severity. It has one or more engines, best first. An engine that cannot work
-here raises L(Unavailable) with a reason and a remedy, and the next one is asked.
+here raises Unavailable with a reason and a remedy, and the next one is asked.
 """
 
+import datetime
 import json
-import resource
 import time
 
-PROBE_STATES = ('ok', 'degraded', 'skipped', 'failed')
 RESULT_BYTES = 64 * 1024
-TEXT_CHARS = 2048
+_TEXT_CHARS = 2048
 
 
 class Unavailable(Exception):
@@ -29,7 +27,7 @@ class Unavailable(Exception):
 
 
 class Engine(object):
-    """One way to measure. Subclasses set NAME and fill in the five steps.
+    """One way to measure. Subclasses set NAME and fill in the steps.
 
     Order of calls: open, start, poll (again and again), stop, read, close.
     close is called on every path, also when open failed half-way.
@@ -41,7 +39,7 @@ class Engine(object):
         """options: dict of the probe's validated options."""
         self.options = options
         self.lost_events = 0
-        self.limits = []  # what this engine cannot see; any entry makes the result degraded
+        self.limits = []  # what this engine could not see; any entry makes the result degraded
 
     def open(self):
         """Do all that takes time: look for what is needed, compile, load. Raises Unavailable."""
@@ -64,7 +62,7 @@ class Engine(object):
         raise NotImplementedError
 
     def close(self):
-        """Give everything back. Must not raise."""
+        """Give everything back."""
 
 
 class Probe(object):
@@ -72,18 +70,70 @@ class Probe(object):
 
     NAME: str, also the key of its envelope; VERSION: int, of the data's schema;
     ENGINES: Engine classes, best first (every one but the first makes the result degraded);
-    OPTIONS: an Ansible argument spec.
+    OPTIONS: an Ansible argument spec; BOUNDS: {option: (least, most)} of its numbers.
     """
 
     NAME = ''
     VERSION = 1
     ENGINES = ()
     OPTIONS = {}
+    BOUNDS = {}
 
     def __init__(self, options):
+        """options: dict that the argument spec has already shaped. Raises ValueError naming the option that is out of bounds."""
+        check_bounds(options, self.BOUNDS)
         self.options = options
 
-    @property
-    def schema(self):
-        """Name of the schema of this probe's data, as 'ksysak.memleak/1'."""
-        return 'ksysak.%s/%d' % (self.NAME, self.VERSION)
+
+def check_bounds(options, bounds):
+    """Raise ValueError naming the first option that is outside its (least, most)."""
+    for name, (least, most) in sorted(bounds.items()):
+        if not least <= options[name] <= most:
+            raise ValueError('%s must be between %d and %d, got %s' % (name, least, most, options[name]))
+
+
+def envelope(probe, status, reason='', remedy='', engine='none', started_at=None, window_s=0.0):
+    """Return a probe's result without its data, as in schema ksysak.host/1.
+
+    started_at: datetime in UTC, default now.
+    """
+    return {
+        'schema': 'ksysak.%s/%d' % (probe.NAME, probe.VERSION),
+        'status': status, 'reason': reason[:_TEXT_CHARS], 'remedy': remedy[:_TEXT_CHARS], 'engine': engine,
+        'started_at': (started_at or datetime.datetime.utcnow()).strftime('%Y-%m-%dT%H:%M:%SZ'),
+        'window_s': round(window_s, 3),
+        'cost': {'cpu_s': 0.0, 'max_rss_bytes': 0, 'setup_s': 0.0, 'lost_events': 0, 'truncated': False},
+        'data': {},
+    }
+
+
+def fit(envelopes, limit_bytes=RESULT_BYTES):
+    """Cut lists until the JSON of all envelopes together is at most limit_bytes long; changes them in place.
+
+    Lists in facts are sorted, most important first, so the tail of the longest one goes
+    first; the envelope that lost something says truncated.
+    """
+    sizes = dict((name, _size(result)) for name, result in envelopes.items())
+    while sum(sizes.values()) > limit_bytes:
+        name = max(sizes, key=lambda key: (sizes[key], key))
+        result = envelopes[name]
+        longest = max(_lists(result['data']), key=_size, default=None)
+        if not longest:
+            return
+        del longest[len(longest) // 2:]
+        result['cost']['truncated'] = True
+        result['reason'] = result['reason'][:_TEXT_CHARS]
+        sizes[name] = _size(result)
+
+
+def _size(value):
+    return len(json.dumps(value))
+
+
+def _lists(value):
+    """All lists within a value that have something to cut."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    found = [value] if isinstance(value, list) and value else []
+    for part in inner:
+        found.extend(_lists(part))
+    return found

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compile a BPF program with bcc, attach it to tracepoints, and account for what it missed."""
+
+import os
+import re
+import resource
+import tempfile
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import headers, requirements, sandbox
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
+
+_EVENTS = sandbox.TRACEFS + '/events'
+
+
+def prepare():
+    """Make this process ready for bcc: checks, mount namespace, header files. Raises Unavailable."""
+    requirements.check()
+    sandbox.enter()
+    headers.write_tree(sandbox.HEADERS)
+    os.environ['BCC_KERNEL_SOURCE'] = sandbox.HEADERS
+    _raise_memory_limit()
+
+
+def _raise_memory_limit():
+    """Kernels before 5.11 count BPF maps as locked memory. Where the limit may not be raised, take what there is."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    for limit in (resource.RLIM_INFINITY, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))
+            return
+        except (ValueError, OSError):
+            continue
+
+
+def tracepoint_fields(event):
+    """Return the argument names of a tracepoint ('kmem:kmalloc') as a set; None when the kernel has no such event."""
+    try:
+        with open('%s/%s/format' % (_EVENTS, event.replace(':', '/'))) as stream:
+            text = stream.read()
+    except (IOError, OSError):
+        return None
+    return set(re.findall(r'field:[^;]*?(\w+)(?:\[\w*\])?;', text))
+
+
+def require(event, fields):
+    """Raise Unavailable when this kernel's tracepoint is missing, or has lost one of the given arguments."""
+    found = tracepoint_fields(event)
+    if found is None:
+        raise Unavailable('this kernel has no tracepoint %s' % event,
+                          'Boot a kernel with CONFIG_TRACEPOINTS and CONFIG_BPF_EVENTS.')
+    missing = sorted(set(fields) - found)
+    if missing:
+        raise Unavailable('tracepoint %s of this kernel has no argument %s' % (event, ', '.join(missing)),
+                          'Please report this kernel release to the maintainers of ksysak.fleet.')
+
+
+# All functions of a program begin and end to count at one moment, however long attaching takes.
+_GATE = """
+BPF_ARRAY(gate, u32, 1);
+static inline int gate_is_open(void) {
+  int zero = 0;
+  u32 *value = gate.lookup(&zero);
+  return value && *value;
+}
+"""
+
+
+class Program(object):
+    """One compiled BPF text. After prepare(), in a process of its own.
+
+    text: C for bcc; each of its functions takes `struct tracepoint__<group>__<event> *args` and does
+    nothing unless gate_is_open().
+    """
+
+    def __init__(self, text):
+        text = _GATE + text
+        self._bpf_class = requirements.check_bcc()
+        self._functions = []
+        self._missed = 0
+        self.bpf = self._quietly('compile', self._bpf_class, text=text.encode())
+
+    def attach(self, event, name):
+        """Run function `name` at each tracepoint `event` ('kmem:kmalloc'). Raises Unavailable, with the verifier's last words."""
+        self._load(name, self._bpf_class.TRACEPOINT)
+        self._quietly('attach to ' + event, self.bpf.attach_tracepoint, tp=event.encode(), fn_name=name.encode())
+
+    def attach_raw(self, event, name):
+        """Run function `name` at each raw tracepoint `event` ('softirq_entry'). Raises Unavailable."""
+        self._load(name, self._bpf_class.RAW_TRACEPOINT)
+        self._quietly('attach to ' + event, self.bpf.attach_raw_tracepoint, tp=event.encode(), fn_name=name.encode())
+
+    def _load(self, name, kind):
+        self._functions.append(self._quietly('load ' + name, self.bpf.load_func, name.encode(), kind))
+
+    def open_gate(self):
+        """Begin to count."""
+        self._missed = -self._read_missed()
+        self._set_gate(1)
+
+    def close_gate(self):
+        """Stop counting, at once on all CPUs."""
+        self._set_gate(0)
+        self._missed += self._read_missed()
+
+    def _set_gate(self, value):
+        gate = self.table('gate')
+        gate[gate.Key(0)] = gate.Leaf(value)
+
+    def table(self, name):
+        """The BPF map of that name."""
+        return self.bpf[name.encode()]
+
+    def missed(self):
+        """How many events between opening and closing the gate the kernel did not hand to the functions.
+
+        It does so for an ordinary tracepoint when another BPF program is running on that CPU, and for a raw one when
+        the same function is. Kernels before 5.12 do not count them: 0.
+        """
+        return self._missed
+
+    def _read_missed(self):
+        total = 0
+        for function in self._functions:
+            with open('/proc/self/fdinfo/%d' % function.fd) as stream:
+                found = re.search(r'^recursion_misses:\s*(\d+)', stream.read(), re.M)
+            total += int(found.group(1)) if found else 0
+        return total
+
+    def close(self):
+        """Detach and free. The end of the process would do the same."""
+        self.bpf.cleanup()
+
+    @staticmethod
+    def _quietly(what, function, *args, **kwargs):
+        """Call bcc with its standard error kept, as it explains a failure there and nowhere else."""
+        with tempfile.TemporaryFile(dir=sandbox.DEBUGFS) as words:
+            saved = os.dup(2)
+            os.dup2(words.fileno(), 2)
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                size = words.seek(0, os.SEEK_END)
+                words.seek(max(0, size - 1024))
+                said = words.read().decode('utf-8', 'replace').strip()
+                raise Unavailable('cannot %s: %s%s' % (what, error, '; ' + said if said else ''),
+                                  'Please report this message with the kernel release and the version of bcc.')
+            finally:
+                os.dup2(saved, 2)
+                os.close(saved)

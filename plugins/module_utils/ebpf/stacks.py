@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel call stacks: from addresses to names, and from names to the function to blame."""
+
+import re
+
+DEPTH = 24
+
+# Functions that allocate on behalf of others, by what they do; whoever called them is to blame.
+_PLUMBING = re.compile(
+    r'^(?:'
+    r'_*k[mvz]+alloc\w*|_*krealloc\w*|_*kvrealloc\w*|_*kmemdup\w*|_*kstrn?dup\w*|memdup_user\w*|vmemdup_user\w*|kasprintf|kvasprintf'
+    r'|_*kmem_cache_\w+|_*kmalloc_\w+|_*slab_\w+|_*do_kmalloc\w*|_*kmem_buckets\w*|_*new_slab\w*|allocate_slab|refill_\w+|_*alloc_from_pcs\w*'
+    r'|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*'
+    r'|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
+    r'|_*page_frag_\w+|_*rmqueue\w*|_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*'
+    r'|_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+'
+    r')$')
+# The compiler's suffixes; .isra.0 on one kernel build, none on the next.
+_SUFFIX = re.compile(r'\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$')
+
+
+def bare(symbol):
+    """Return a function's name without offset, module and compiler suffix: 'f.isra.0+0x1c [ext4]' gives 'f'."""
+    return _SUFFIX.sub('', symbol.split(' ')[0].split('+')[0])
+
+
+def culprit(stack):
+    """Return (function, module) of the first frame that is not allocator plumbing; (None, None) of an empty stack.
+
+    stack: names as given by Symbols.name, innermost first. module: str, or None for the kernel itself.
+    Where every frame is plumbing the outermost one is given.
+    """
+    for frame in stack:
+        if not _PLUMBING.match(bare(frame)):
+            break
+    else:
+        if not stack:
+            return None, None
+        frame = stack[-1]
+    module = re.search(r'\[([^\]]+)\]$', frame)
+    return bare(frame), module.group(1) if module else None
+
+
+class Symbols(object):
+    """Names of kernel addresses, by bcc's reader of /proc/kallsyms."""
+
+    def __init__(self, bpf_class):
+        self._bpf_class = bpf_class
+        self._names = {}
+
+    def name(self, address):
+        """Return 'function+0x1c [module]' for an address; hexadecimal when the kernel hides its symbols."""
+        if address not in self._names:
+            name = self._bpf_class.ksym(address, show_module=True, show_offset=True).decode('utf-8', 'replace')
+            if name.endswith(' [kernel]'):
+                name = name[:-len(' [kernel]')]
+            self._names[address] = hex(address) if name.startswith('[unknown]') else name[:300]
+        return self._names[address]
+
+    def stack(self, addresses):
+        """Return the names of a stack's addresses, innermost first, without the tracing's own frames."""
+        names = [self.name(address) for address in addresses if address]
+        while names and names[0].startswith(('__traceiter_', 'trace_event_raw_event_', 'perf_trace_', 'bpf_prog_', 'trace_call_bpf',
+                                             'perf_call_bpf', '__bpf_trace_', 'bpf_trace_run')):
+            names.pop(0)
+        return names

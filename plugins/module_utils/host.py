@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The few facts of a host that findings are compared by."""
+
+import os
+import platform
+
+_HYPERVISORS = (('kvm', 'kvm'), ('vmware', 'vmware'), ('microsoft', 'hyper-v'), ('xen', 'xen'), ('virtualbox', 'virtualbox'),
+                ('innotek', 'virtualbox'), ('qemu', 'kvm'), ('amazon', 'kvm'), ('google', 'kvm'), ('alibaba', 'kvm'))
+_MOST_MODULES = 512
+
+
+def system():
+    """Return the 'system' part of schema ksysak.host/1. What cannot be read is empty, never an error."""
+    return {
+        'kernel': platform.release()[:128],
+        'arch': platform.machine()[:32],
+        'distribution': _distribution()[:128],
+        'cpu_model': _cpu('model name')[:128],
+        'cpus': os.sysconf('SC_NPROCESSORS_ONLN'),
+        'memory_bytes': os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'),
+        'virtualization': virtualization(),
+        'boot_id': _read('/proc/sys/kernel/random/boot_id').strip()[:64],
+        'uptime_s': float((_read('/proc/uptime').split() or ['0'])[0]),
+        'modules': sorted(line.split(' ')[0][:64] for line in _read('/proc/modules').splitlines())[:_MOST_MODULES],
+    }
+
+
+def virtualization():
+    """Return 'none', the name of a container runtime, or that of a hypervisor ('vm' when it has no name we know)."""
+    container = _container()
+    if container:
+        return container
+    vendor = ' '.join(_read('/sys/class/dmi/id/' + name) for name in ('sys_vendor', 'product_name', 'bios_vendor')).lower()
+    vendor += ' ' + _read('/sys/hypervisor/type').lower()
+    for word, name in _HYPERVISORS:
+        if word in vendor:
+            return name
+    return 'vm' if ' hypervisor' in _cpu('flags') else 'none'
+
+
+def _container():
+    if os.path.exists('/.dockerenv'):
+        return 'docker'
+    if os.path.exists('/run/.containerenv'):
+        return 'podman'
+    return _read('/run/systemd/container').strip()[:64]
+
+
+def _distribution():
+    fields = dict(line.partition('=')[::2] for line in _read('/etc/os-release').splitlines() if '=' in line)
+    return fields.get('PRETTY_NAME', '').strip('"\'')
+
+
+def _cpu(field):
+    for line in _read('/proc/cpuinfo').splitlines():
+        name, colon, value = line.partition(':')
+        if colon and name.strip() == field:
+            return value.strip() if field != 'flags' else ' ' + value.strip()
+    return ''
+
+
+def _read(path):
+    try:
+        with open(path, errors='replace') as stream:
+            return stream.read()
+    except (IOError, OSError):
+        return ''

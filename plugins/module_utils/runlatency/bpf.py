@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The BPF text of runlatency. The text itself is GPL-2.0.
+
+A task's wait begins when it is woken, or when it loses the CPU while it could go
+on (previous state 0: preempted on the way to user space, or it yielded; 0x100:
+preempted inside the kernel, since 4.14), and ends when a CPU switches to it.
+Only tracepoint arguments are read, never a kernel structure: its layout in
+header files may be another kernel's.
+
+The longest waits are kept in the kernel, WORST on each CPU, so that a storm of
+waits costs a comparison each and can lose none of them.
+"""
+
+WORST = 16
+BUCKETS = 64
+WAITS = ('wakeup', 'preempted')
+SUMS = ('total_ns', 'longest_ns', 'over_threshold', 'displaced')
+
+TEXT = """
+#define PREEMPTED_IN_KERNEL 0x100
+#define SLOTS 65536
+
+struct slot_t { u32 tid; u32 wait; u64 since_ns; };
+struct wait_t {
+  u64 ended_ns; u64 delay_ns; u64 instead_ran_ns;
+  u32 tid; u32 cpu; u32 instead_tid; s32 prio; u32 wait; u32 unused;
+  char comm[16]; char instead_comm[16];
+};
+struct worst_t { u64 floor_ns; struct wait_t waits[WORST]; };
+
+BPF_ARRAY(slots, struct slot_t, SLOTS);
+BPF_PERCPU_ARRAY(histogram, u64, 2 * BUCKETS);
+BPF_PERCPU_ARRAY(sums, u64, 4);
+BPF_PERCPU_ARRAY(worst, struct worst_t, 1);
+BPF_PERCPU_ARRAY(switched, u64, 1);
+
+enum { WAKEUP = 0, PREEMPTED = 1 };
+enum { TOTAL = 0, LONGEST = 1, OVER = 2, DISPLACED = 3 };
+
+static inline void add(u32 what, u64 much) {
+  u64 *value = sums.lookup(&what);
+  if (value)
+    *value += much;
+}
+
+static inline void begin(u32 tid, u32 wait, u64 now) {
+  u32 index = tid & (SLOTS - 1);
+  struct slot_t *slot = slots.lookup(&index);
+  if (!slot)
+    return;
+  if (slot->tid && slot->tid != tid)
+    add(DISPLACED, 1);
+  slot->since_ns = now;
+  slot->wait = wait;
+  slot->tid = tid;
+}
+
+int on_sched_wakeup(struct tracepoint__sched__sched_wakeup *args) {
+  if (gate_is_open() && args->pid)
+    begin(args->pid, WAKEUP, bpf_ktime_get_ns());
+  return 0;
+}
+
+int on_sched_wakeup_new(struct tracepoint__sched__sched_wakeup_new *args) {
+  if (gate_is_open() && args->pid)
+    begin(args->pid, WAKEUP, bpf_ktime_get_ns());
+  return 0;
+}
+
+int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
+  if (!gate_is_open())
+    return 0;
+  u64 now = bpf_ktime_get_ns(), ran = 0;
+  u32 zero = 0, index;
+  u64 *since = switched.lookup(&zero);
+  if (since) {
+    ran = *since ? now - *since : 0;
+    *since = now;
+  }
+
+  if (args->prev_pid) {
+    if (args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL)) {
+      begin(args->prev_pid, PREEMPTED, now);
+    } else {
+      index = args->prev_pid & (SLOTS - 1);
+      struct slot_t *gone = slots.lookup(&index);
+      if (gone && gone->tid == args->prev_pid)
+        gone->tid = 0;
+    }
+  }
+
+  if (!args->next_pid)
+    return 0;
+  index = args->next_pid & (SLOTS - 1);
+  struct slot_t *slot = slots.lookup(&index);
+  if (!slot || slot->tid != args->next_pid)
+    return 0;
+  slot->tid = 0;
+  if (slot->since_ns > now)
+    return 0;
+  u64 delay = now - slot->since_ns;
+  u32 wait = slot->wait & 1;
+  index = delay < 1000 ? 0 : bpf_log2l(delay / 1000);
+  if (index >= BUCKETS)
+    index = BUCKETS - 1;
+  index += wait * BUCKETS;
+  u64 *bucket = histogram.lookup(&index);
+  if (bucket)
+    *bucket += 1;
+  add(TOTAL, delay);
+  if (delay >= THRESHOLD_NS)
+    add(OVER, 1);
+  index = LONGEST;
+  u64 *longest = sums.lookup(&index);
+  if (longest && *longest < delay)
+    *longest = delay;
+
+  struct worst_t *kept = worst.lookup(&zero);
+  if (!kept || delay <= kept->floor_ns)
+    return 0;
+  u32 least = 0;
+  u64 lowest = ~0ULL, second = ~0ULL;
+#pragma unroll
+  for (int i = 0; i < WORST; i++) {
+    u64 value = kept->waits[i].delay_ns;
+    if (value < lowest) {
+      second = lowest;
+      lowest = value;
+      least = i;
+    } else if (value < second) {
+      second = value;
+    }
+  }
+  struct wait_t *place = &kept->waits[least & (WORST - 1)];
+  kept->floor_ns = second < delay ? second : delay;
+  place->ended_ns = now;
+  place->delay_ns = delay;
+  place->instead_ran_ns = ran;
+  place->tid = args->next_pid;
+  place->cpu = bpf_get_smp_processor_id();
+  place->instead_tid = args->prev_pid;
+  place->prio = args->next_prio;
+  place->wait = wait;
+  __builtin_memcpy(place->comm, args->next_comm, 16);
+  __builtin_memcpy(place->instead_comm, args->prev_comm, 16);
+  return 0;
+}
+"""
+
+
+def text(threshold_us):
+    """Return the C text. threshold_us: waits at least this long are counted as over the threshold."""
+    return '#define THRESHOLD_NS %dULL\n#define WORST %d\n#define BUCKETS %d\n' % (threshold_us * 1000, WORST, BUCKETS) + TEXT

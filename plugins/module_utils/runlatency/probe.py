@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run-queue latency: how long tasks that could run had to wait for a CPU."""
+
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters
+
+_LOST_SHARE = 0.001
+_EVENTS = (
+    ('sched_wakeup', ('pid',)),
+    ('sched_wakeup_new', ('pid',)),
+    ('sched_switch', ('prev_pid', 'prev_comm', 'prev_state', 'next_pid', 'next_comm', 'next_prio')),
+)
+
+
+class BccEngine(Engine):
+    """bcc on sched_wakeup, sched_wakeup_new and sched_switch."""
+
+    NAME = 'bcc'
+
+    def __init__(self, options):
+        super(BccEngine, self).__init__(options)
+        self._program = None
+
+    def open(self):
+        program.prepare()
+        for event, fields in _EVENTS:
+            program.require('sched:' + event, fields)
+        self._program = program.Program(bpf.text(self.options['runq_us']))
+        for event, _unused in _EVENTS:
+            self._program.attach('sched:' + event, 'on_' + event)
+
+    def start(self):
+        self._before = counters.snapshot()
+        self._program.open_gate()
+        self._opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+
+    def stop(self):
+        self._program.close_gate()
+        self._after = counters.snapshot()
+
+    def read(self, window_s):
+        sums = dict((name, list(self._program.table('sums')[index])) for index, name in enumerate(bpf.SUMS))
+        histograms = self._histograms()
+        merged = {}
+        for histogram in histograms.values():
+            for bound, waits in histogram.items():
+                merged[bound] = merged.get(bound, 0) + waits
+        count = sum(merged.values())
+        max_us = max(sums['longest_ns']) / 1e3
+        self.lost_events = sum(sums['displaced']) + self._program.missed()
+        if self.lost_events > max(1, _LOST_SHARE * (count + self.lost_events)):
+            self.limits.append('%d of %d waits were lost: counts are too low' % (self.lost_events, count + self.lost_events))
+        data = {
+            'histograms': histograms, 'percentiles_us': percentiles(merged, max_us), 'count': count,
+            'total_us': round(sum(sums['total_ns']) / 1e3, 1), 'max_us': round(max_us, 3),
+            'threshold_us': self.options['runq_us'], 'over_threshold': sum(sums['over_threshold']),
+            'events': self._longest(),
+        }
+        data.update(counters.compare(self._before, self._after, window_s))
+        return data
+
+    def close(self):
+        if self._program is not None:
+            self._program.close()
+
+    def _histograms(self):
+        table = self._program.table('histogram')
+        histograms = {}
+        for index, wait in enumerate(bpf.WAITS):
+            buckets = histograms[wait] = {}
+            for bucket in range(bpf.BUCKETS):
+                waits = sum(table[index * bpf.BUCKETS + bucket])
+                if waits:
+                    # bpf_log2l(1) is 1, so bucket b holds 2^(b-1) to 2^b microseconds, and bucket 0 what is shorter.
+                    buckets[str(2 ** (bucket - 1) if bucket else 0)] = waits
+        return histograms
+
+    def _longest(self):
+        waits = [wait for kept in self._program.table('worst')[0] for wait in kept.waits if wait.delay_ns]
+        waits.sort(key=lambda wait: -wait.delay_ns)
+        return [self._event(wait) for wait in waits[:self.options['top']]]
+
+    def _event(self, wait):
+        instead = None
+        if wait.instead_tid:
+            instead = {'pid': wait.instead_tid, 'comm': wait.instead_comm.decode('utf-8', 'replace'),
+                       'ran_us': round(wait.instead_ran_ns / 1e3, 3) if wait.instead_ran_ns else None}
+        return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
+                'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
+                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6), 'instead': instead}
+
+
+class ProcfsEngine(Engine):
+    """The scheduler's and PSI's own sums: how much waiting there was, but neither who waited nor how long at most."""
+
+    NAME = 'procfs'
+
+    def open(self):
+        if not any(counters.snapshot().values()):
+            raise Unavailable('this kernel keeps neither /proc/schedstat nor /proc/pressure/cpu',
+                              'Boot a kernel with CONFIG_SCHEDSTATS, or with CONFIG_PSI and psi=1.')
+        self.limits.append('no histogram and no events: only sums over the window')
+
+    def start(self):
+        self._before = counters.snapshot()
+
+    def stop(self):
+        self._after = counters.snapshot()
+
+    def read(self, window_s):
+        data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
+                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': []}
+        data.update(counters.compare(self._before, self._after, window_s))
+        return data
+
+
+class RunlatencyProbe(Probe):
+    """Wake-up, or preemption, to running."""
+
+    NAME = 'runlatency'
+    ENGINES = (BccEngine, ProcfsEngine)
+    OPTIONS = {
+        'runq_us': {'type': 'int', 'default': 1000},
+        'top': {'type': 'int', 'default': 20},
+    }
+    BOUNDS = {'runq_us': (1, 10 ** 9), 'top': (1, 1000)}
+
+
+def percentiles(histogram, max_us):
+    """Return {'p50', 'p90', 'p99', 'p999'} in microseconds; empty for an empty histogram.
+
+    histogram: {lower bound in us as str: count}, log2; a percentile is the upper bound of
+    the bucket that holds it, but never above max_us.
+    """
+    count = sum(histogram.values())
+    found = {}
+    for name, share in (('p50', 0.5), ('p90', 0.9), ('p99', 0.99), ('p999', 0.999)):
+        seen = 0
+        for bound in sorted(histogram, key=int):
+            seen += histogram[bound]
+            if seen >= share * count:
+                found[name] = round(min(float(2 * int(bound) or 1), max_us), 3)
+                break
+    return found

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an Ansible task to probes and back: what all probe modules share."""
+
+import ctypes
+import os
+import signal
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
+
+from ansible_collections.ksysak.fleet.plugins.module_utils import window
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds, fit
+
+DURATION = {'type': 'int'}
+DURATION_BOUNDS = {'duration': (1, 3600)}
+
+_INTERPRETERS = ('/usr/bin/python3', '/usr/libexec/platform-python', '/usr/local/bin/python3', '/usr/bin/python3.6', '/usr/bin/python')
+_PR_SET_PDEATHSIG = 1
+
+
+def facts_main(probe_class, default_duration=20):
+    """Run one probe as a module of its own; returns its envelope as the fact ksysak_<name>.
+
+    probe_class: subclass of Probe; default_duration: seconds.
+    """
+    spec = dict(probe_class.OPTIONS, duration=dict(DURATION, default=default_duration))
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    options = dict(module.params)
+    duration_s = options.pop('duration')
+    try:
+        check_bounds(module.params, DURATION_BOUNDS)
+        probe = probe_class(options)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    use_python_with_bcc()
+    envelopes = run([probe], duration_s, module.check_mode)
+    module.exit_json(changed=False, ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
+
+
+def build_probes(names, probe_options, classes):
+    """Return Probe objects for the names, with validated options. Raises ValueError naming the option that is wrong.
+
+    probe_options: {probe: {option: value}}; classes: {name: subclass of Probe}.
+    """
+    unknown = sorted(set(probe_options) - set(classes))
+    if unknown:
+        raise ValueError('probe_options names %s, which is no probe; the probes are %s' % (unknown[0], ', '.join(sorted(classes))))
+    probes = []
+    for name in names:
+        checked = ArgumentSpecValidator(classes[name].OPTIONS).validate(probe_options.get(name) or {})
+        if checked.error_messages:
+            raise ValueError('probe_options.%s: %s' % (name, '; '.join(checked.error_messages)))
+        try:
+            probes.append(classes[name](checked.validated_parameters))
+        except ValueError as error:
+            raise ValueError('probe_options.%s: %s' % (name, error))
+    return probes
+
+
+def run(probes, duration_s, check_mode, sockets=None):
+    """Measure, or in check mode only see what could be measured. Returns {name: envelope}, small enough to send.
+
+    sockets: {socket: function(Stop)}, served while measuring.
+    """
+    # Whoever ends the task's process (an async timeout, a kill) shall not leave this one behind.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if check_mode:
+        envelopes = window.preflight(probes)
+    else:
+        stop = window.Stop()
+        stop.sockets = dict((socket, lambda serve=serve: serve(stop)) for socket, serve in (sockets or {}).items())
+        stop.on_signals()
+        envelopes = window.measure(probes, duration_s, stop)
+    fit(envelopes)
+    return envelopes
+
+
+def use_python_with_bcc():
+    """Start this module again under a Python of the host that can import bcc, if there is one and this is not it."""
+    if has_respawned() or os.geteuid() != 0:
+        return
+    try:
+        import bcc  # noqa: F401 # pylint: disable=unused-import
+    except ImportError:
+        interpreter = probe_interpreters_for_module(list(_INTERPRETERS), 'bcc')
+        if interpreter:
+            respawn_module(interpreter)  # does not return

@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+DOCUMENTATION = r"""
+module: runlatency_facts
+short_description: How long tasks that could run had to wait for a CPU
+version_added: 0.1.0
+description:
+  - Measures run-queue latency, from wake-up (or from losing the CPU while runnable) to running, for every task of the host.
+  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and who ran instead.
+author:
+  - ksysak.fleet maintainers (@ksysak)
+extends_documentation_fragment:
+  - ksysak.fleet.probe
+options:
+  runq_us:
+    description: Waits at least this long, in microseconds, are counted in C(over_threshold).
+    type: int
+    default: 1000
+  top:
+    description: How many of the longest waits to return at most, 1 to 1000. The longest 16 of each CPU are kept.
+    type: int
+    default: 20
+"""
+
+EXAMPLES = r"""
+- name: Who waits for a CPU, and for how long?
+  ksysak.fleet.runlatency_facts:
+    duration: 30
+  become: true
+
+- name: Show the longest wait
+  ansible.builtin.debug:
+    var: ansible_facts.ksysak_runlatency.data.events[0]
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts of the host.
+  returned: always
+  type: dict
+  contains:
+    ksysak_runlatency:
+      description: An envelope with C(status), C(reason), C(remedy), C(engine), C(window_s) and C(cost); its data is as follows.
+      type: dict
+      contains:
+        data:
+          description: Empty when the status is V(skipped) or V(failed).
+          type: dict
+          contains:
+            histograms:
+              description: Waits by what they began with; lower bound of the bucket in microseconds to the number of waits.
+              type: dict
+              sample:
+                wakeup: {'0': 9, '1': 20, '2': 38, '4': 11}
+                preempted: {'4': 2}
+            percentiles_us:
+              description: Of all waits, as the upper bound of the bucket.
+              type: dict
+              sample: {p50: 32.0, p90: 64.0, p99: 512.0, p999: 1421.608}
+            events:
+              description: The longest waits, longest first.
+              type: list
+              elements: dict
+              sample:
+                - kind: runq
+                  wait: wakeup
+                  delay_us: 3917.969
+                  cpu: 0
+                  pid: 11
+                  comm: kworker/0:1
+                  prio: 120
+                  at_s: 2.150436
+                  instead: {pid: 77, comm: kdamond.0, ran_us: 3894.806}
+            over_threshold:
+              description: Waits of at least C(threshold_us), also those beyond the returned ones.
+              type: int
+"""
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+
+
+def main():
+    facts_main(RunlatencyProbe)
+
+
+if __name__ == '__main__':
+    main()

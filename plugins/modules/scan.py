@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+DOCUMENTATION = r"""
+module: scan
+short_description: Run several kernel probes on a host in one window
+version_added: 0.1.0
+description:
+  - Runs all probes at the same time, so that a scan lasts as long as its window and not as long as all of them together.
+  - Each probe runs in a process of its own. A probe that cannot work on a host says V(skipped), V(failed) or V(degraded)
+    with a reason and a remedy, and keeps none of the others from their work.
+  - Whether with success, on an error, on a signal or on a kill, nothing stays on the host. BPF programs, the mount of tracefs
+    and temporary files belong to the probe's process and end with it.
+  - Made to be run with C(async) on many hosts at once; the role P(ksysak.fleet.scan#role) does that.
+author:
+  - ksysak.fleet maintainers (@ksysak)
+extends_documentation_fragment:
+  - ksysak.fleet.probe
+options:
+  scan_id:
+    description:
+      - Name of this scan, the same on all hosts.
+      - With O(state=stopped) only a scan of this name is ended; without it, any.
+    type: str
+  probes:
+    description: Which probes to run.
+    type: list
+    elements: str
+    choices: [memleak, runlatency, interference, os_exceptions]
+    default: [memleak, runlatency, interference, os_exceptions]
+  probe_options:
+    description:
+      - Options by probe, as C({"memleak":{"sample":1}}). Each probe's own module, as M(ksysak.fleet.memleak_facts), documents them.
+    type: dict
+    default: {}
+  state:
+    description:
+      - V(measured) runs the probes.
+      - V(stopped) ends a scan that is running on this host early and returns what it has measured so far.
+    type: str
+    choices: [measured, stopped]
+    default: measured
+seealso:
+  - module: ksysak.fleet.memleak_facts
+  - module: ksysak.fleet.runlatency_facts
+  - module: ksysak.fleet.interference_facts
+  - module: ksysak.fleet.os_exceptions_facts
+"""
+
+EXAMPLES = r"""
+- name: Look at a host for 20 seconds
+  ksysak.fleet.scan:
+  become: true
+  register: result
+
+- name: Follow every allocation for 80 seconds (costs more than one in sixteen)
+  ksysak.fleet.scan:
+    duration: 80
+    probes: [memleak]
+    probe_options:
+      memleak:
+        sample: 1
+  become: true
+
+- name: End whatever scan is running
+  ksysak.fleet.scan:
+    state: stopped
+  become: true
+"""
+
+RETURN = r"""
+scan:
+  description: What was measured; V(none) in check mode, and when O(state=stopped) found no scan.
+  returned: success
+  type: dict
+  contains:
+    collection_version:
+      description: Version of the collection that measured.
+      type: str
+      sample: 0.1.0
+    system:
+      description: Kernel, distribution, CPUs, memory, virtualization, boot and loaded modules.
+      type: dict
+    probes:
+      description: One envelope a probe, with C(status), C(reason), C(remedy), C(engine), C(window_s), C(cost) and C(data).
+      type: dict
+preflight:
+  description: What each probe could do here, without measuring.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample:
+    - probe: memleak
+      engine: bcc
+      status: ok
+      reason: ''
+      remedy: ''
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.ksysak.fleet.plugins.module_utils import control, host, runner, window
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.probe import OsExceptionsProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.version import VERSION
+
+PROBES = dict((probe.NAME, probe) for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe, OsExceptionsProbe))
+
+
+def main():
+    names = ['memleak', 'runlatency', 'interference', 'os_exceptions']
+    module = AnsibleModule(
+        argument_spec={
+            'scan_id': {'type': 'str'},
+            'duration': dict(runner.DURATION, default=20),
+            'probes': {'type': 'list', 'elements': 'str', 'choices': names, 'default': names},
+            'probe_options': {'type': 'dict', 'default': {}},
+            'state': {'type': 'str', 'choices': ['measured', 'stopped'], 'default': 'measured'},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        check_bounds(module.params, runner.DURATION_BOUNDS)
+        probes = runner.build_probes(module.params['probes'], module.params['probe_options'], PROBES)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    if module.params['state'] == 'stopped':
+        stop(module)
+    else:
+        measure(module, probes)
+
+
+def stop(module):
+    if module.check_mode:
+        module.exit_json(changed=False, scan=None)
+    try:
+        scan = control.stop(module.params['scan_id'] or '*', window.OVERHEAD_LIMIT_S)
+    except (IOError, OSError, ValueError) as error:
+        module.fail_json(msg='a scan is running on this host, but it did not answer: %s' % error)
+    module.exit_json(changed=scan is not None, scan=scan)
+
+
+def measure(module, probes):
+    runner.use_python_with_bcc()
+    if module.check_mode:
+        envelopes = runner.run(probes, None, True)
+        rows = [dict((key, envelopes[probe.NAME][key]) for key in ('engine', 'status', 'reason', 'remedy')) for probe in probes]
+        module.exit_json(changed=False, scan=None, preflight=[dict(row, probe=probe.NAME) for row, probe in zip(rows, probes)])
+    try:
+        listener = control.Listener(module.params['scan_id'] or '')
+    except RuntimeError as error:
+        module.fail_json(msg='%s; end it with state: stopped, or wait for its end' % error)
+
+    def serve(wanted):
+        if listener.accept():
+            wanted.now('stopped on request')
+
+    envelopes = runner.run(probes, module.params['duration'], False, {listener.socket: serve})
+    scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
+    listener.answer(scan)
+    module.exit_json(changed=False, scan=scan)
+
+
+if __name__ == '__main__':
+    main()
