@@ -50,7 +50,8 @@ def tool():
             check=False,
         )
         if done.returncode:
-            pytest.fail(f"{name} ended with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)
+            print(done.stdout, done.stderr, sep="\n")  # shown with the failure, but not again in the summary
+            pytest.fail(f"{name} ended with {done.returncode}", pytrace=False)
         return done.stdout
 
     return run

@@ -12,7 +12,7 @@ def _starts_with(path, shebang):
 
 
 def test_ruff(repo, tool):
-    tool("ruff", "check", "--no-cache", ".", cwd=repo)
+    tool("ruff", "check", "--no-cache", "--output-format", "concise", ".", cwd=repo)
 
 
 def test_yamllint(repo, files, tool):
