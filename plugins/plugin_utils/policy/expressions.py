@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-
-import jmespath
-import jmespath.exceptions
-from jmespath import functions
 
 _TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|\$([A-Za-z_][A-Za-z0-9_]*)?""", re.DOTALL)
 
@@ -17,28 +14,32 @@ class ExpressionError(ValueError):
     """An expression cannot be compiled, or cannot be evaluated on a document."""
 
 
-class _Functions(functions.Functions):
-    @functions.signature({"types": ["number"]}, {"types": ["number"]})
-    def _func_multiply(self, left, right):
-        return left * right
+# jmespath is imported where it is used, because ansible-test imports every plugin without third-party libraries.
+@functools.cache
+def _functions():
+    from jmespath import functions
 
-    @functions.signature({"types": ["number", "null"]}, {"types": ["number", "null"]})
-    def _func_divide(self, left, right):
-        """null when there is nothing to divide, or by"""
-        return left / right if left is not None and right else None
+    class Functions(functions.Functions):
+        @functions.signature({"types": ["number"]}, {"types": ["number"]})
+        def _func_multiply(self, left, right):
+            return left * right
 
-    @functions.signature({"types": ["array", "null"]}, {"types": ["object", "null"]})
-    def _func_with_fields(self, items, fields):
-        """each object of the list, with these fields beside its own"""
-        return None if items is None else [{**(fields or {}), **item} for item in items if isinstance(item, dict)]
+        @functions.signature({"types": ["number", "null"]}, {"types": ["number", "null"]})
+        def _func_divide(self, left, right):
+            """null when there is nothing to divide, or by"""
+            return left / right if left is not None and right else None
 
-    @functions.signature({"types": ["object", "null"]})
-    def _func_entries(self, members):
-        """[{name, value}] of an object"""
-        return None if members is None else [{"name": name, "value": value} for name, value in members.items()]
+        @functions.signature({"types": ["array", "null"]}, {"types": ["object", "null"]})
+        def _func_with_fields(self, items, fields):
+            """each object of the list, with these fields beside its own"""
+            return None if items is None else [{**(fields or {}), **item} for item in items if isinstance(item, dict)]
 
+        @functions.signature({"types": ["object", "null"]})
+        def _func_entries(self, members):
+            """[{name, value}] of an object"""
+            return None if members is None else [{"name": name, "value": value} for name, value in members.items()]
 
-_OPTIONS = jmespath.Options(custom_functions=_Functions())
+    return Functions()
 
 
 def _substitute(text: str, parameters: dict) -> str:
@@ -58,7 +59,7 @@ def _check_functions(node) -> None:
     if not isinstance(node, dict):
         return
     if node.get("type") == "function_expression":
-        known = _Functions.FUNCTION_TABLE.get(node["value"])
+        known = _functions().FUNCTION_TABLE.get(node["value"])
         if known is None:
             raise ExpressionError(f"unknown function '{node['value']}()'")
         expected, given = known["signature"], len(node["children"])
@@ -77,6 +78,8 @@ class Expression:
     """
 
     def __init__(self, text: str, parameters: dict):
+        import jmespath
+
         substituted = _substitute(text, parameters)
         try:
             self._compiled = jmespath.compile(substituted)
@@ -86,8 +89,10 @@ class Expression:
 
     def search(self, document: dict):
         """Return what the expression yields. Raises ExpressionError."""
+        import jmespath
+
         try:
-            return self._compiled.search(document, options=_OPTIONS)
+            return self._compiled.search(document, options=jmespath.Options(custom_functions=_functions()))
         except (jmespath.exceptions.JMESPathError, ArithmeticError, RecursionError) as error:
             raise ExpressionError(_reason(error)) from None
 

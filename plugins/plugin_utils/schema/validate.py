@@ -11,8 +11,6 @@ import json
 import re
 from pathlib import Path
 
-import fastjsonschema
-
 FOLDER = Path(__file__).parent
 NAME = re.compile(r"ksysak\.([a-z_]{1,32})/([0-9]{1,3})")
 TEXT_CHARS = 300
@@ -46,6 +44,8 @@ def versions() -> dict[str, list[int]]:
 
 @functools.cache
 def _validator(name: str, version: int):
+    import fastjsonschema  # here, because ansible-test imports every plugin without third-party libraries
+
     schema = json.loads((FOLDER / f"{name}-{version}.json").read_text(encoding="utf-8"))
     return fastjsonschema.compile(schema, use_default=False, use_formats=False)
 
@@ -65,6 +65,8 @@ def _lookup(identifier: object, where: str):
 
 
 def _check(validator, value: object, prefix: list[str]) -> None:
+    import fastjsonschema
+
     try:
         validator(value)
     except fastjsonschema.JsonSchemaValueException as error:
