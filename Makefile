@@ -38,7 +38,7 @@ scan: build ## scan the inventory (default: this machine) and write the report
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
 test: build test-needs ## set up what tests need and run all of them
-	$(VENV_TEST)/bin/python -m pytest -v tests/unit tests/gates tests/integration tests/browser
+	$(VENV_TEST)/bin/python -m pytest -v tests
 
 lint: build test-needs ## the quality gates alone
 	$(VENV_TEST)/bin/python -m pytest -v tests/gates
