@@ -19,9 +19,15 @@ FOLLOW_S = 30.0
 FOLLOW_LINES = 1500
 
 _UNPRINTABLE = re.compile(u'[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
-_NUMBER = re.compile(r'\b(?:0x)?[0-9a-f]{8,16}\b|0x[0-9a-f]+')
+_NUMBER = re.compile(r'\b[0-9a-f]{8,16}\b|0x[0-9a-f]+|\d+')
+_WORDS = re.compile(r'[^A-Za-z]+')
+_VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
+_FILE = re.compile(r' at \S*?((?:[\w.-]{1,64}/)?[\w.-]{1,64}\.[chS]):\d')
+_BY_MESSAGE = frozenset(('panic', 'bug_other', 'info_other', 'other_kernel'))
+_BY_PROGRAM = frozenset(('segfault', 'oom'))
 _END = re.compile(r'---\[ end ')
-_LOCKDEP_FILE = re.compile(r'WARNING: .{0,40}\bkernel/locking/lockdep\.c:')
+_LOCKDEP_VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
+_FILE = re.compile(r'WARNING: .{0,40}\bkernel/locking/lockdep\.c:')
 _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
                            r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
 _AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
@@ -39,6 +45,7 @@ class _Report(object):
         self.kind = rule.kind
         if self.kind == 'warning' and _LOCKDEP_FILE.match(text):
             self.kind = 'lockdep'
+        self.needle = rule.needle
         self.once = rule.once
         self.header = text
         self.number = number
@@ -83,7 +90,9 @@ class _Report(object):
         """True where a header is only a further line of this report."""
         kind = rule.kind
         if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
-            return (self.kind == 'kernel_bug') != (kind == 'kernel_bug') or (kind != 'kernel_bug' and '[#' in text and '[#' not in self.header)
+            if (self.kind == 'kernel_bug') != (kind == 'kernel_bug'):
+                return True
+            return kind != 'kernel_bug' and '[#' in text and '[#' not in self.header
         if self.kind == 'list_corruption':
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
@@ -98,11 +107,7 @@ class _Report(object):
             return self.kind in ('kasan', 'slab_corruption')
         if self.kind == 'bug_mm':
             return kind == 'bug_mm' and not self.frames
-        if self.kind == 'mce':
-            return kind == 'mce'
-        if self.kind == kind == 'kmemleak':
-            return False
-        return False
+        return self.kind == kind == 'mce'
 
     def event(self):
         blamed, trace = culprit.blame(self.kind, self.header, self.entries)
@@ -118,17 +123,27 @@ class _Report(object):
             'local_date': segment.local_date,
             'trace': trace,
             'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
-            'signature': signature(self.kind, blamed, self.header),
+            'signature': signature(self.kind, blamed, self.header, self.needle),
         }
 
 
-def signature(kind, blamed, header):
-    """What makes two reports the same on all hosts, boots and builds: the kind and the culprit, else the header's words."""
+def signature(kind, blamed, header, needle):
+    """What makes two reports the same on all hosts, boots and builds.
+
+    That is the kind and the culprit; where the log names none, the source file, the program or the message,
+    and where that would name devices or addresses, only the fixed words of the message.
+    """
     if blamed:
         return '%s:%s' % (kind, blamed)
-    words = re.sub(r'\d+', 'N', _NUMBER.sub('N', header[:200]))
-    words = re.sub(r'[^A-Za-z]+', '_', words).strip('_').lower()
-    return '%s:%s' % (kind, words[:120])
+    if kind in _BY_MESSAGE:
+        what = header[:160]
+    elif kind in _BY_PROGRAM:
+        victim = _VICTIM.search(header[:TITLE_CHARS])
+        what = victim.group(1) if victim else header.split('[', 1)[0].split(' invoked ', 1)[0][:64]
+    else:
+        place = _FILE.search(header[:TITLE_CHARS])
+        what = place.group(1) if place else needle
+    return '%s:%s' % (kind, _WORDS.sub('_', _NUMBER.sub('', what)).strip('_').lower()[:120] or 'unknown')
 
 
 class Scanner(object):

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From single reports of several sources to one entry a signature, each report counted once."""
+
+import bisect
+import calendar
+import time
+
+MAX_OCCURRENCES = 50000
+MAX_SIGNATURES = 2000
+MAX_SOURCES = 8
+
+# Two clocks that tell the same event: seconds apart for certain, and what the printk clock, which nobody
+# corrects, may drift in a second of uptime.
+_NEAR_S = 5.0
+_DRIFT = 1e-4
+_CANDIDATES = 100
+
+# Excerpts and traces fall in length with the rank of the entry, so that many entries fit into one result.
+_LONG_EXCERPTS = 4
+_LONG_EXCERPT_CHARS = 2048
+_SHORT_EXCERPT_CHARS = 400
+_LONG_TRACES = 12
+_SHORT_TRACE = 8
+
+_MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
+
+
+def instant(seconds):
+    """ISO UTC text of seconds since 1970, or None."""
+    if seconds is None or not 0 <= seconds < 253402300800:
+        return None
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds))
+
+
+def seconds_of(wall):
+    """Seconds since 1970 of an ISO UTC text."""
+    return float(calendar.timegm(time.strptime(wall, '%Y-%m-%dT%H:%M:%SZ')))
+
+
+def seconds_of_local(date, not_after_s):
+    """Seconds since 1970 of a syslog date ('Nov 23 05:38:57', no year, the host's zone), the last one that is not after a time.
+
+    Returns None where it is no date.
+    """
+    try:
+        month = _MONTHS.index(date[:3]) + 1
+        day = int(date[3:6])
+        hour, minute, second = (int(part) for part in date[-8:].split(':'))
+        year = time.localtime(not_after_s).tm_year
+        for candidate in (year, year - 1):
+            seconds = time.mktime((candidate, month, day, hour, minute, second, 0, 0, -1))
+            if seconds <= not_after_s + 86400:
+                return seconds
+    except (ValueError, OverflowError):
+        pass
+    return None
+
+
+class _Occurrence(object):
+    __slots__ = ('seconds', 'timestamp_s', 'sources')
+
+    def __init__(self, seconds, timestamp_s, source):
+        self.seconds = seconds
+        self.timestamp_s = timestamp_s
+        self.sources = set((source,))
+
+
+class _Group(object):
+    def __init__(self, event):
+        self.kind = event['kind']
+        self.signature = event['signature']
+        self.newest = event
+        self.newest_s = None
+        self.first_s = None
+        self.count = 0
+        self.in_window = False
+        self.induced = True
+        self.sources = []
+        self.by_time = []       # (seconds, number) of the occurrences that have a time, sorted
+        self.by_timestamp = {}  # printk microseconds: occurrence
+        self.timeless = {}      # excerpt: occurrence
+        self.occurrences = []
+
+    def entry(self, rank):
+        event = self.newest
+        excerpt = _LONG_EXCERPT_CHARS if rank < _LONG_EXCERPTS else _SHORT_EXCERPT_CHARS
+        return {
+            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'signature': self.signature, 'count': self.count,
+            'first_seen': instant(self.first_s), 'last_seen': instant(self.newest_s), 'in_window': self.in_window,
+            'induced': self.induced, 'sources': self.sources[:MAX_SOURCES],
+            'trace': event['trace'] if rank < _LONG_TRACES else event['trace'][:_SHORT_TRACE], 'excerpt': event['excerpt'][:excerpt],
+        }
+
+
+class Groups(object):
+    """Collects reports. full: True when there were more than could be kept apart."""
+
+    def __init__(self):
+        self._groups = {}
+        self._occurrences = 0
+        self.kinds = {}
+        self.full = False
+
+    def add(self, event, source, seconds, in_window=False):
+        """Count a report, unless another source has told it already.
+
+        event: dict of scan_lines(); source: name; seconds: since 1970 or None; in_window: it happened within the window.
+        """
+        group = self._groups.get(event['signature'])
+        if group is None:
+            if len(self._groups) >= MAX_SIGNATURES:
+                self.full = True
+                self._count(event['kind'])
+                return
+            group = self._groups[event['signature']] = _Group(event)
+        if source not in group.sources:
+            group.sources.append(source)
+        group.in_window = group.in_window or in_window
+        known = self._known(group, event, source, seconds)
+        if known is not None:
+            known.sources.add(source)
+            return
+        self._remember(group, event, source, seconds)
+        group.count += 1
+        group.induced = group.induced and event['induced']
+        self._count(event['kind'])
+        if seconds is not None:
+            group.first_s = seconds if group.first_s is None else min(group.first_s, seconds)
+        if group.newest_s is None or (seconds is not None and seconds >= group.newest_s):
+            group.newest, group.newest_s = event, seconds if seconds is not None else group.newest_s
+
+    def entries(self, top):
+        """The `top` newest groups as in the schema ksysak.os_exceptions/1, newest first, those without a time last."""
+        ordered = sorted(self._groups.values(), key=lambda group: (
+            not group.in_window, group.newest_s is None, -(group.newest_s or 0), group.signature))
+        return [group.entry(rank) for rank, group in enumerate(ordered[:top])]
+
+    def __len__(self):
+        return len(self._groups)
+
+    def _count(self, kind):
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    @staticmethod
+    def _known(group, event, source, seconds):
+        """The occurrence that is this report as another source told it, or None."""
+        timestamp_s = event['timestamp_s']
+        if timestamp_s is not None:
+            same = group.by_timestamp.get(int(round(timestamp_s * 1e6)))
+            if same is not None and source not in same.sources and (
+                    same.seconds is None or seconds is None or abs(same.seconds - seconds) < 86400):
+                return same
+        if seconds is None:
+            same = group.timeless.get(event['excerpt']) if timestamp_s is None else None
+            return same if same is not None and source not in same.sources else None
+        near_s = _NEAR_S + _DRIFT * (timestamp_s or 0.0)
+        middle = bisect.bisect_left(group.by_time, (seconds, -1))
+        best = None
+        for when, number in group.by_time[max(0, middle - _CANDIDATES):middle + _CANDIDATES]:
+            other = group.occurrences[number]
+            if source in other.sources or (timestamp_s is not None and other.timestamp_s is not None):
+                continue  # two printk times that differ are two events
+            if abs(when - seconds) <= max(near_s, _NEAR_S + _DRIFT * (other.timestamp_s or 0.0)):
+                if best is None or abs(when - seconds) < abs(best.seconds - seconds):
+                    best = other
+        return best
+
+    def _remember(self, group, event, source, seconds):
+        if self._occurrences >= MAX_OCCURRENCES:
+            self.full = True
+            return
+        self._occurrences += 1
+        occurrence = _Occurrence(seconds, event['timestamp_s'], source)
+        group.occurrences.append(occurrence)
+        if event['timestamp_s'] is not None:
+            group.by_timestamp[int(round(event['timestamp_s'] * 1e6))] = occurrence
+        if seconds is not None:
+            bisect.insort(group.by_time, (seconds, len(group.occurrences) - 1))
+        elif event['timestamp_s'] is None:
+            group.timeless[event['excerpt']] = occurrence

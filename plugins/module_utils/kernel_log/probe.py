@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel exceptions (oopses, warnings, lock-ups, I/O errors, ...) in all logs that a host still has."""
+
+import os
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner, printable
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable, check_bounds
+
+FINISH_S = 10.0  # what reading may take after the window
+MAX_PATHS = 32
+
+_BATCH = 512
+_NO_TIME = 'there was no time to read all of it, take a longer window'
+_END = object()
+_NAME_CHARS = 256
+_REASON_CHARS = 512
+_TAINT_FILE = '/proc/sys/kernel/tainted'
+_TAINT_LETTERS = 'PFSRMBUDAWCIOELKXTNJ'  # by bit
+
+
+class LogsEngine(Engine):
+    """Ring buffer, journal and log files.
+
+    History is read during the window, half of the time at most and at the lowest priority; the ring buffer last,
+    when the window is over, so that what was logged within the window is seen.
+    """
+
+    NAME = 'logs'
+
+    def __init__(self, options):
+        super(LogsEngine, self).__init__(options)
+        self._max_age_s = options['max_age_days'] * 86400.0
+        self._groups = groups.Groups()
+        self._opened = []   # every source, in the order of the result
+        self._history = []  # sources still to be read
+        self._reader = None
+        self._kmsg = None
+        self._window = (0.0, 0.0)
+
+    def open(self):
+        self._kmsg = sources.Kmsg()
+        history = [sources.Journal(self._max_age_s)] + sources.log_files(self._max_age_s, self.options['paths'])
+        self._opened = [self._kmsg] + history
+        readable = [source for source in self._opened if source.open()]
+        if not readable:
+            raise Unavailable('no kernel log can be read: ' + '; '.join(
+                '%s: %s' % (printable(source.name, _NAME_CHARS), source.reason) for source in self._opened[:4]),
+                'Run this as root (become: true); in a container run it on the host instead.')
+        self._history = [source for source in history if source in readable]
+
+    def start(self):
+        try:
+            os.nice(19)  # reading history must not disturb what is measured beside it
+        except OSError:
+            pass  # a sandbox forbids even that; then it reads at its own priority
+        self._kmsg.mark_start()
+        self._window = (time.time(), None)
+
+    def poll(self, timeout_s):
+        """Read history for half of the time, then sleep the rest."""
+        began_s = time.monotonic()
+        if self._kmsg.status != 'unread':  # otherwise only the history can tell what happens within the window
+            self._work(began_s + timeout_s / 2)
+        time.sleep(max(0.0, timeout_s - (time.monotonic() - began_s)))
+
+    def stop(self):
+        self._kmsg.mark_stop()
+        self._window = (self._window[0], time.time())
+
+    def read(self, window_s):
+        deadline_s = time.monotonic() + FINISH_S
+        if self._kmsg.status != 'unread':
+            for _unused in self._scan(self._kmsg):
+                if time.monotonic() >= deadline_s:
+                    self._kmsg.partial(_NO_TIME, damaged=True)
+                    break
+        self._work(deadline_s)
+        for source in self._history:
+            if source.lines:
+                source.partial(_NO_TIME, damaged=True)
+            else:
+                source.unread(_NO_TIME)
+        for source in self._opened:
+            if source.damaged:
+                self.limits.append('%s is %s: %s' % (printable(source.name, _NAME_CHARS), source.status, source.reason))
+        if self._groups.full:
+            self.limits.append('there are too many reports to tell them all apart, some may be counted twice')
+        return {'events': self._groups.entries(self.options['top']), 'kinds': self._groups.kinds,
+                'sources': [_described(source) for source in self._opened if not source.missing], 'taint': taint()}
+
+    def close(self):
+        for source in self._opened:
+            source.close()
+
+    def _work(self, deadline_s):
+        """Read history until the deadline, or until there is none left or nothing to read yet."""
+        while self._history and time.monotonic() < deadline_s:
+            if self._reader is None:
+                self._reader = self._scan(self._history[0])
+            waits = next(self._reader, _END)
+            if waits is _END:
+                self._history.pop(0).close()
+                self._reader = None
+            elif waits:
+                time.sleep(max(0.0, min(0.02, deadline_s - time.monotonic())))
+
+    def _scan(self, source):
+        """Read one source; yields after every few lines whether there is nothing to read yet."""
+        scanner = Scanner()
+        headers = {}  # line number: whether that line was logged within the window; only of the ring buffer
+        count = 0
+        for line in source.read():
+            if line is None:
+                yield True
+                continue
+            count += 1
+            if source.live and source.in_window():
+                headers[count] = True
+            for event in scanner.feed(line):
+                self._add(event, source, headers)
+            if count % _BATCH == 0:
+                yield False
+        for event in scanner.finish():
+            self._add(event, source, headers)
+
+    def _add(self, event, source, headers):
+        seconds = when(event, source)
+        if seconds is not None and seconds < time.time() - self._max_age_s:
+            return
+        if source.live:
+            inside = event['line'] in headers
+        else:
+            inside = seconds is not None and self._window[0] <= seconds <= (self._window[1] or time.time())
+        self._groups.add(event, printable(source.name, _NAME_CHARS), seconds, inside)
+
+
+class OsExceptionsProbe(Probe):
+    """Kernel exceptions in the ring buffer, the journal and log files."""
+
+    NAME = 'os_exceptions'
+    ENGINES = (LogsEngine,)
+    OPTIONS = {
+        'paths': {'type': 'list', 'elements': 'path', 'default': []},
+        'max_age_days': {'type': 'int', 'default': 30},
+        'top': {'type': 'int', 'default': 50},
+    }
+    BOUNDS = {'max_age_days': (1, 3650), 'top': (1, 500)}
+
+    def __init__(self, options):
+        super(OsExceptionsProbe, self).__init__(options)
+        check_bounds(options, self.BOUNDS)
+        if len(options['paths']) > MAX_PATHS:
+            raise ValueError('paths has %d entries, at most %d are read' % (len(options['paths']), MAX_PATHS))
+        for path in options['paths']:
+            if not os.path.isabs(path) or '\0' in path:
+                raise ValueError('paths must hold absolute paths of files, got %s' % printable(path, _NAME_CHARS))
+
+
+def when(event, source):
+    """Seconds since 1970 at which a report was logged, or None."""
+    if event['wall']:
+        return groups.seconds_of(event['wall'])
+    if source.live:
+        if event['timestamp_s'] is None:
+            return None
+        return event['timestamp_s'] + time.time() - time.monotonic()
+    modified_s = getattr(source, 'modified_s', None)
+    if event['local_date'] and modified_s is not None:
+        return groups.seconds_of_local(event['local_date'], modified_s)
+    return None
+
+
+def taint():
+    """What has made this kernel's word doubtful, as in the schema; None where it cannot be read."""
+    try:
+        with open(_TAINT_FILE) as stream:
+            value = int(stream.read())
+    except (IOError, OSError, ValueError):
+        return None
+    return {'value': value, 'flags': [letter for bit, letter in enumerate(_TAINT_LETTERS) if value >> bit & 1]}
+
+
+def _described(source):
+    return {'name': printable(source.name, _NAME_CHARS), 'status': source.status,
+            'reason': printable(source.reason, _REASON_CHARS), 'lines': source.lines, 'bytes': source.bytes}

@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+DOCUMENTATION = r"""
+module: os_exceptions_facts
+short_description: Find kernel exceptions in the logs of a host
+version_added: 0.1.0
+description:
+  - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, and the C(messages), C(syslog) and
+    C(kern.log) files in C(/var/log), also rotated and packed ones.
+  - Finds oopses, panics, warnings, lock-ups, stalls, hung tasks, out-of-memory kills, hardware, disk and file system errors and
+    what debugging kernels report, and names the function to blame where the log tells it.
+  - A report that several logs hold counts once. Reports are grouped by a signature that is the same on all hosts, boots and
+    kernel builds.
+  - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
+    that happens within the window is seen.
+  - Nothing is written or cleared; every other reader of the ring buffer still sees all of it.
+author:
+  - ksysak.fleet maintainers (@ksysak)
+extends_documentation_fragment:
+  - ksysak.fleet.probe
+options:
+  duration:
+    description: Length of the window in seconds, from 1 to 3600.
+    type: int
+    default: 5
+  paths:
+    description:
+      - Absolute paths of further log files to read, at most 32.
+      - A file that cannot be read makes the result V(degraded). Symbolic links are not followed.
+    type: list
+    elements: path
+    default: []
+  max_age_days:
+    description: Leave out what was logged longer ago than this, from 1 to 3650 days. What the log gives no date for is kept.
+    type: int
+    default: 30
+  top:
+    description: Return at most this many different exceptions, the newest ones, from 1 to 500. All of them are counted by kind.
+    type: int
+    default: 50
+seealso:
+  - module: ksysak.fleet.scan
+"""
+
+EXAMPLES = r"""
+- name: Look into the kernel logs of the last 30 days
+  ksysak.fleet.os_exceptions_facts:
+  become: true
+
+- name: Include what a serial console recorder wrote, last week only
+  ksysak.fleet.os_exceptions_facts:
+    paths: [/var/log/console/ttyS0.log]
+    max_age_days: 7
+  become: true
+
+- name: Stop a rollout where the kernel has oopsed
+  ansible.builtin.fail:
+    msg: "{{ ansible_facts['ksysak_os_exceptions'].data.kinds }}"
+  when: ansible_facts['ksysak_os_exceptions'].data.kinds | default({}) | length > 0
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts of this host.
+  returned: success
+  type: dict
+  contains:
+    ksysak_os_exceptions:
+      description:
+        - The envelope of this probe, with C(status), C(reason), C(remedy), C(engine), C(started_at), C(window_s), C(cost) and C(data).
+        - C(data) is empty in check mode, and when C(status) is V(skipped) or V(failed).
+      type: dict
+      contains:
+        status:
+          description: V(ok), V(degraded) (a log could not be read in full), V(skipped) (none could be read) or V(failed).
+          type: str
+          sample: ok
+        reason:
+          description: What is missing, for every status but V(ok).
+          type: str
+          sample: 'kmsg is unread: not permitted, this needs root (become: true)'
+        data:
+          description: What was found.
+          type: dict
+          contains:
+            events:
+              description: One entry a signature; those that happened within the window first, then the newest.
+              type: list
+              elements: dict
+              sample:
+                - kind: soft_lockup
+                  title: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
+                  culprit: xfs_reclaim_inodes_ag
+                  signature: soft_lockup:xfs_reclaim_inodes_ag
+                  count: 2
+                  first_seen: '2026-11-20T22:14:07Z'
+                  last_seen: '2026-11-23T03:08:00Z'
+                  in_window: false
+                  induced: false
+                  sources: [journal, kmsg]
+                  trace: [isolate_lru_pages, xfs_reclaim_inodes_ag, shrink_slab]
+                  excerpt: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
+            kinds:
+              description: Number of reports by kind, also of those beyond O(top).
+              type: dict
+              sample:
+                soft_lockup: 2
+            sources:
+              description: Which logs were read, V(read), V(partial) or V(unread) with a reason, with lines and bytes.
+              type: list
+              elements: dict
+            taint:
+              description: The value and letters of C(/proc/sys/kernel/tainted), or null.
+              type: dict
+              sample:
+                value: 512
+                flags: [W]
+"""
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.probe import OsExceptionsProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+
+
+def main():
+    facts_main(OsExceptionsProbe, default_duration=5)
+
+
+if __name__ == '__main__':
+    main()
