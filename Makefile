@@ -30,7 +30,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 scan: build ## scan the inventory (default: this machine) and write the report
-	@ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(COLLECTIONS) tools/scan --ansible-playbook $(VENV)/bin/ansible-playbook \
+	@ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/$(COLLECTIONS) exec $(VENV)/bin/python tools/scan --ansible-playbook $(VENV)/bin/ansible-playbook \
 		--window '$(WINDOW)' --results '$(RESULTS)' \
 		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
