@@ -25,15 +25,21 @@ JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
 display = Display()
 
 
+def _gist(text: object) -> str:
+    """Return the line that says most: the last one of a traceback, the first one of anything else."""
+    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
+
+
 def reason_of(result: dict) -> str:
-    """Return why a module failed, in one line: its message, or the last line of a traceback."""
-    for key in ("msg", "exception", "module_stderr", "stderr"):
-        lines = [line for line in str(result.get(key) or "").splitlines() if line.strip()]
-        if lines:
-            text = lines[-1] if lines[0].startswith("Traceback") else " ".join(lines)
-            rest = str(result.get("module_stderr") or result.get("stderr") or "").strip().splitlines()
-            return f"{text} ({rest[-1]})" if rest and rest[-1] not in text else text
-    return "no reason was given"
+    """Return why a module failed, in one line: its message, and what it printed as an error."""
+    message = _gist(result.get("msg"))
+    printed = _gist(result.get("module_stderr") or result.get("stderr"))
+    if message and printed and printed not in message:
+        return f"{message} ({printed})"
+    return message or printed or "no reason was given"
 
 
 def outcome_of(result: dict) -> Outcome:

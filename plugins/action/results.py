@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(
             {
-                "state": {"type": "str", "required": True, "choices": ["checked", "begun", "ended"]},
+                "state": {"type": "str", "required": True, "choices": ["checked", "begun", "ended", "found"]},
                 "results": {"type": "path", "required": True},
                 "scan_id": {"type": "str", "default": ""},
                 "duration": {"type": "raw", "default": 20},
@@ -53,6 +53,9 @@ class ActionModule(ActionBase):
     def _at(self, args: dict, task_vars: dict) -> dict:
         folder = ScanFolder(args["results"], args["scan_id"] or new_scan_id())
         answer = {"changed": False, "scan_id": folder.scan_id, "folder": str(folder.path)}
+        if args["state"] == "found":
+            folder.check_there()
+            return answer
         if args["state"] == "ended":
             if not self._task.check_mode:
                 folder.end(instant())

@@ -17,9 +17,10 @@ options:
       - V(checked) checks the options and that the folder can be written, and writes nothing.
       - V(begun) does the same, makes the folder and writes C(scan.json). The hosts of the scan are the hosts of the play.
       - V(ended) notes the end of the scan in C(scan.json) and counts the documents of hosts.
+      - V(found) requires that a scan of this name is there, and changes nothing.
     type: str
     required: true
-    choices: [checked, begun, ended]
+    choices: [checked, begun, ended, found]
   results:
     description: Folder of all results. The scan is in C(<results>/<scan_id>/).
     type: path

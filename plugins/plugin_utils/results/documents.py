@@ -8,8 +8,8 @@ import json
 import re
 import time
 
+from ...module_utils.version import VERSION
 from ..schema.validate import SchemaError, validate
-from .version import collection_version
 
 MAX_RESULT_BYTES = 1024 * 1024
 REASON_CHARS = 2000
@@ -45,7 +45,7 @@ def scan_document(scan_id: str, options: dict, hosts: list[str], controller: dic
     return {
         "schema": "ksysak.scan/1",
         "scan_id": scan_id,
-        "collection_version": collection_version(),
+        "collection_version": VERSION,
         "started_at": instant(),
         "ended_at": None,
         "options": options,
@@ -81,7 +81,7 @@ def host_document(host: str, groups: list[str], scan_id: str, outcome: Outcome) 
         "reason": plain(outcome.reason),
         "groups": [group[:255] for group in groups],
         "collected_at": instant(),
-        "collection_version": collection_version(),
+        "collection_version": VERSION,
         "system": None,
         "probes": {},
     }

@@ -67,6 +67,11 @@ class ScanFolder:
         if not os.access(there, os.W_OK | os.X_OK):
             raise ResultsError(f"ksysak_results: cannot write to {self.root}: no permission to write in {there}")
 
+    def check_there(self) -> None:
+        """Raise unless there is a scan in this folder."""
+        if not self.scan_file.is_file():
+            raise ResultsError(f"ksysak_scan_id: there is no scan '{self.scan_id}' in {self.root} (ksysak_results)")
+
     def begin(self, document: dict) -> None:
         """Make the folder and write scan.json. document: as in scan-1.json, ended_at null."""
         self.check_new()
