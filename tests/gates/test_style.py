@@ -83,3 +83,11 @@ def test_no_path_of_a_machine(repo, texts):
     found = [f"{name}: {match.group()}" for name, text in texts.items() for match in home.finditer(text)]
     found += [f"{name}: {repo}" for name, text in texts.items() if re.search(re.escape(str(repo)) + r"(?!\w)", text)]
     assert found == []
+
+
+def test_links_between_documents(repo, files):
+    """Every relative link of a Markdown file leads to a file or folder of the project."""
+    documents = [repo / name for name in files if name.suffix == ".md"]
+    links = [(path, target) for path in documents for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", path.read_text())]
+    assert links
+    assert [f"{path.relative_to(repo)}: {target}" for path, target in links if not (path.parent / target).exists()] == []
