@@ -78,9 +78,10 @@ def test_no_registry_is_named(texts):
 
 
 def test_no_path_of_a_machine(repo, texts):
-    """Neither this checkout's path nor a person's home; /home/user is everybody's."""
-    home = re.compile(r"(?<![\w.])(/home/(?!user\b)\w+/|/Users/\w+/|/root/\.\w+)")
-    found = [f"{name}: {match.group()}" for name, text in texts.items() for match in home.finditer(text)]
+    """Neither this checkout's path nor a person's home; kernel logs in tests may name the homes of others."""
+    home = re.compile(r"(?<![\w.])(/home/\w+/|/Users/\w+/|/root/\.\w+)")
+    own = {name: text for name, text in texts.items() if not name.startswith("tests/")}
+    found = [f"{name}: {match.group()}" for name, text in own.items() for match in home.finditer(text)]
     found += [f"{name}: {repo}" for name, text in texts.items() if re.search(re.escape(str(repo)) + r"(?!\w)", text)]
     assert found == []
 
