@@ -35,7 +35,15 @@ def facts_main(probe_class, default_duration=20):
         module.fail_json(msg=str(error))
     use_python_with_bcc()
     envelopes = run([probe], duration_s, module.check_mode)
+    if module.check_mode:
+        module.exit_json(changed=False, preflight=preflight(envelopes))
     module.exit_json(changed=False, ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
+
+
+def preflight(envelopes):
+    """What check mode returns: a row a probe, without the data that nobody measured."""
+    return [dict(((key, result[key]) for key in ('engine', 'status', 'reason', 'remedy')), probe=name)
+            for name, result in sorted(envelopes.items())]
 
 
 def build_probes(names, probe_options, classes):
@@ -46,8 +54,10 @@ def build_probes(names, probe_options, classes):
     unknown = sorted(set(probe_options) - set(classes))
     if unknown:
         raise ValueError('probe_options names %s, which is no probe; the probes are %s' % (unknown[0], ', '.join(sorted(classes))))
+    if not names:
+        raise ValueError('probes is empty; the probes are %s' % ', '.join(sorted(classes)))
     probes = []
-    for name in names:
+    for name in sorted(set(names)):
         checked = ArgumentSpecValidator(classes[name].OPTIONS).validate(probe_options.get(name) or {})
         if checked.error_messages:
             raise ValueError('probe_options.%s: %s' % (name, '; '.join(checked.error_messages)))

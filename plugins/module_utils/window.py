@@ -127,10 +127,11 @@ def _run(probes, duration_s, stop):
         for probe in probes:
             workers.append(_Worker(probe, duration_s))
         _wait(workers, lambda worker: not worker.ready, SETUP_LIMIT_S, 'it was not ready to measure after %d s' % SETUP_LIMIT_S, stop)
-        for worker in workers:
-            worker.send(b'go')
-        if duration_s is not None and not stop.reason:
-            _wait(workers, lambda worker: True, duration_s, None, stop)
+        if not stop.reason:
+            for worker in workers:
+                worker.send(b'go')
+            if duration_s is not None:
+                _wait(workers, lambda worker: True, duration_s, None, stop)
         for worker in workers:
             worker.send(b'stop')
         _wait(workers, lambda worker: True, READ_LIMIT_S, 'it gave no result %d s after its window' % READ_LIMIT_S, None)
@@ -185,8 +186,8 @@ def _work(probe, duration_s, pipe, parent):
     setup_s = time.monotonic() - started_s
     pipe.send_bytes(b'ready')
     if pipe.recv_bytes() != b'go':
-        return
-    if engine is None:
+        result = envelope(probe, 'skipped', 'the scan was ended before its window opened', 'Scan again.')
+    elif engine is None:
         worst = missing[0]
         unexpected = any(isinstance(error, _Unexpected) for error in missing)
         result = envelope(probe, 'failed' if unexpected else 'skipped', worst.reason, worst.remedy)

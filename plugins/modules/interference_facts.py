@@ -30,7 +30,7 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: Facts of the host.
-  returned: always
+  returned: except in check mode
   type: dict
   contains:
     ksysak_interference:
@@ -65,6 +65,13 @@ ansible_facts:
               description: Vectors compared with the kernel's own counters, and those that disagree.
               type: dict
               sample: {compared: 11, disagreements: []}
+preflight:
+  description: What the probe could do here, without measuring.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample:
+    - {probe: interference, engine: bcc, status: ok, reason: '', remedy: ''}
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe

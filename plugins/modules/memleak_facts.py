@@ -49,7 +49,7 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: Facts of the host.
-  returned: always
+  returned: except in check mode
   type: dict
   contains:
     ksysak_memleak:
@@ -87,6 +87,13 @@ ansible_facts:
             sample:
               description: One address in this many was followed; V(0) when nothing was traced.
               type: int
+preflight:
+  description: What the probe could do here, without measuring.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample:
+    - {probe: memleak, engine: bcc, status: ok, reason: '', remedy: ''}
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe

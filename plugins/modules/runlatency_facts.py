@@ -8,7 +8,7 @@ short_description: How long tasks that could run had to wait for a CPU
 version_added: 0.1.0
 description:
   - Measures run-queue latency, from wake-up (or from losing the CPU while runnable) to running, for every task of the host.
-  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and who ran instead.
+  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and who ran there longest during the wait.
 author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
@@ -38,7 +38,7 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description: Facts of the host.
-  returned: always
+  returned: except in check mode
   type: dict
   contains:
     ksysak_runlatency:
@@ -72,10 +72,17 @@ ansible_facts:
                   comm: kworker/0:1
                   prio: 120
                   at_s: 2.150436
-                  instead: {pid: 77, comm: kdamond.0, ran_us: 3894.806}
+                  instead: {pid: 77, comm: kdamond.0, ran_us: 3891.207}
             over_threshold:
               description: Waits of at least C(threshold_us), also those beyond the returned ones.
               type: int
+preflight:
+  description: What the probe could do here, without measuring.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample:
+    - {probe: runlatency, engine: bcc, status: ok, reason: '', remedy: ''}
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe

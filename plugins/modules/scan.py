@@ -147,9 +147,7 @@ def stop(module):
 def measure(module, probes):
     runner.use_python_with_bcc()
     if module.check_mode:
-        envelopes = runner.run(probes, None, True)
-        rows = [dict((key, envelopes[probe.NAME][key]) for key in ('engine', 'status', 'reason', 'remedy')) for probe in probes]
-        module.exit_json(changed=False, scan=None, preflight=[dict(row, probe=probe.NAME) for row, probe in zip(rows, probes)])
+        module.exit_json(changed=False, scan=None, preflight=runner.preflight(runner.run(probes, None, True)))
     try:
         listener = control.Listener(module.params['scan_id'] or '')
     except RuntimeError as error:

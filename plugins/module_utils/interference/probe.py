@@ -3,11 +3,10 @@
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, counters
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 
 _DISAGREEMENT_SHARE = 0.02
 _DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
-_LOST_SHARE = 0.001
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
 _VECTOR_KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi'}
 
@@ -54,10 +53,13 @@ class BccEngine(Engine):
         at_least = counters.difference(self._after_open, self._before_close)
         self.lost_events = self._program.missed() + self._program.table('dropped')[0].value
         handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
-        if self.lost_events > max(1, _LOST_SHARE * (handled + self.lost_events)):
+        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (handled + self.lost_events)):
             self.limits.append('%d of %d interrupts were lost: counts and times are too low' % (
                 self.lost_events, handled + self.lost_events))
         names = counters.descriptions()
+        for key in at_most:
+            if key[0] in ('hardirq', 'softirq') or key[1] in self._traced_rows:
+                traced.setdefault(key, {})
         vectors = [_vector(key, by_cpu, names, window_s) for key, by_cpu in traced.items()]
         vectors += [_vector(key, _counted(values, self._cpus), names, window_s) for key, values in at_most.items() if key not in traced]
         return {'vectors': _ranked(vectors), 'cpus': _shares(traced, window_s),

@@ -7,10 +7,9 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import bpf, triage
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 
 PARTS = 16  # of the window, to tell steady growth from a burst
-_LOST_SHARE = 0.001
 # Pages that belong to a slab cache or to a large kmalloc are counted there.
 _SLAB_PAGES = frozenset(('allocate_slab', 'new_slab', '___slab_alloc', '___kmalloc_large_node', '__kmalloc_large_node',
                          'kmalloc_large_node', 'kmalloc_large', 'kmalloc_order', 'kmalloc_order_trace'))
@@ -76,11 +75,11 @@ class BccEngine(Engine):
         sample = self.options['sample']
         events = sum(counts[bpf.ALLOCATIONS:bpf.DROPPED]) * sample
         self.lost_events = counts[bpf.DROPPED] * sample + self._program.missed()
-        if self.lost_events > max(sample, _LOST_SHARE * (events + self.lost_events)):
+        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (events + self.lost_events)):
             self.limits.append('%d of %d events were lost (%d because the table of live objects was full): '
                                'counts are too low or objects look unfreed that are not'
                                % (self.lost_events, events + self.lost_events, counts[bpf.DROPPED] * sample))
-        if counts[bpf.STACKLESS] * sample > max(1000, _LOST_SHARE * events):
+        if counts[bpf.STACKLESS] * sample > max(1000, LOST_SHARE * events):
             self.limits.append('%d allocations have no call stack: the table of stacks was full' % (counts[bpf.STACKLESS] * sample))
 
     def _groups(self, names):

@@ -8,10 +8,12 @@ Only tracepoint arguments are read, never a kernel structure: its layout in
 header files may be another kernel's.
 
 The longest waits are kept in the kernel, WORST on each CPU, so that a storm of
-waits costs a comparison each and can lose none of them.
+waits costs a comparison each and can lose none of them. Each CPU remembers its
+last STINTS turns (who ran, for how long); a kept wait takes a copy of them along.
 """
 
 WORST = 16
+STINTS = 16
 BUCKETS = 64
 WAITS = ('wakeup', 'preempted')
 SUMS = ('total_ns', 'longest_ns', 'over_threshold', 'displaced')
@@ -21,10 +23,13 @@ TEXT = """
 #define SLOTS 65536
 
 struct slot_t { u32 tid; u32 wait; u64 since_ns; };
+struct stint_t { u64 ended_ns; u64 ran_ns; u64 tid; char comm[16]; };
+struct recent_t { u64 next; struct stint_t stints[STINTS]; };
 struct wait_t {
-  u64 ended_ns; u64 delay_ns; u64 instead_ran_ns;
-  u32 tid; u32 cpu; u32 instead_tid; s32 prio; u32 wait; u32 unused;
-  char comm[16]; char instead_comm[16];
+  u64 ended_ns; u64 delay_ns;
+  u32 tid; u32 cpu; s32 prio; u32 wait;
+  char comm[16];
+  struct recent_t recent;
 };
 struct worst_t { u64 floor_ns; struct wait_t waits[WORST]; };
 
@@ -33,6 +38,7 @@ BPF_PERCPU_ARRAY(histogram, u64, 2 * BUCKETS);
 BPF_PERCPU_ARRAY(sums, u64, 4);
 BPF_PERCPU_ARRAY(worst, struct worst_t, 1);
 BPF_PERCPU_ARRAY(switched, u64, 1);
+BPF_PERCPU_ARRAY(recent, struct recent_t, 1);
 
 enum { WAKEUP = 0, PREEMPTED = 1 };
 enum { TOTAL = 0, LONGEST = 1, OVER = 2, DISPLACED = 3 };
@@ -70,13 +76,19 @@ int on_sched_wakeup_new(struct tracepoint__sched__sched_wakeup_new *args) {
 int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   if (!gate_is_open())
     return 0;
-  u64 now = bpf_ktime_get_ns(), ran = 0;
+  u64 now = bpf_ktime_get_ns();
   u32 zero = 0, index;
   u64 *since = switched.lookup(&zero);
-  if (since) {
-    ran = *since ? now - *since : 0;
-    *since = now;
-  }
+  struct recent_t *turns = recent.lookup(&zero);
+  if (!since || !turns)
+    return 0;
+  struct stint_t *stint = &turns->stints[turns->next & (STINTS - 1)];
+  turns->next += 1;
+  stint->ended_ns = now;
+  stint->ran_ns = now - *since;  /* the first one: since before the window, which is longer than any wait */
+  stint->tid = args->prev_pid;
+  __builtin_memcpy(stint->comm, args->prev_comm, 16);
+  *since = now;
 
   if (args->prev_pid) {
     if (args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL)) {
@@ -135,14 +147,12 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   kept->floor_ns = second < delay ? second : delay;
   place->ended_ns = now;
   place->delay_ns = delay;
-  place->instead_ran_ns = ran;
   place->tid = args->next_pid;
   place->cpu = bpf_get_smp_processor_id();
-  place->instead_tid = args->prev_pid;
   place->prio = args->next_prio;
   place->wait = wait;
   __builtin_memcpy(place->comm, args->next_comm, 16);
-  __builtin_memcpy(place->instead_comm, args->prev_comm, 16);
+  __builtin_memcpy(&place->recent, turns, sizeof(*turns));
   return 0;
 }
 """
@@ -150,4 +160,5 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
 
 def text(threshold_us):
     """Return the C text. threshold_us: waits at least this long are counted as over the threshold."""
-    return '#define THRESHOLD_NS %dULL\n#define WORST %d\n#define BUCKETS %d\n' % (threshold_us * 1000, WORST, BUCKETS) + TEXT
+    values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS))
+    return ''.join('#define %s %s\n' % value for value in values) + TEXT

@@ -4,10 +4,9 @@
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters
 
-_LOST_SHARE = 0.001
 _EVENTS = (
     ('sched_wakeup', ('pid',)),
     ('sched_wakeup_new', ('pid',)),
@@ -51,7 +50,7 @@ class BccEngine(Engine):
         count = sum(merged.values())
         max_us = max(sums['longest_ns']) / 1e3
         self.lost_events = sum(sums['displaced']) + self._program.missed()
-        if self.lost_events > max(1, _LOST_SHARE * (count + self.lost_events)):
+        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (count + self.lost_events)):
             self.limits.append('%d of %d waits were lost: counts are too low' % (self.lost_events, count + self.lost_events))
         data = {
             'histograms': histograms, 'percentiles_us': percentiles(merged, max_us), 'count': count,
@@ -84,13 +83,9 @@ class BccEngine(Engine):
         return [self._event(wait) for wait in waits[:self.options['top']]]
 
     def _event(self, wait):
-        instead = None
-        if wait.instead_tid:
-            instead = {'pid': wait.instead_tid, 'comm': wait.instead_comm.decode('utf-8', 'replace'),
-                       'ran_us': round(wait.instead_ran_ns / 1e3, 3) if wait.instead_ran_ns else None}
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
-                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6), 'instead': instead}
+                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6), 'instead': _instead(wait)}
 
 
 class ProcfsEngine(Engine):
@@ -127,6 +122,21 @@ class RunlatencyProbe(Probe):
         'top': {'type': 'int', 'default': 20},
     }
     BOUNDS = {'runq_us': (1, 10 ** 9), 'top': (1, 1000)}
+
+
+def _instead(wait):
+    """Who ran longest on that CPU during a wait, over all turns: {'pid', 'comm', 'ran_us'}; None when it was idle for longer."""
+    began_ns = wait.ended_ns - wait.delay_ns
+    ran_ns, comms = {}, {}
+    for stint in wait.recent.stints:
+        overlap_ns = min(stint.ended_ns, wait.ended_ns) - max(stint.ended_ns - stint.ran_ns, began_ns)
+        if stint.ended_ns and overlap_ns > 0:
+            ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
+            comms[stint.tid] = stint.comm
+    longest = max(ran_ns, key=ran_ns.get, default=0)
+    if not longest:
+        return None
+    return {'pid': longest, 'comm': comms[longest].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[longest] / 1e3, 3)}
 
 
 def percentiles(histogram, max_us):

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the probes' tests run on the host, under the Python that has bcc: make something happen, and measure it.
+
+    PYTHONPATH=<import tree> python3 on_host.py CASE [ARGUMENT …]
+
+Prints one JSON document: the truth as the maker of the event knows it, and what the probe says of it.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils import window
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference.counters import snapshot
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+
+PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def make(name, **options):
+    probe = PROBES[name]
+    return probe(dict({key: spec["default"] for key, spec in probe.OPTIONS.items()}, **options))
+
+
+def measured_while(probe, happen):
+    """Run the probe's best engine in this process while happen() runs. Returns (what happen returned, data, limits, lost)."""
+    engine = probe.ENGINES[0](probe.options)
+    engine.open()
+    try:
+        engine.start()
+        began_s = time.monotonic()
+        truth = happen()
+        window_s = time.monotonic() - began_s
+        engine.stop()
+        return {"truth": truth, "data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+    finally:
+        engine.close()
+
+
+class Messages:
+    """System V message queues: each message that is sent is one slab object until it is received."""
+
+    TEXT_BYTES, A_QUEUE = 900, 16  # a queue takes 16 KiB by default
+
+    def __init__(self, most):
+        """most: how many messages may be outstanding."""
+        self.queues = [self._checked(libc.msgget(0, 0o1600)) for _number in range(most // self.A_QUEUE + 1)]
+        self.text = struct.pack("l", 1) + b"x" * self.TEXT_BYTES
+        self.filled = 0
+
+    @staticmethod
+    def _checked(result):
+        if result < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return result
+
+    def send(self):
+        self._checked(libc.msgsnd(self.queues[self.filled // self.A_QUEUE], self.text, self.TEXT_BYTES, 0))
+        self.filled += 1
+
+    def receive(self):
+        """Take back the message sent last."""
+        self.filled -= 1
+        buffer = ctypes.create_string_buffer(len(self.text))
+        self._checked(libc.msgrcv(self.queues[self.filled // self.A_QUEUE], buffer, self.TEXT_BYTES, 0, 0))
+
+    def close(self):
+        for queue in self.queues:
+            libc.msgctl(queue, 0, None)  # IPC_RMID
+
+
+def messages(sample, sent, received):
+    """Send messages evenly over some seconds and receive some of them at once; the rest is outstanding."""
+    sent, received = int(sent), int(received)
+    queue = Messages(sent)
+
+    def happen():
+        for number in range(sent):
+            queue.send()
+            if number * received // sent != (number + 1) * received // sent:
+                queue.receive()
+            time.sleep(2.0 / sent)
+        return {"sent": sent, "outstanding": sent - received, "text_bytes": queue.TEXT_BYTES}
+
+    try:
+        return measured_while(make("memleak", sample=int(sample), top=1000, min_bytes=0), happen)
+    finally:
+        queue.close()
+
+
+def burst(sent):
+    """Send messages at once at the beginning and none after: outstanding, but no growth."""
+    queue = Messages(int(sent))
+
+    def happen():
+        for _number in range(int(sent)):
+            queue.send()
+        time.sleep(2)
+        return {"sent": int(sent)}
+
+    try:
+        return measured_while(make("memleak", sample=1, top=1000, min_bytes=0), happen)
+    finally:
+        queue.close()
+
+
+def queue_delay():
+    """A task is woken on a CPU that a real-time task does not give up; both note their times.
+
+    The wait lies between (the hog lets go - wake-up) and (the victim runs again - wake-up), by their own clocks.
+    """
+    cpu = max(os.sched_getaffinity(0))
+    wake_read, wake_write = os.pipe()
+    told_read, told_write = os.pipe()
+    victim = os.fork()
+    if victim == 0:
+        os.sched_setaffinity(0, {cpu})
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("ks-victim")
+        os.write(told_write, b"r")
+        os.read(wake_read, 1)
+        woke_s = time.monotonic()
+        os.write(told_write, struct.pack("d", woke_s))
+        os._exit(0)
+    os.read(told_read, 1)
+    while open("/proc/%d/stat" % victim).read().rsplit(")", 1)[1].split()[0] != "S":
+        time.sleep(0.01)
+
+    def happen():
+        hog = os.fork()
+        if hog == 0:
+            os.sched_setaffinity(0, {cpu})
+            with open("/proc/self/comm", "w") as comm:
+                comm.write("ks-hog")
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+            before_s = time.monotonic()
+            os.write(wake_write, b"w")
+            after_s = time.monotonic()
+            while time.monotonic() < after_s + 0.03:
+                pass
+            end_s = time.monotonic()
+            os.write(told_write, struct.pack("ddd", before_s, after_s, end_s))
+            os._exit(0)
+        told = b""
+        while len(told) < 32:
+            told += os.read(told_read, 64)
+        os.waitpid(hog, 0)
+        os.waitpid(victim, 0)
+        # Two writers, each message whole: the hog's three numbers come before the victim's one.
+        before_s, after_s, end_s, woke_s = struct.unpack("dddd", told)
+        return {
+            "victim": victim,
+            "hog": hog,
+            "cpu": cpu,
+            "least_us": (end_s - after_s) * 1e6,
+            "most_us": (woke_s - before_s) * 1e6,
+        }
+
+    return measured_while(make("runlatency", top=1000, runq_us=5000), happen)
+
+
+def interrupts():
+    """Send datagrams over the loopback; read the kernel's counters within and around the window."""
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def counted():
+        counts, _cpus = snapshot()
+        return {"%s %s" % key: sum(values) for key, values in counts.items()}
+
+    def happen():
+        inner = counted()
+        for _number in range(2000):
+            sender.sendto(b"x", receiver.getsockname())
+            receiver.recv(16)
+        return {"inner_before": inner, "inner_after": counted()}
+
+    outer = counted()
+    result = measured_while(make("interference"), happen)
+    result["truth"].update(outer_before=outer, outer_after=counted())
+    return result
+
+
+def scan(duration_s):
+    """All eBPF probes in one window, as the module runs them; each says on standard error when its window is open."""
+
+    def announced(start):
+        def start_and_say(engine):
+            start(engine)
+            os.write(2, b"measuring\n")
+
+        return start_and_say
+
+    for probe in PROBES.values():
+        probe.ENGINES[0].start = announced(probe.ENGINES[0].start)
+    stop = window.Stop()
+    stop.on_signals()
+    return window.measure([make(name) for name in sorted(PROBES)], int(duration_s), stop)
+
+
+CASES = {case.__name__: case for case in (messages, burst, queue_delay, interrupts, scan)}
+
+if __name__ == "__main__":
+    json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each probe against events that the test makes itself, on this machine's own kernel."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
+
+ON_HOST = Path(__file__).with_name("on_host.py")
+
+pytestmark = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture(scope="session")
+def on_host(repo, system_python):
+    """Run a case of on_host.py; `within` is a command to run it under. Returns its JSON."""
+
+    def run(*arguments, within=(), python=system_python):
+        command = [*within, "env", "PYTHONPATH=%s" % (repo / ".cache" / "import"), python, str(ON_HOST), *map(str, arguments)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def validate_data(schema, data):
+    """The schemas describe host documents: put the data into the least one."""
+    envelope = {"schema": schema, "status": "ok", "reason": "", "remedy": "", "engine": "test", "started_at": "2026-01-01T00:00:00Z"}
+    cost = {"cpu_s": 0, "max_rss_bytes": 0, "setup_s": 0, "lost_events": 0, "truncated": False}
+    envelope.update(window_s=1, cost=cost, data=data)
+    document = {"schema": "ksysak.host/1", "host": "test", "scan_id": "test", "state": "scanned", "reason": "", "groups": []}
+    document.update(collected_at="2026-01-01T00:00:00Z", collection_version="0", system=None)
+    validate(dict(document, probes={schema.split(".")[1].split("/")[0]: envelope}))
+
+
+def message_stack(data):
+    """The call stack that allocated the messages themselves."""
+    return [entry for entry in data["outstanding"] if entry["culprit"] == "load_msg" and entry["bytes_outstanding"] > 100_000]
+
+
+def test_memleak_counts_every_object_that_was_not_freed(on_host):
+    result = on_host("messages", 1, 1000, 500)
+    validate_data("ksysak.memleak/1", result["data"])
+    (leak,) = message_stack(result["data"])
+    assert abs(leak["allocations"] - 1000) <= result["lost"]
+    assert abs(leak["objects_outstanding"] - 500) <= result["lost"]
+    assert leak["bytes_outstanding"] == leak["objects_outstanding"] * 1024
+    assert leak["type"] == "slab" and leak["module"] is None
+    assert leak["persistence"] == 1
+    assert leak["corroborated"] is True
+    assert any("do_msgsnd" in frame for frame in leak["stack"])
+
+
+def test_memleak_sample_estimates_the_same_leak(on_host):
+    result = on_host("messages", 16, 4000, 2000)
+    (leak,) = message_stack(result["data"])
+    assert result["data"]["sample"] == 16
+    # 2000 objects, one in 16: 125 followed, sigma 10.8; six of it are 65 followed, or 1040 objects.
+    assert abs(leak["objects_outstanding"] - 2000) <= 1040 + result["lost"]
+
+
+def test_memleak_tells_a_burst_from_steady_growth(on_host):
+    result = on_host("burst", 500)
+    (leak,) = message_stack(result["data"])
+    assert abs(leak["objects_outstanding"] - 500) <= result["lost"]
+    assert leak["persistence"] <= 2 / 16
+
+
+def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
+    result = on_host("queue_delay")
+    validate_data("ksysak.runlatency/1", result["data"])
+    truth, data = result["truth"], result["data"]
+    (event,) = [event for event in data["events"] if event["pid"] == truth["victim"] and event["delay_us"] > 5000]
+    assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
+    assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
+    assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
+    assert 0.9 * truth["least_us"] <= event["instead"]["ran_us"] <= event["delay_us"]
+    assert data["over_threshold"] >= 1
+    assert data["max_us"] >= event["delay_us"]
+    assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]
+
+
+def test_interference_agrees_with_the_kernels_own_counters(on_host):
+    result = on_host("interrupts")
+    validate_data("ksysak.interference/1", result["data"])
+    truth, vectors = result["truth"], result["data"]["vectors"]
+    softirqs = {vector["name"]: vector for vector in vectors if vector["kind"] == "softirq"}
+    assert softirqs["NET_RX"]["count"] >= 2000
+    for name, vector in softirqs.items():
+        key = "softirq " + name
+        least = truth["inner_after"][key] - truth["inner_before"][key]
+        most = truth["outer_after"][key] - truth["outer_before"][key]
+        slack = 10 + 0.02 * most  # as in the probe: some kernels run a softirq or two past their tracepoints
+        assert least - slack <= vector["count"] <= most + slack, name
+        assert 0 < vector["longest_us"] <= vector["total_us"]
+    assert result["data"]["cross_check"]["compared"] >= len(softirqs)
+    assert result["data"]["cross_check"]["disagreements"] == []
+
+
+def test_no_kernel_headers_are_needed(on_host):
+    hide = "mount -t tmpfs none /usr/src; [ ! -d /lib/modules ] || mount -t tmpfs none /lib/modules; exec \"$@\""
+    result = on_host("scan", 1, within=["unshare", "--mount", "sh", "-ec", hide, "sh"])
+    assert {name: (probe["status"], probe["engine"]) for name, probe in result.items()} == dict.fromkeys(result, ("ok", "bcc")), result
+
+
+HIDE_EVENT = "mount -t tracefs none /sys/kernel/tracing; for e in kmem sched irq; do mount -t tmpfs none /sys/kernel/tracing/events/$e; done"
+LOCKDOWN = "mount -t tmpfs none /sys/kernel/security; echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown"
+NO_BCC = "mount -t tmpfs none \"$(/usr/bin/python3 -c 'import bcc, os; print(os.path.dirname(bcc.__file__))')\""
+
+
+@pytest.mark.parametrize(
+    ("within", "reason"),
+    [
+        (["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], "not root"),
+        (["setarch", "i686"], "this is i686"),
+        (["setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon"], "refuses bpf() even to root"),
+        (["setpriv", "--bounding-set=-sys_admin"], "cannot make a mount namespace"),
+        (["unshare", "--mount", "sh", "-ec", HIDE_EVENT + '; exec "$@"', "sh"], "has no tracepoint"),
+        (["unshare", "--mount", "sh", "-ec", LOCKDOWN + '; exec "$@"', "sh"], "lockdown is in confidentiality mode"),
+        (["unshare", "--mount", "sh", "-ec", NO_BCC + '; exec "$@"', "sh"], "can import bcc"),
+    ],
+    ids=["no root", "not x86_64", "no bpf", "no namespace", "no tracepoint", "lockdown", "no bcc"],
+)
+def test_what_cannot_run_says_why(on_host, within, reason):
+    result = on_host("scan", 1, within=within)
+    assert set(result) == {"memleak", "runlatency", "interference"}
+    for name, probe in result.items():
+        assert probe["status"] in ("degraded", "skipped"), (name, probe["status"], probe["reason"])
+        assert reason in probe["reason"], (name, probe["reason"])
+        assert probe["remedy"], name
+        assert (probe["engine"], bool(probe["data"])) == (("procfs", True) if probe["status"] == "degraded" else ("none", False))
+        if probe["data"]:
+            validate_data(probe["schema"], probe["data"])
+
+
+def bpf_programs():
+    """Ids of all BPF programs in the kernel, by bpf(BPF_PROG_GET_NEXT_ID)."""
+    libc, found, last = ctypes.CDLL(None, use_errno=True), set(), 0
+    while True:
+        attributes = (ctypes.c_uint32 * 32)(last)
+        if libc.syscall(321, 11, attributes, ctypes.sizeof(attributes)) != 0:
+            return found
+        last = attributes[1]
+        found.add(last)
+
+
+def traces_on_host():
+    """What a probe could leave behind: mounts, temporary files, processes."""
+    temporary = {str(path) for folder in ("/tmp", "/var/tmp", "/dev/shm", "/run") for path in Path(folder).iterdir()}
+    return {
+        "mounts": Path("/proc/self/mountinfo").read_text().splitlines(),
+        "files": {path for path in temporary if "bcc" in path or "ksysak" in path or "kheaders" in path},
+        "debugfs": os.listdir("/sys/kernel/debug"),
+    }
+
+
+def eventually(condition, what):
+    """Wait for an event; the limit is only there to fail instead of hanging."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "never happened: " + what
+        time.sleep(0.05)
+
+
+def children(pid):
+    return [int(child) for child in Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()]
+
+
+@pytest.fixture
+def running_scan(repo, system_python):
+    """A scan of all eBPF probes that is measuring, as (process, programs that were there before)."""
+    before = bpf_programs()
+    env = dict(os.environ, PYTHONPATH=str(repo / ".cache" / "import"))
+    command = [system_python, str(ON_HOST), "scan", "600"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as scan:
+        assert [scan.stderr.readline() for _probe in range(3)] == [b"measuring\n"] * 3
+        yield scan, before
+        scan.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_nothing_is_left_behind_by_a_scan_that_is_ended(running_scan, number):
+    clean = traces_on_host()
+    scan, before = running_scan
+    processes = children(scan.pid)
+    assert len(processes) == 3
+    scan.send_signal(number)
+    output, _unused = scan.communicate()
+    if number == signal.SIGKILL:
+        eventually(lambda: not any(Path("/proc/%d/exe" % pid).exists() for pid in processes), "the probes ended with their parent")
+    else:
+        assert not any(Path("/proc/%d/exe" % pid).exists() for pid in processes)
+        for name, probe in json.loads(output).items():
+            assert (probe["status"], probe["engine"]) == ("degraded", "bcc"), name
+            assert "the window was cut to" in probe["reason"]
+            assert 0 < probe["window_s"] < 600
+            validate_data(probe["schema"], probe["data"])
+    eventually(lambda: not bpf_programs() - before, "the kernel let go of the programs")
+    assert traces_on_host() == clean
+
+
+def test_a_probe_that_dies_takes_none_of_the_others_along(running_scan):
+    scan, before = running_scan
+    victim = children(scan.pid)[0]
+    os.kill(victim, signal.SIGSEGV)
+    eventually(lambda: not Path("/proc/%d/exe" % victim).exists(), "the probe died")
+    scan.send_signal(signal.SIGTERM)
+    result = json.loads(scan.communicate()[0])
+    dead = [probe for probe in result.values() if probe["status"] == "failed"]
+    assert [probe["reason"] for probe in dead] == ["the probe process ended by signal 11"]
+    assert [probe["engine"] for probe in result.values() if probe not in dead] == ["bcc", "bcc"]
+    eventually(lambda: not bpf_programs() - before, "the kernel let go of the programs")
+
+
+def test_a_scan_ends_when_nobody_reads_its_result(running_scan):
+    scan, before = running_scan
+    processes = children(scan.pid)
+    scan.stdout.close()
+    scan.wait()
+    assert not any(Path("/proc/%d/exe" % pid).exists() for pid in processes)
+    eventually(lambda: not bpf_programs() - before, "the kernel let go of the programs")
