@@ -35,17 +35,17 @@ def find(results: str, scan_id: str | None = None) -> Path:
     """
     root = Path(results)
     if not root.is_dir():
-        raise ResultsError(f"results: {root}: no such folder")
+        raise ResultsError(f"ksysak_results: {root}: no such folder")
     if scan_id:
         for folder in (root / scan_id, root):
             if folder.name == scan_id and _is_scan(folder):
                 return folder
-        raise ResultsError(f"scan_id: {root} holds no scan '{scan_id}'")
+        raise ResultsError(f"ksysak_scan_id: {root} holds no scan '{scan_id}'")
     if _is_scan(root):
         return root
     scans = [folder for folder in root.iterdir() if _is_scan(folder)]
     if not scans:
-        raise ResultsError(f"results: {root}: neither scan.json nor a folder of a scan is in here")
+        raise ResultsError(f"ksysak_results: {root}: neither scan.json nor a folder of a scan is in here")
     return max(scans, key=lambda folder: (_began(folder), folder.name))
 
 
@@ -67,7 +67,7 @@ def read_scan(folder: Path) -> tuple[dict | None, list[dict]]:
         return _read(path, SCAN_BYTES, "scan")[0], []
     except Unreadable as error:
         if not _files(folder):
-            raise ResultsError(f"results: {folder}: scan.json {error}, and there are no host files") from None
+            raise ResultsError(f"ksysak_results: {folder}: scan.json {error}, and there are no host files") from None
         return None, [{"file": "scan.json", "host": None, "reason": f"{error}; which hosts were meant to be scanned is not known"}]
 
 

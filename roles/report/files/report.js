@@ -41,7 +41,7 @@
   const bytes = (value) => scaled(value, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
   const micros = (value) => value >= 1e6 ? `${decimal.format(value / 1e6)} s` : scaled(value, 1000, ['µs', 'ms'])
   const seconds = (value) => value === null || value === undefined ? '–' : value && value < 1 ? `${decimal.format(value * 1000)} ms` : `${decimal.format(value)} s`
-  const percent = (value) => value === null || value === undefined ? '–' : `${decimal.format(value * 100)} %`
+  const percent = (value) => value === null || value === undefined ? '–' : `${value && Math.abs(value) < 0.0005 ? '< 0.1' : decimal.format(value * 100)} %`
   const instant = (value) => value ? `${value.slice(0, 16).replace('T', ' ')} UTC` : '–'
 
   const UNITS = [[/bytes_per_s$/, (value) => `${bytes(value)}/s`], [/bytes(_|$)/, bytes], [/_us$/, micros], [/_s$/, seconds], [/share$/, percent]]
@@ -270,9 +270,9 @@
     { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? 'kernel' : name },
     { title: 'Type', field: 'type', width: 70, responsive: 5 },
     figure('Growth', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
-    figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4 }),
+    figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 100 }),
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
-    figure('Persistence', 'persistence', percent, { responsive: 6 }),
+    figure('Persistence', 'persistence', percent, { responsive: 6, minWidth: 115 }),
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
     { title: 'Stack of the worst host', field: 'stack', minWidth: 220, widthGrow: 4, responsive: 4, headerSort: false, draw: (stack) => el('details', {}, el('summary', {}, el('bdi', {}, stack[0] || 'not captured')), el('pre', {}, stack.join('\n') || '–')) }
   ])
@@ -293,13 +293,15 @@
     const series = (wait, tint, align) => ({ label: wait === 'wakeup' ? 'after waking up' : 'after losing the CPU', fill: tint, stroke: tint, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.42, 60], align }), value: (self, value) => value === null ? '–' : integer.format(value) })
     const counts = (wait) => buckets.map((bucket) => jitter.histograms[wait][bucket] || null)
     const most = Math.max(...buckets.flatMap((bucket) => [jitter.histograms.wakeup[bucket] || 0, jitter.histograms.preempted[bucket] || 0]), 1)
+    const top = Math.ceil(Math.log10(most * 1.2))
+    const decades = Array.from({ length: top + 1 }, (unused, power) => 10 ** power)
     chart = new uPlot({
       width: place.clientWidth || 600,
       height: 260,
-      scales: { x: { time: false, range: [-0.6, buckets.length - 0.4] }, y: { distr: 3, log: 10, range: [0.5, 10 ** Math.ceil(Math.log10(most * 1.2))] } },
+      scales: { x: { time: false, range: [-0.6, buckets.length - 0.4] }, y: { distr: 3, log: 10, range: [0.5, 10 ** top] } },
       axes: [
         { ...axis, grid: { show: false }, space: 58, splits: () => buckets.map((bucket, index) => index), incrs: [1, 2, 3, 4, 6, 8], values: (self, places) => { const step = Math.ceil(buckets.length / Math.max(1, Math.floor(self.width / 70))); return places.map((index) => index % step ? '' : micros(buckets[index])) } },
-        { ...axis, size: 62, values: (self, splits) => splits.map((value) => value >= 1 && Number.isInteger(Math.log10(value)) ? new Intl.NumberFormat('en', { notation: 'compact' }).format(value) : '') }
+        { ...axis, size: 62, splits: () => decades, filter: (self, splits) => splits, values: (self, splits) => splits.map((value) => new Intl.NumberFormat('en', { notation: 'compact' }).format(value)) }
       ],
       series: [
         { label: 'wait', value: (self, index) => index === null ? '–' : `${micros(buckets[index])} to ${micros(buckets[index] ? 2 * buckets[index] : 1)}` },
@@ -315,10 +317,10 @@
     addEventListener('resize', () => { if (chart.width !== byId('jitter-chart').clientWidth) drawChart() })
     const waits = [['all', jitter.percentiles_us], ['after waking up', jitter.percentiles_us_by_wait.wakeup], ['after losing the CPU', jitter.percentiles_us_by_wait.preempted]]
     byId('jitter-percentiles').append(
-      table(['At most', ...waits.map(([name]) => name)],
-        [['p50', 'half of all waits'], ['p90', '90 %'], ['p99', '99 %'], ['p999', '99.9 %']].map(([name, text]) => [text, ...waits.map(([, values]) => micros(values[name] ?? null))])
+      table(['Share of waits', ...waits.map(([name]) => name)],
+        [['p50', '50 %'], ['p90', '90 %'], ['p99', '99 %'], ['p999', '99.9 %']].map(([name, text]) => [text, ...waits.map(([, values]) => micros(values[name] ?? null))])
           .concat([['longest', micros(jitter.max_us), '', '']]), [1, 2, 3]),
-      el('p', { class: 'hint' }, 'Exact to the bucket of the histogram: each is the upper bound of the bucket that holds it.'))
+      el('p', { class: 'hint' }, 'So long or shorter. Each is the upper bound of the histogram bucket that holds it.'))
   } else {
     document.querySelector('#jitter .split').hidden = true
   }

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# This is a documentation stub: the action plugin of the same name does the work, on the controller.
+
+DOCUMENTATION = r"""
+---
+module: report
+short_description: Make the report of a scan
+version_added: 0.1.0
+description:
+  - Reads the results folder of one scan, judges every host by the policies, and writes one self-contained HTML file and the same
+    content as JSON.
+  - Works on the controller, touches no host and makes no connection. It can be repeated at any time, also with another policy.
+  - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
+  - The role P(ksysak.fleet.report#role) calls it with the template and the files that it needs.
+options:
+  results:
+    description: Folder of one scan, or the folder of all results.
+    type: path
+    required: true
+  scan_id:
+    description:
+      - Which scan of O(results).
+      - When empty, the one that began last.
+    type: str
+    default: ""
+  dest:
+    description: Path of the HTML file. The default is C(report.html) in the folder of the scan.
+    type: path
+  json_dest:
+    description: Path of the JSON file. The default is C(fleet.json) beside the HTML file.
+    type: path
+  policies:
+    description: Policy files. When empty, the policy that comes with the collection.
+    type: list
+    elements: path
+    default: []
+  policy_overrides:
+    description:
+      - Changes to the rules, by rule and then by parameter.
+      - The parameter C(enabled) switches a rule off.
+    type: dict
+    default: {}
+  assets:
+    description: Folder with C(templates/report.html.j2), C(files/vendor.json) and the files of the report, as the role has it.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: In check mode everything is read and judged, and nothing is written.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
+    support: none
+  async:
+    description: Supports running asynchronously.
+    support: none
+  action:
+    description: Has an action plugin, which does the work on the controller.
+    support: full
+author:
+  - ksysak.fleet maintainers (@ksysak)
+seealso:
+  - module: ksysak.fleet.scan
+  - plugin: ksysak.fleet.findings
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Make the report of the last scan again, with another threshold
+  ksysak.fleet.report:
+    results: ksysak-results
+    assets: "{{ role_path }}"
+    policy_overrides:
+      runq-latency:
+        delay_us: 50000
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+scan_id:
+  description: Name of the scan.
+  returned: success
+  type: str
+  sample: 20261123T030800Z-4f1c
+results:
+  description: Folder of the scan.
+  returned: success
+  type: str
+  sample: /srv/ksysak-results/20261123T030800Z-4f1c
+report:
+  description: Path of the HTML file.
+  returned: success
+  type: str
+  sample: /srv/ksysak-results/20261123T030800Z-4f1c/report.html
+fleet:
+  description: Path of the JSON file, a document of the schema C(ksysak.fleet/1).
+  returned: success
+  type: str
+  sample: /srv/ksysak-results/20261123T030800Z-4f1c/fleet.json
+report_bytes:
+  description: Size of the HTML file.
+  returned: success
+  type: int
+  sample: 612340
+verdict:
+  description: What the report says first.
+  returned: success
+  type: dict
+  contains:
+    level:
+      description:
+        - The worst severity that was found (V(fatal), V(critical), V(error) or V(warning)), or V(clear).
+        - V(incomplete) when nothing was found but not everything could be looked at, V(unknown) when nothing could.
+      type: str
+      returned: success
+      sample: incomplete
+    sentence:
+      description: The verdict in words.
+      type: str
+      returned: success
+      sample: "Nothing was found on 47 of 50 hosts, but 3 of 50 hosts could not be looked at: this is no all-clear."
+    notes:
+      description: What else one must know to judge it.
+      type: list
+      elements: str
+      returned: success
+      sample: ["3 hosts could not be reached."]
+hosts:
+  description: Number of hosts by state, and by how much of them was measured.
+  returned: success
+  type: dict
+  sample: {total: 50, scanned: 47, unreachable: 3, failed: 0, lost: 0, missing: 0, unreadable: 0,
+    coverage_full: 47, coverage_partial: 0, coverage_none: 3}
+findings:
+  description: Number of findings by severity. One that is on many hosts counts once.
+  returned: success
+  type: dict
+  sample: {fatal: 0, critical: 1, error: 0, warning: 2, info: 0}
+problems:
+  description: Number of files that could not be used and rules that could not be evaluated. The report names them.
+  returned: success
+  type: int
+  sample: 0
+digest:
+  description: The report in a few lines for a terminal.
+  returned: success
+  type: list
+  elements: str
+  sample: ["CLEAR: All clear: nothing was found on 50 of 50 hosts in a window of 20 s."]
+"""
