@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+import yaml
+from ansible_collections.ksysak.fleet.plugins.modules import scan
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
+
+
+@pytest.mark.parametrize("duration", [1, 3600, "20"])
+def test_good_durations(duration):
+    assert check_options(duration, ["memleak"], {})["duration_s"] == int(duration)
+
+
+@pytest.mark.parametrize("duration", [0, -1, 3601, 99999, "abc", "", "1.5", 1.5, True, None, [], "9" * 5000])
+def test_bad_durations(duration):
+    with pytest.raises(OptionsError, match=r"^ksysak_duration: .* from 1 to 3600$"):
+        check_options(duration, ["memleak"], {})
+
+
+@pytest.mark.parametrize("probes", [["memleak", "interference"], "interference, memleak", ["interference", "memleak", "memleak"]])
+def test_good_probes(probes):
+    assert check_options(1, probes, {})["probes"] == ["memleak", "interference"]
+
+
+@pytest.mark.parametrize("probes", [[], "", "nope", ["memleak", "nope"], None, {"memleak": 1}, [["memleak"]], [None]])
+def test_bad_probes(probes):
+    with pytest.raises(OptionsError, match="^ksysak_probes: .*known: memleak, "):
+        check_options(1, probes, {})
+
+
+@pytest.mark.parametrize("options", [[], "x", {"nope": {}}, {"memleak": 1}])
+def test_bad_probe_options(options):
+    with pytest.raises(OptionsError, match="^ksysak_probe_options: "):
+        check_options(1, ["memleak"], options)
+
+
+def test_options_of_other_probes_are_dropped():
+    options = {"memleak": {"top": 3}, "runlatency": {"top": 5}}
+    assert check_options(1, ["memleak"], options)["probe_options"] == {"memleak": {"top": 3}}
+
+
+def test_all_problems_come_at_once():
+    with pytest.raises(OptionsError) as error:
+        check_options(0, "nope", 3)
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["ksysak_duration", "ksysak_probes", "ksysak_probe_options"]
+
+
+def test_a_host_name_that_no_document_can_hold():
+    check_hosts(["../../etc/x", "x" * 255])
+    with pytest.raises(OptionsError, match="inventory: host name"):
+        check_hosts(["x" * 256])
+
+
+def test_the_probes_are_those_of_the_scan_module():
+    assert list(PROBES) == yaml.safe_load(scan.DOCUMENTATION)["options"]["probes"]["choices"]
