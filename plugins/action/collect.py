@@ -12,6 +12,7 @@ import time
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import Outcome, host_document, plain
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
 
@@ -113,7 +114,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Return {state, reason, path, probes}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _validation, args = self.validate_argument_spec(
             {
                 "job": {"type": "dict"},
                 "stop": {"type": "bool", "default": False},

@@ -10,6 +10,7 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import instant, scan_document
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
@@ -34,7 +35,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Return {scan_id, folder, ...}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _validation, args = self.validate_argument_spec(
             {
                 "state": {"type": "str", "required": True, "choices": ["checked", "begun", "ended", "found"]},
                 "results": {"type": "path", "required": True},

@@ -3,7 +3,7 @@
 """What all probe modules have in common."""
 
 
-class ModuleDocFragment(object):
+class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   duration:
@@ -29,7 +29,7 @@ attributes:
   action_group:
     description: Use C(group/ksysak.fleet.probes) in C(module_defaults).
     support: full
-    membership: ksysak.fleet.probes
+    membership: [ksysak.fleet.probes]
 notes:
   - Where a Python with bcc is found on the host, the module goes on under that one, whatever C(ansible_python_interpreter) says.
 """
