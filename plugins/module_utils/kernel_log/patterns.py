@@ -24,6 +24,9 @@ _LOCKDEP_TEXT = (
     r'Nested lock was not taken|nested lock|still has locks held|\S+ still has locks held|\S+/\d+ still has locks held|'
     r'[Ii]nvalid wait context|task (?:\S+ )?holding lock|chain hlocks)')
 
+# A task's name: any characters, but few.
+_COMM = r'.{1,15}'
+
 
 def _rule(kind, needle, regex, sure=True, once=False):
     return Rule(kind, needle, re.compile(regex), sure, once)
@@ -39,7 +42,7 @@ RULES = (
     _rule('kmemleak', 'BUG: memory leak', r'BUG: memory leak\s*$'),
     _rule('kmemleak', 'new suspected memory leaks', r'kmemleak: \d+ new suspected memory leaks', once=True),
     # a CPU that cannot go on
-    _rule('gpf', 'general protection fault', r'.{0,200}?general protection fault(?:[:,] |\s).*\[#\d+\]'),
+    _rule('gpf', 'general protection fault', r'(?:GPF could be caused by .{1,80}?)?general protection fault(?:[:,] |\s).*\[#\d+\]'),
     _rule('gpf', 'general protection fault', r'(?:Oops: )?general protection fault,? (?:probably |maybe )?for (?:non-canonical )?address '),
     _rule('oops_page_fault', 'nable to handle ', r'(?:BUG: |CPU \d+ )?[Uu]nable to handle (?:kernel|page fault|unknown|user) ?'),
     _rule('oops_page_fault', 'NULL pointer dereference', r'BUG: [Kk]ernel NULL pointer dereference'),
@@ -81,10 +84,10 @@ RULES = (
     _rule('slab_corruption', 'BUG ', r'(?:=+ )?BUG [\w.:-]{1,80} ?(?:\(.{1,80}?\))?: \S'),
     _rule('slab_corruption', 'slab error in', r'slab error in \w+\(\): '),
     _rule('list_corruption', 'corruption', r'(?:slab: )?list_(?:add|del)\w* corruption'),
-    _rule('oom', ' invoked oom-killer: ', r'.{1,64} invoked oom-killer: '),
+    _rule('oom', ' invoked oom-killer: ', _COMM + r' invoked oom-killer: '),
     _rule('oom', 'ut of memory: ', r'(?:Memory cgroup out|Out) of memory(?: \(.{1,60}\))?: Kill(?:ed)? process \d+', once=True),
     _rule('oom', 'panic', r'Kernel panic - not syncing: Out of memory'),
-    _rule('page_alloc_failure', 'page allocation ', r'.{1,64}: page allocation (?:failure|stalls for)'),
+    _rule('page_alloc_failure', 'page allocation ', _COMM + r': page allocation (?:failure|stalls for)'),
     # warnings
     _rule('warning', 'WARNING: ', r'WARNING: (?:CPU: \d+ PID: -?\d+ )?at ?\S+:\d+'),
     _rule('warning', 'WARNING: ', r'WARNING: \S+:\d+ at \S+, CPU#\d+'),
@@ -107,7 +110,7 @@ RULES = (
     _rule('io_error', ' error, dev ',
           r'(?:blk_update_request: |print_req_error: |end_request: )?critical [\w ]{1,40} error, dev \S+', once=True),
     _rule('io_error', 'Buffer I/O error on dev', r'Buffer I/O error on dev(?:ice)? \S+, logical block', once=True),
-    _rule('io_error', 'beyond end of device', r'(?:.{1,64}: )?attempt to access beyond end of device', once=True),
+    _rule('io_error', 'beyond end of device', r'(?:' + _COMM + r': )?attempt to access beyond end of device', once=True),
     _rule('io_error', 'exception Emask', r'ata\d+(?:\.\d+)?: exception Emask', once=True),
     _rule('io_error', 'failing I/O', r'block \S+: no available path - failing I/O', once=True),
     _rule('nvme_error', 'timeout', r'nvme nvme\d+: I/O .{1,100} timeout, (?:reset|abort|disable|completion)', once=True),
@@ -127,7 +130,7 @@ RULES = (
     _rule('nfs_not_responding', ' not responding', r'nfs: server \S+ not responding', once=True),
     # network and tables
     _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'NETDEV WATCHDOG: '),
-    _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'\S+ .{1,100}: NETDEV WATCHDOG: '),
+    _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'[\w-]{1,32} [\w:.-]{1,32} [\w.@-]{1,16}(?: \(\w+\))?: NETDEV WATCHDOG: '),
     _rule('netdev_unregister', 'unregister_netdevice: ', r'unregister_netdevice: waiting for \S+ to become free', once=True),
     _rule('nf_conntrack_full', 'conntrack: ', r'(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping', once=True),
     _rule('neigh_table_full', 'neighbo', r'(?:neighbour: \w+: n|N)eighbou?r table overflow', once=True),
@@ -136,8 +139,8 @@ RULES = (
     _rule('file_table_full', 'file-max limit', r'VFS: file-max limit \d+ reached', once=True),
     _rule('audit_backlog', 'audit: ', r'audit: (?:backlog limit exceeded|audit_backlog=\d+ > )', once=True),
     # programs that the kernel killed
-    _rule('segfault', 'segfault at ', r'.{1,64}\[\d+\]: segfault at [0-9a-f]+ ip', once=True),
-    _rule('segfault', ' ip:', r'.{1,64}\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
+    _rule('segfault', 'segfault at ', _COMM + r'\[\d+\]: segfault at [0-9a-f]+ ip', once=True),
+    _rule('segfault', ' ip:', _COMM + r'\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
     # the rest
     _rule('other_kernel', 'panicked at ', r'rust_kernel: panicked at '),
     _rule('info_other', 'assertion failed at ', r'RTNL: assertion failed at '),

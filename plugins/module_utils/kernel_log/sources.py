@@ -42,7 +42,7 @@ class Source(object):
     """One place with log lines.
 
     name: as in the result; status: 'read', 'partial' or 'unread', with a reason for the latter two; lines, bytes: read so far;
-    missing: True where there simply is nothing to read; damaged: True where something that should have been read was not.
+    missing: True where this host has no such thing; damaged: True where something that should have been read was not.
     """
 
     live = False  # True: the ring buffer, whose timestamps count from this boot
@@ -108,19 +108,23 @@ class Kmsg(Source):
         try:
             self._fd = self._open()
         except (IOError, OSError) as error:
-            self.missing = error.errno == errno.ENOENT
-            return self.unread('%s does not exist here (a container?)' % self._path if self.missing else explain(error))
+            gone = error.errno == errno.ENOENT
+            return self.unread('%s does not exist here (a container?)' % self._path if gone else explain(error))
         return True
 
     def _open(self):
         return os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    @staticmethod
+    def _skip_old(fd):
+        os.lseek(fd, 0, os.SEEK_END)
 
     def mark_start(self):
         """Remember the newest record: all later ones are within the window."""
         if self._fd is not None:
             try:
                 self._mark = self._open()
-                os.lseek(self._mark, 0, os.SEEK_END)
+                self._skip_old(self._mark)
             except (IOError, OSError):
                 self._mark = None
 
@@ -344,7 +348,6 @@ class Journal(Source):
             self.missing = True
             return self.unread('there is no journalctl on this host', damaged=False)
         if not any(_holds_something(folder) for folder in self.FOLDERS):
-            self.missing = True
             return self.unread('the journal is empty', damaged=False)
         since = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(time.time() - self._max_age_s))
         self._command = [path, '--no-pager', '--quiet', '--output=short-iso-precise', '--lines=%d' % MAX_JOURNAL_LINES,

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each report counts once, whoever tells it; groups are ordered, dated and bounded."""
+
+import time
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups
+
+DAY = 1795404000.0
+
+
+def event(signature="warning:ksy", timestamp_s=None, **other):
+    return dict({
+        "kind": signature.split(":")[0], "title": "title", "culprit": "ksy", "signature": signature, "timestamp_s": timestamp_s,
+        "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500}, **other)
+
+
+@pytest.mark.parametrize("first,second", [
+    # (source, printk seconds, seconds since 1970)
+    (("kmsg", 100.000001, DAY), ("/var/log/kern.log", 100.000001, DAY + 3)),
+    (("kmsg", 100.000001, DAY), ("/var/log/kern.log", 100.000001, None)),
+    (("kmsg", 100.000001, DAY), ("journal", None, DAY + 2)),
+    (("journal", None, DAY), ("kmsg", 100.0, DAY - 4)),
+    (("journal", None, DAY), ("kmsg", 9000000.0, DAY + 600)),  # 104 days up: the printk clock has drifted
+    (("/var/log/a", None, None), ("/var/log/b", None, None)),
+])
+def test_the_same_report_of_two_sources_counts_once(first, second):
+    for one, two in ((first, second), (second, first)):
+        found = groups.Groups()
+        for source, timestamp_s, seconds in (one, two):
+            found.add(event(timestamp_s=timestamp_s), source, seconds)
+        [entry] = found.entries(10)
+        assert (entry["count"], found.kinds, sorted(entry["sources"])) == (1, {"warning": 1}, sorted((one[0], two[0])))
+
+
+@pytest.mark.parametrize("first,second", [
+    (("kmsg", 100.000001, DAY), ("kmsg", 100.000002, DAY)),
+    (("kmsg", 100.000001, DAY), ("/var/log/kern.log", 101.0, DAY)),
+    (("kmsg", 100.000001, DAY), ("/var/log/kern.log", 100.000001, DAY - 5 * 86400)),  # of another boot
+    (("journal", None, DAY), ("journal", None, DAY)),
+    (("journal", None, DAY), ("/var/log/messages", None, DAY + 60)),
+])
+def test_two_reports_count_twice(first, second):
+    found = groups.Groups()
+    for source, timestamp_s, seconds in (first, second):
+        found.add(event(timestamp_s=timestamp_s), source, seconds)
+    assert found.entries(10)[0]["count"] == 2
+
+
+def test_a_storm_that_two_sources_tell_counts_once():
+    found = groups.Groups()
+    for source in ("journal", "kmsg"):
+        for number in range(3000):
+            found.add(event(timestamp_s=number / 10.0 if source == "kmsg" else None), source, DAY + number // 10)
+    assert found.kinds == {"warning": 3000}
+
+
+def test_first_last_and_newest():
+    found = groups.Groups()
+    for seconds, title in ((DAY, "old"), (DAY + 60, "new"), (DAY - 60, "oldest")):
+        found.add(event(title=title), "journal", seconds)
+    [entry] = found.entries(10)
+    assert (entry["first_seen"], entry["last_seen"], entry["title"]) == (groups.instant(DAY - 60), groups.instant(DAY + 60), "new")
+
+
+def test_order_and_bounds():
+    found = groups.Groups()
+    found.add(event("a:timeless"), "f", None)
+    for number in range(30):
+        found.add(event("a:%d" % number), "f", DAY + number)
+    found.add(event("a:inside"), "f", DAY - 99, in_window=True)
+    entries = found.entries(20)
+    assert [entry["signature"] for entry in entries[:3]] == ["a:inside", "a:29", "a:28"] and len(entries) == 20
+    assert found.entries(100)[-1]["signature"] == "a:timeless" and found.entries(100)[-1]["last_seen"] is None
+    assert len(entries[0]["excerpt"]) > len(entries[-1]["excerpt"]) and len(entries[0]["trace"]) > len(entries[-1]["trace"])
+
+
+def test_induced_only_where_every_one_was():
+    found = groups.Groups()
+    found.add(event(induced=True), "kmsg", DAY)
+    assert found.entries(1)[0]["induced"]
+    found.add(event(induced=False), "kmsg", DAY + 1)
+    assert not found.entries(1)[0]["induced"]
+
+
+def test_more_signatures_than_are_kept_are_counted_by_kind(monkeypatch):
+    monkeypatch.setattr(groups, "MAX_SIGNATURES", 3)
+    found = groups.Groups()
+    for number in range(5):
+        found.add(event("warning:%d" % number), "kmsg", DAY)
+    assert len(found) == 3 and found.full and found.kinds == {"warning": 5}
+
+
+@pytest.fixture
+def zone(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_date_without_a_year_is_the_last_such_date(zone):
+    january = groups.seconds_of("2026-01-02T00:00:00Z")
+    assert groups.instant(groups.seconds_of_local("Dec 31 05:30:00", january)) == "2025-12-31T00:00:00Z"
+    assert groups.instant(groups.seconds_of_local("Jan  1 05:30:00", january)) == "2026-01-01T00:00:00Z"
+    for text in ("Feb 31 00:00:00", "Foo 12 00:00:00", "", "Jan  1 99:99:99"):
+        seconds = groups.seconds_of_local(text, january)
+        assert seconds is None or seconds <= january + 86400
+
+
+def test_an_instant_that_no_calendar_has_is_none():
+    assert groups.instant(None) is groups.instant(-1.0) is groups.instant(1e15) is None

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probe from log files to its documented result."""
+
+import json
+import os
+import socket
+import time
+
+import fastjsonschema
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, probe, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
+
+WARNING = "WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
+
+
+@pytest.fixture(scope="module")
+def valid(repo):
+    return fastjsonschema.compile(json.loads((repo / "plugins/plugin_utils/schema/os_exceptions-1.json").read_text()))
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host with an empty log folder, no journal, and a ring buffer that `feed` fills."""
+    records, feeds, pairs = [], [], []
+
+    def open_device(self):
+        """A reader of its own, as every open of /dev/kmsg gives: first the old records, then the new ones."""
+        pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        feeds.append(pairs[-1][0])
+        pairs[-1][1].setblocking(False)
+        for record in records:
+            feeds[-1].send(record)
+        return os.dup(pairs[-1][1].fileno())
+
+    def skip_old(fd):
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.read(fd, 65536)
+
+    class Host:
+        folder = tmp_path
+
+        @staticmethod
+        def printk(text):
+            """Log a text as the kernel does, now."""
+            records.append(b"4,%d,%d,-;%s" % (len(records), int(time.monotonic() * 1e6), text.encode()))
+            for feed in feeds:
+                feed.send(records[-1])
+
+    monkeypatch.setattr(sources.Kmsg, "_open", open_device)
+    monkeypatch.setattr(sources.Kmsg, "_skip_old", staticmethod(skip_old))
+    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
+    monkeypatch.setattr(probe.os, "nice", lambda by: None)
+    yield Host
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def options(**given):
+    return dict({"paths": [], "max_age_days": 30, "top": 50}, **given)
+
+
+def measure(during=lambda: None, polls=3, **given):
+    """One window of the engine. Returns (data, engine)."""
+    engine = probe.LogsEngine(options(**given))
+    try:
+        engine.open()
+        engine.start()
+        during()
+        for _unused in range(polls):
+            engine.poll(0.01)
+        engine.stop()
+        return engine.read(1.0), engine
+    finally:
+        engine.close()
+
+
+def syslog(seconds, text):
+    return "%s host kernel: %s\n" % (time.strftime("%b %e %H:%M:%S", time.localtime(seconds)), text)
+
+
+def test_what_happens_within_the_window_is_told_from_what_was_before(host, valid):
+    host.printk("BUG: ksy: before the window")
+    data, engine = measure(lambda: host.printk(WARNING))
+    valid(data)
+    assert [(entry["kind"], entry["culprit"], entry["in_window"], entry["sources"]) for entry in data["events"]] == [
+        ("warning", "ksy_init", True, ["kmsg"]), ("bug_other", None, False, ["kmsg"])]
+    assert data["kinds"] == {"warning": 1, "bug_other": 1} and engine.limits == []
+    assert abs(groups.seconds_of(data["events"][0]["last_seen"]) - time.time()) < 3600
+
+
+def test_a_report_that_the_log_file_has_as_well_counts_once(host, valid):
+    host.printk(WARNING)
+    (host.folder / "kern.log").write_text(syslog(time.time(), WARNING) + syslog(time.time() - 3600, WARNING))
+    data, _unused = measure()
+    valid(data)
+    [entry] = data["events"]
+    assert entry["count"] == 2 and sorted(entry["sources"]) == sorted(["kmsg", str(host.folder / "kern.log")])
+
+
+def test_what_is_older_than_asked_for_is_left_out(host):
+    (host.folder / "messages").write_text(syslog(time.time() - 10 * 86400, WARNING))
+    assert measure(max_age_days=9)[0]["events"] == []
+    assert len(measure(max_age_days=11)[0]["events"]) == 1
+
+
+def test_a_file_that_was_asked_for_and_cannot_be_read_is_a_limit(host, valid):
+    data, engine = measure(paths=["/nonexistent/console.log"])
+    valid(data)
+    assert [source["status"] for source in data["sources"]] == ["read", "unread"]
+    assert engine.limits == ["/nonexistent/console.log is unread: No such file or directory"]
+
+
+def test_what_there_was_no_time_for_is_a_limit(host, valid, monkeypatch):
+    monkeypatch.setattr(probe, "FINISH_S", 0.0)
+    (host.folder / "messages").write_text(syslog(time.time(), WARNING))
+    data, engine = measure(polls=0)
+    valid(data)
+    assert data["sources"][1]["status"] == "unread" and "no time" in engine.limits[0]
+
+
+def test_no_log_at_all_is_unavailable(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources.Kmsg, "_open", lambda self: os.open(str(tmp_path / "none"), os.O_RDONLY))
+    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
+    engine = probe.LogsEngine(options())
+    with pytest.raises(Unavailable) as raised:
+        engine.open()
+    assert "kmsg" in raised.value.reason and raised.value.remedy
+    engine.close()
+
+
+def test_everything_a_hostile_host_can_name_fits_the_schema(host, valid):
+    path = host.folder / ("\x1b[31m" + "x" * 200)
+    path.write_text("".join("[    1.%06d] BUG: %s\n" % (number, chr(97 + number % 26) * 9000) for number in range(300)))
+    data, _unused = measure(paths=[str(path)], top=500)
+    valid(data)
+    assert sum(data["kinds"].values()) == 300 and "\x1b" not in json.dumps(data).encode().decode("unicode_escape")
+
+
+def test_top_cuts_the_entries_and_not_the_counts(host):
+    for number in range(5):
+        host.printk("BUG: ksy %s" % ("abcde"[number] * 3))
+    data, _unused = measure(top=2)
+    assert len(data["events"]) == 2 and data["kinds"] == {"bug_other": 5}
+
+
+def test_nothing_stays_open(host, monkeypatch):
+    for name in ("messages", "syslog", "kern.log"):
+        (host.folder / name).write_text(syslog(time.time(), WARNING))
+    real, opened = os.open, []
+    monkeypatch.setattr(sources.os, "open", lambda *args: opened.append(real(*args)) or opened[-1])
+    measure(polls=1)
+    assert len(opened) == 3
+    for fd in opened:
+        with pytest.raises(OSError):
+            os.fstat(fd)
+
+
+@pytest.mark.parametrize("given,named", [
+    ({"max_age_days": 0}, "max_age_days"), ({"max_age_days": 3651}, "max_age_days"), ({"top": 0}, "top"),
+    ({"paths": ["relative.log"]}, "paths"), ({"paths": ["/a\0b"]}, "paths"), ({"paths": ["/a"] * 33}, "paths")])
+def test_bad_options_are_named(given, named):
+    with pytest.raises(ValueError, match=named):
+        probe.OsExceptionsProbe(options(**given))
+
+
+@pytest.mark.parametrize("value,flags", [("0\n", []), ("4097\n", ["P", "O"]), ("512\n", ["W"]), ("128", ["D"]), ("16384", ["L"])])
+def test_taint(tmp_path, monkeypatch, value, flags):
+    monkeypatch.setattr(probe, "_TAINT_FILE", str(tmp_path / "tainted"))
+    assert probe.taint() is None
+    (tmp_path / "tainted").write_text(value)
+    assert probe.taint() == {"value": int(value), "flags": flags}

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reports in the form that the kernel's own format strings give them, and texts that only look like one."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, strategies as st
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import scan_lines
+
+HEADERS = [
+    ("kasan", "BUG: KASAN: slab-use-after-free in ksy_read+0x1c/0x40 [ksy]"),
+    ("kfence", "BUG: KFENCE: out-of-bounds read in ksy_read+0x1c/0x40"),
+    ("kmsan", "BUG: KMSAN: uninit-value in ksy_read+0x1c/0x40"),
+    ("kcsan", "BUG: KCSAN: data-race in ksy_read / ksy_write"),
+    ("ubsan", "UBSAN: shift-out-of-bounds in drivers/ksy/core.c:12:3"),
+    ("kmemleak", "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
+    ("gpf", "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] PREEMPT SMP PTI"),
+    ("gpf", "Oops: general protection fault, maybe for address 0xffff888100000000: 0000 [#1] SMP"),
+    ("oops_page_fault", "BUG: unable to handle page fault for address: ffffc90000a00000"),
+    ("oops_page_fault", "BUG: kernel NULL pointer dereference, address: 0000000000000010"),
+    ("oops_page_fault", "Unable to handle kernel paging request at virtual address ffff800010000000"),
+    ("oops_page_fault", "Oops: 0002 [#3] SMP NOPTI"),
+    ("oops_trap", "divide error: 0000 [#1] SMP"),
+    ("oops_trap", "Oops: int3: 0000 [#1] SMP NOPTI"),
+    ("oops_trap", "Internal error: synchronous external abort: 96000210 [#1] SMP"),
+    ("oops_trap", "traps: PANIC: double fault, error_code: 0x0"),
+    ("kernel_bug", "kernel BUG at drivers/ksy/core.c:77!"),
+    ("soft_lockup", "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [kworker/3:1:412]"),
+    ("hard_lockup", "NMI watchdog: Watchdog detected hard LOCKUP on cpu 2"),
+    ("hard_lockup", "watchdog: CPU5: Watchdog detected hard LOCKUP on cpu 6"),
+    ("workqueue_lockup", "BUG: workqueue lockup - pool cpus=2 node=0 flags=0x0 nice=0 stuck for 34s!"),
+    ("rcu_stall", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"),
+    ("rcu_stall", "rcu: INFO: rcu_sched self-detected stall on CPU"),
+    ("hung_task", "INFO: task jbd2/sda1-8:231 blocked for more than 120 seconds."),
+    ("atomic_sleep", "BUG: scheduling while atomic: insmod/812/0x00000002"),
+    ("atomic_sleep", "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580"),
+    ("lockdep", "WARNING: possible circular locking dependency detected"),
+    ("lockdep", "[ INFO: possible recursive locking detected ]"),
+    ("lockdep", "WARNING: suspicious RCU usage"),
+    ("lockdep", "BUG: spinlock bad magic on CPU#0, insmod/812"),
+    ("bug_mm", "BUG: Bad page state in process tar  pfn:12345"),
+    ("bug_mm", "BUG: Bad rss-counter state mm:0000000012345678 type:MM_ANONPAGES val:1"),
+    ("slab_corruption", "BUG kmalloc-128 (Tainted: G           O     ): Redzone overwritten"),
+    ("list_corruption", "list_del corruption. prev->next should be ffff888100000000, but was dead000000000100"),
+    ("oom", "mysqld invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0"),
+    ("page_alloc_failure", "kswapd0: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP)"),
+    ("warning", "WARNING: CPU: 1 PID: 812 at drivers/ksy/core.c:40 ksy_init+0x10/0x20 [ksy]"),
+    ("warning", "WARNING: drivers/ksy/core.c:40 at ksy_init+0x10/0x20, CPU#1: insmod/812"),
+    ("panic", "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"),
+    ("mce", "mce: [Hardware Error]: Machine check events logged"),
+    ("edac", "EDAC MC0: 1 CE memory read error on CPU_SrcID#0_MC#0_Chan#1_DIMM#0"),
+    ("pcie_aer", "pcieport 0000:00:1c.0: AER: Corrected error received: 0000:00:1c.0"),
+    ("irq_nobody_cared", 'irq 17: nobody cared (try booting with the "irqpoll" option)'),
+    ("thermal", "mce: CPU4: Core temperature above threshold, cpu clock throttled (total events = 12)"),
+    ("clock_unstable", "clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable because the skew is too large:"),
+    ("io_error", "blk_update_request: I/O error, dev sdb, sector 2048 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0"),
+    ("io_error", "Buffer I/O error on dev sdb1, logical block 12, async page read"),
+    ("nvme_error", "nvme nvme0: I/O tag 10 (a00a) opcode 0x2 (I/O Cmd) QID 3 timeout, aborting req_op:READ(0) size:4096"),
+    ("md_degraded", "md/raid1:md0: Disk failure on sdb1, disabling device."),
+    ("fs_readonly", "EXT4-fs (sda1): Remounting filesystem read-only"),
+    ("fs_error", "EXT4-fs error (device sda1): ext4_lookup:1855: inode #2: comm ls: deleted inode referenced: 12"),
+    ("fs_error", "XFS (dm-0): Metadata I/O Error (0x1) detected at xfs_buf_ioend+0x1a0/0x200 [xfs]. Shutting down filesystem."),
+    ("fs_error", "BTRFS error (device sdc): bdev /dev/sdc errs: wr 1, rd 0, flush 0, corrupt 0, gen 0"),
+    ("vfs", "VFS: Busy inodes after unmount of sda1. Self-destruct in 5 seconds.  Have a nice day..."),
+    ("nfs_not_responding", "nfs: server filer not responding, still trying"),
+    ("netdev_watchdog", "NETDEV WATCHDOG: eth0 (e1000): transmit queue 0 timed out"),
+    ("netdev_unregister", "unregister_netdevice: waiting for lo to become free. Usage count = 1"),
+    ("nf_conntrack_full", "nf_conntrack: nf_conntrack: table full, dropping packet"),
+    ("neigh_table_full", "neighbour: arp_cache: neighbor table overflow!"),
+    ("tcp_memory", "TCP: out of memory -- consider tuning tcp_mem"),
+    ("syn_flood", "TCP: request_sock_TCP: Possible SYN flooding on port 80. Sending cookies."),
+    ("file_table_full", "VFS: file-max limit 65536 reached"),
+    ("audit_backlog", "audit: backlog limit exceeded"),
+    ("segfault", "ksyd[1234]: segfault at 8 ip 000055d0c0ffee00 sp 00007ffd00000000 error 4 in ksyd[55d0c0ffe000+1000]"),
+    ("segfault", "traps: ksyd[1234] general protection fault ip:7f0000001000 sp:7ffd00000000 error:0 in libc.so.6[7f0000000000+1000]"),
+    ("other_kernel", "rust_kernel: panicked at drivers/ksy/lib.rs:10:5:"),
+    ("info_other", "RTNL: assertion failed at net/core/dev.c (1234)"),
+    ("bug_other", "BUG: ksy: the impossible happened"),
+]
+
+CARRIERS = [
+    "[  812.000123] %s",
+    "<4>[  812.000123] %s",
+    "[  812.000123][  T812] %s",
+    "[  812.000123] [     C3] %s",
+    "Nov  3 05:38:57 host-1 kernel: [  812.000123] %s",
+    "Nov 23 05:38:57 host-1 kernel: %s",
+    "<4>Nov 23 05:38:57 host-1 kernel: %s",
+    "2026-11-23T05:38:57.123456+01:00 host-1 kernel: [  812.000123] %s",
+    "2026-11-23T05:38:57.123456+0100 host-1 kernel: %s",
+    "2026-11-23T05:38:57,123456+01:00 %s",
+    "[Mon Nov 23 05:38:57 2026] %s",
+    "kern  :err   : [  812.000123] %s",
+    "host login: [  812.000123] %s",
+    "Nov 23 05:38:57 host-1 kernel: message repeated 3 times: [ %s]",
+]
+
+
+def kinds(text):
+    return [event["kind"] for event in scan_lines(text.split("\n"))]
+
+
+@pytest.mark.parametrize("kind,header", HEADERS, ids=[kind for kind, _unused in HEADERS])
+def test_every_kind_is_found_on_its_line(kind, header):
+    log = ["[  811.000000] usb 1-1: new high-speed USB device", "[  812.000123] " + header, "[  812.000124] nothing more"]
+    assert [(event["kind"], event["line"]) for event in scan_lines(log)] == [(kind, 2)]
+
+
+def test_every_kind_of_the_rules_is_tested():
+    assert {rule.kind for rule in patterns.RULES} == {kind for kind, _unused in HEADERS}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_what_carries_a_line_does_not_matter(carrier):
+    for kind, header in HEADERS:
+        assert kinds(carrier % header) == [kind], header
+
+
+@pytest.mark.parametrize("header", [header for _unused, header in HEADERS], ids=[kind for kind, _unused in HEADERS])
+def test_other_programs_are_not_the_kernel(header):
+    quoted = [
+        "Nov 23 05:38:57 host-1 sshd[812]: " + header,
+        "Nov 23 05:38:57 host-1 kernel-exporter: " + header,
+        "2026-11-23T05:38:57.123456+01:00 host-1 app[1]: [  812.000123] " + header,
+        "daemon:err   : [  812.000123] " + header,
+        "[  812.000123] systemd[1]: " + header,
+        "[  812.000123] reading log: '" + header + "'",
+        "Nov 23 05:38:57 " + header,
+    ]
+    assert [line for line in quoted if kinds(line)] == []
+
+
+@pytest.mark.parametrize("text", [
+    "WARNING: the configuration is old",
+    "BUG: this daemon lost its state",
+    "[  1.000000] WARNING: the mand mount option is being deprecated and",
+    "[  1.000000] INFO: lockdep is turned off.",
+    "[  1.000000] INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.3 msecs",
+    "[  1.000000] rcu: INFO: Stall ended before state dump start",
+    "[  1.000000] Kernel command line: oops=panic panic_on_warn=1 softlockup_panic=1",
+    "[  1.000000] Spectre V2 : WARNING: Unprivileged eBPF is enabled",
+    "[  1.000000] EXT4-fs (sda1): re-mounted. Opts: errors=remount-ro",
+    "[  1.000000] pcieport 0000:00:1c.0: AER: enabled with IRQ 122",
+    "[  1.000000] EDAC MC: Ver: 3.0.0",
+    "[  1.000000] mce: CPU0: Thermal monitoring enabled (TM1)",
+    "[  1.000000] nfs: server filer OK",
+    "panic: runtime error: index out of range [1] with length 1",
+    "runtime: out of memory: cannot allocate 1073741824-byte block",
+])
+def test_what_only_looks_like_a_report_is_silent(text):
+    assert kinds(text) == []
+
+
+OOPS = """\
+[  100.000001] BUG: kernel NULL pointer dereference, address: 0000000000000010
+[  100.000002] #PF: supervisor read access in kernel mode
+[  100.000003] PGD 0 P4D 0
+[  100.000004] Oops: 0000 [#1] PREEMPT SMP PTI
+[  100.000005] CPU: 1 PID: 812 Comm: cat Not tainted 6.1.0-1-amd64 #1
+[  100.000006] RIP: 0010:list_del_init.isra.0+0x1c/0x40 [ksy]
+[  100.000007] Call Trace:
+[  100.000008]  <TASK>
+[  100.000009]  ? __die+0x1f/0x70
+[  100.000010]  mutex_lock+0x10/0x20
+[  100.000011]  ksy_release.constprop.0+0x2c/0x90 [ksy]
+[  100.000012]  __fput+0x8a/0x280
+[  100.000013]  </TASK>
+[  100.000014] ---[ end trace 0000000000000000 ]---
+[  100.000015] Kernel panic - not syncing: Fatal exception"""
+
+
+def test_an_oops_is_one_report_and_its_panic_follows():
+    oops, panic = scan_lines(OOPS.split("\n"))
+    assert (oops["kind"], oops["line"], oops["induced"], oops["timestamp_s"]) == ("oops_page_fault", 1, False, 100.000001)
+    assert oops["culprit"] == "ksy_release"
+    assert oops["trace"] == ["mutex_lock", "ksy_release", "__fput"]
+    assert oops["excerpt"].startswith("BUG: kernel NULL") and "RIP: 0010:list_del_init" in oops["excerpt"]
+    assert (panic["kind"], panic["line"], panic["induced"]) == ("panic", 15, True)
+
+
+def test_the_signature_knows_no_host_and_no_build():
+    other = OOPS.replace("0x2c/0x90", "0x3d/0xa0").replace(".constprop.0", ".isra.7").replace("  100.", "77777.").replace("cat", "dd")
+    other = "\n".join("2026-11-23T05:38:57.1+01:00 elsewhere kernel: " + line for line in other.split("\n"))
+    for log in (OOPS, other):
+        assert [event["signature"] for event in scan_lines(log.split("\n"))] == [
+            "oops_page_fault:ksy_release", "panic:kernel_panic_not_syncing_fatal_exception"]
+
+
+@pytest.mark.parametrize("one,two", [
+    ("blk_update_request: I/O error, dev sdb, sector 2048", "blk_update_request: I/O error, dev nvme0n1, sector 7"),
+    ("nfs: server filer1.site-a.example not responding, still trying", "nfs: server 10.0.0.5 not responding, timed out"),
+    ("kernel BUG at /home/a/build/drivers/ksy/core.c:77!", "kernel BUG at drivers/ksy/core.c:78!"),
+    ("ksyd[12]: segfault at 8 ip 000055d0c0ffee00 sp 0 error 4", "ksyd[999]: segfault at 0 ip 00007fd0c0ffee00 sp 0 error 6 in libc.so.6"),
+])
+def test_devices_addresses_and_folders_are_no_part_of_a_signature(one, two):
+    [first], [second] = ([event["signature"] for event in scan_lines(["[    1.000000] " + line])] for line in (one, two))
+    assert first == second
+
+
+def test_cpus_that_talk_at_once_are_told_apart():
+    log = """\
+[  50.000001][  T10] WARNING: CPU: 0 PID: 10 at drivers/ksy/a.c:1 ksy_a+0x1/0x10
+[  50.000002][  T20] kernel BUG at drivers/ksy/b.c:2!
+[  50.000003][  T10] Call Trace:
+[  50.000004][  T20] RIP: 0010:ksy_b+0x4/0x20
+[  50.000005][  T10]  ksy_outer_a+0x2/0x20
+[  50.000006][  T20] Call Trace:
+[  50.000007][  T20]  ksy_outer_b+0x2/0x20"""
+    events = list(scan_lines(log.split("\n")))
+    assert [(event["kind"], event["culprit"], event["trace"]) for event in events] == [
+        ("warning", "ksy_a", ["ksy_outer_a"]), ("kernel_bug", "ksy_b", ["ksy_outer_b"])]
+
+
+def test_a_stuck_cpu_is_blamed_on_what_it_was_asked_to_do():
+    log = """\
+[  50.000001] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cat:812]
+[  50.000002] RIP: 0010:_raw_spin_unlock_irqrestore+0x1/0x10
+[  50.000003] Call Trace:
+[  50.000004]  ksy_inner+0x1/0x10
+[  50.000005]  ksy_ioctl+0x1/0x10
+[  50.000006]  __x64_sys_ioctl+0x1/0x10
+[  50.000007]  do_syscall_64+0x1/0x10
+[  50.000008]  entry_SYSCALL_64_after_hwframe+0x1/0x10"""
+    [event] = scan_lines(log.split("\n"))
+    assert event["culprit"] == "ksy_ioctl"
+
+
+def test_frames_of_other_machines():
+    arm = """\
+[   1.000001] Unable to handle kernel NULL pointer dereference at virtual address 00000004
+[   1.000002] Internal error: Oops: 5 [#1] SMP ARM
+[   1.000003] PC is at memcpy+0x48/0x330
+[   1.000004] Backtrace:
+[   1.000005] [<c0100000>] (memcpy) from [<c0200000>] (ksy_copy+0x30/0x50)
+[   1.000006] [<c0200000>] (ksy_copy) from [<c0300000>] (ksy_write+0x30/0x50)"""
+    power = """\
+[   1.000001] kernel BUG at drivers/ksy/core.c:77!
+[   1.000003] NIP [c000000000100000] .ksy_check+0x48/0x330
+[   1.000004] Call Trace:
+[   1.000005] [c000000001bb3530] [c000000001bb35a0] .ksy_open+0x28/0x30 (unreliable)"""
+    for log, culprit, trace in ((arm, "ksy_copy", ["memcpy", "ksy_copy", "ksy_write"]), (power, "ksy_check", ["ksy_open"])):
+        assert [(event["culprit"], event["trace"]) for event in scan_lines(log.split("\n"))] == [(culprit, trace)]
+
+
+def test_a_date_with_a_zone_becomes_utc():
+    [event] = scan_lines(["2026-11-23T05:38:57.123456+01:30 host kernel: nf_conntrack: table full, dropping packet"])
+    assert (event["wall"], event["timestamp_s"], event["local_date"]) == ("2026-11-23T04:08:57Z", None, None)
+    [event] = scan_lines(["Nov  3 05:38:57 host kernel: [    7.500000] nf_conntrack: table full, dropping packet"])
+    assert (event["wall"], event["timestamp_s"], event["local_date"]) == (None, 7.5, "Nov  3 05:38:57")
+
+
+def test_two_messages_run_together_on_one_line():
+    line = "[    1.000000] vmalloc: allocation fail[    1.000001] BUG: unable to handle page fault for address: 0"
+    assert kinds(line) == ["oops_page_fault"]
+
+
+def test_memory_stays_bounded_whatever_comes_after_a_header():
+    def endless():
+        yield "[    1.000000] WARNING: CPU: 0 PID: 1 at a/b.c:1 ksy+0x1/0x2"
+        for number in range(50000):
+            yield "[    1.000001]  ksy_%d+0x1/0x2%s" % (number, " x" * 400)
+    [event] = scan_lines(endless())
+    assert len(event["trace"]) == 32 and len(event["excerpt"]) <= 4096
+
+
+def test_control_characters_never_reach_the_result():
+    [event] = scan_lines(["[    1.000000] BUG: \x1b[31mred\x00\u2028 \ud800<script>"])
+    assert event["title"] == "BUG: ?[31mred ? ?<script>"
+
+
+_words = st.sampled_from([header for _unused, header in HEADERS] + CARRIERS + OOPS.split("\n") + [
+    "[", "]", "(", ")", "? ", "+0x1/0x2", "[<", ">]", " from ", " at: ", " in ", "RIP:", "%s", "<IRQ>", "\0", " " * 300, "-> #1"])
+
+
+@given(st.lists(st.lists(_words | st.text(max_size=20), max_size=6).map("".join), max_size=30))
+def test_scanning_never_raises_and_stays_within_its_bounds(log):
+    for event in scan_lines(log):
+        assert 1 <= event["line"] <= len(log)
+        assert len(event["title"]) <= 512 and len(event["excerpt"]) <= 4096 and len(event["trace"]) <= 32
+        assert len(event["signature"]) <= 320 and len(event["culprit"] or "") <= 256
+        assert not any(character != "\t" and unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in event["title"])
+
+
+@given(st.text())
+def test_any_text_can_be_a_line(text):
+    assert all(len(segment.text) <= lines.MAX_LINE_CHARS for segment in lines.segments(text))
+    list(scan_lines([text]))
