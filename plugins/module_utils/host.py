@@ -39,7 +39,9 @@ def virtualization():
 
 
 def _container():
-    if os.path.exists('/.dockerenv'):
+    # A virtual machine made from a container's image has the file too, but no overlay below its root.
+    mounts = _read('/proc/self/mountinfo').splitlines()
+    if os.path.exists('/.dockerenv') and any(' / / ' in line and ' - overlay ' in line for line in mounts):
         return 'docker'
     if os.path.exists('/run/.containerenv'):
         return 'podman'

@@ -110,23 +110,27 @@ def envelope(probe, status, reason='', remedy='', engine='none', started_at=None
     }
 
 
+def degrade(result, reason, remedy=''):
+    """Make an envelope degraded, for one more reason."""
+    result['status'] = 'degraded'
+    result['reason'] = '; '.join(part for part in (result['reason'], reason) if part)[:_TEXT_CHARS]
+    result['remedy'] = (result['remedy'] or remedy)[:_TEXT_CHARS]
+
+
 def fit(envelopes, limit_bytes=RESULT_BYTES):
     """Cut lists until the JSON of all envelopes together is at most limit_bytes long; changes them in place.
 
     Lists in facts are sorted, most important first, so the tail of the longest one goes
     first; the envelope that lost something says truncated.
     """
-    sizes = dict((name, _size(result)) for name, result in envelopes.items())
-    while sum(sizes.values()) > limit_bytes:
-        name = max(sizes, key=lambda key: (sizes[key], key))
-        result = envelopes[name]
-        longest = max(_lists(result['data']), key=_size, default=None)
-        if not longest:
+    while _size(envelopes) > limit_bytes:
+        longest = max(((_size(rows), name, rows) for name, result in envelopes.items() for rows in _lists(result['data'])),
+                      key=lambda found: found[:2], default=None)
+        if longest is None:
             return
-        del longest[len(longest) // 2:]
-        result['cost']['truncated'] = True
-        result['reason'] = result['reason'][:_TEXT_CHARS]
-        sizes[name] = _size(result)
+        _unused, name, rows = longest
+        del rows[len(rows) // 2:]
+        envelopes[name]['cost']['truncated'] = True
 
 
 def _size(value):

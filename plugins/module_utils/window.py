@@ -18,7 +18,7 @@ import select
 import signal
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable, envelope
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable, degrade, envelope
 
 # What a scan may take beyond its window; what takes longer is ended.
 SETUP_LIMIT_S = 60
@@ -167,10 +167,7 @@ def _wait(workers, wanted, limit_s, reason, stop):
 
 def _cut_short(result, duration_s, reason):
     if result['status'] in ('ok', 'degraded') and duration_s is not None:
-        said = 'the window was cut to %.1f of %d s (%s)' % (result['window_s'], duration_s, reason)
-        result['status'] = 'degraded'
-        result['reason'] = '; '.join(part for part in (said, result['reason']) if part)
-        result['remedy'] = result['remedy'] or 'Scan again.'
+        degrade(result, 'the window was cut to %.1f of %d s (%s)' % (result['window_s'], duration_s, reason), 'Scan again.')
 
 
 def _work(probe, duration_s, pipe, parent):
@@ -245,11 +242,10 @@ def _measure(probe, engine, missing, duration_s, pipe):
 
 def _judge(result, engine, missing):
     """Degraded when a better engine was missing, or when this one could not see all."""
-    reasons = [error.reason for error in missing] + engine.limits
-    if reasons:
-        result['status'] = 'degraded'
-        result['reason'] = '; '.join(reasons)
-        result['remedy'] = next((error.remedy for error in missing if error.remedy), '')
+    for error in missing:
+        degrade(result, error.reason, error.remedy)
+    for limit in engine.limits:
+        degrade(result, limit)
     return result
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
 ON_HOST = Path(__file__).with_name("on_host.py")
@@ -110,7 +111,8 @@ def test_no_kernel_headers_are_needed(on_host):
     assert {name: (probe["status"], probe["engine"]) for name, probe in result.items()} == dict.fromkeys(result, ("ok", "bcc")), result
 
 
-HIDE_EVENT = "mount -t tracefs none /sys/kernel/tracing; for e in kmem sched irq; do mount -t tmpfs none /sys/kernel/tracing/events/$e; done"
+TRACEFS = "/sys/kernel/tracing"
+HIDE_EVENT = f"mount -t tracefs none {TRACEFS}; for e in kmem sched irq; do mount -t tmpfs none {TRACEFS}/events/$e; done"
 LOCKDOWN = "mount -t tmpfs none /sys/kernel/security; echo 'none integrity [confidentiality]' > /sys/kernel/security/lockdown"
 NO_BCC = "mount -t tmpfs none \"$(/usr/bin/python3 -c 'import bcc, os; print(os.path.dirname(bcc.__file__))')\""
 

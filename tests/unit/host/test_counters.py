@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel's own files say: /proc/interrupts, schedstat, pressure, meminfo, slabinfo."""
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference import counters as interrupts
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import triage
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import counters as waits
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import percentiles
+
+INTERRUPTS = """\
+            CPU0       CPU2
+   8:          0          1  IO-APIC    8-edge      rtc0
+  36:        100       6317  PCI-MSIX-0000:00:02.0   1-edge      virtio1-req.0
+ LOC:       6688       8372   Local timer interrupts
+ ERR:          0
+"""
+
+
+def test_interrupt_table_keeps_cpu_numbers_and_leaves_out_totals():
+    cpus, rows = interrupts.parse_table(INTERRUPTS)
+    assert cpus == [0, 2]
+    assert rows == {"8": [0, 1], "36": [100, 6317], "LOC": [6688, 8372]}
+
+
+def test_interrupt_difference_counts_a_row_that_is_new():
+    assert interrupts.difference({("hardirq", "1"): [5, 5]}, {("hardirq", "1"): [7, 5], ("hardirq", "2"): [0, 3]}) == {
+        ("hardirq", "1"): [2, 0],
+        ("hardirq", "2"): [0, 3],
+    }
+
+
+def test_this_kernels_interrupts_are_understood():
+    counts, cpus = interrupts.snapshot()
+    assert len(counts[("vector", "LOC")]) == len(cpus) == len(counts[("softirq", "TIMER")])
+    assert interrupts.descriptions()["LOC"] == "Local timer interrupts"
+
+
+def test_schedstat_sums_waits_over_cpus():
+    text = "version 16\ntimestamp 1\ncpu0 0 0 0 0 0 0 111 2000 7\ndomain0 3 1 2\ncpu1 0 0 0 0 0 0 222 3000 8\n"
+    assert waits.parse_schedstat(text) == (5000, 15)
+    assert waits.parse_schedstat("version 16\n") is None
+
+
+def test_pressure():
+    assert waits.parse_pressure("some avg10=0.00 avg60=0.10 avg300=0.00 total=12345\nfull avg10=0 avg60=0 avg300=0 total=0\n") == 12345
+    assert waits.parse_pressure("") is None
+
+
+def test_waits_are_none_where_the_kernel_keeps_nothing():
+    nothing = {"run_delay": None, "pressure_us": None}
+    assert waits.compare(nothing, nothing, 1.0) == {"run_delay": None, "pressure": None}
+    before, after = {"run_delay": (1000, 1), "pressure_us": 0}, {"run_delay": (5_001_000, 5), "pressure_us": 500_000}
+    assert waits.compare(before, after, 2.0) == {
+        "run_delay": {"total_us": 5000.0, "timeslices": 4, "mean_us": 1250.0},
+        "pressure": {"some_us": 500_000, "some_share": 0.25},
+    }
+
+
+def test_percentiles_are_the_upper_bound_of_their_bucket_but_never_above_the_maximum():
+    assert percentiles({"0": 50, "1": 40, "64": 9, "1024": 1}, 1500.0) == {"p50": 1.0, "p90": 2.0, "p99": 128.0, "p999": 1500.0}
+    assert percentiles({}, 0.0) == {}
+
+
+MEMINFO = "MemTotal: 1000 kB\nMemFree: 400 kB\nActive: 100 kB\nInactive: 50 kB\nSlab: 90 kB\nHugePages_Total: 3\n"
+SLABINFO = """\
+slabinfo - version: 2.1
+# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
+kmalloc-1k  {0} 64 1024 16 4 : tunables 0 0 0 : slabdata 4 4 0
+dentry      500 600 192 21 1 : tunables 0 0 0 : slabdata 30 30 0
+"""
+
+
+def test_unaccounted_is_what_nothing_else_explains():
+    meminfo = triage.parse_meminfo(MEMINFO)
+    assert meminfo["unaccounted"] == (1000 - 400 - 100 - 50 - 90) * 1024
+    assert meminfo["HugePages_Total"] == 3
+
+
+def test_triage_lists_caches_that_grew():
+    before = {"meminfo": triage.parse_meminfo(MEMINFO), "caches": triage.parse_slabinfo(SLABINFO.format(40))}
+    after = {"meminfo": triage.parse_meminfo(MEMINFO.replace("400", "390")), "caches": triage.parse_slabinfo(SLABINFO.format(60))}
+    result = triage.compare(before, after, 5)
+    assert result["caches"] == [{"cache": "kmalloc-1k", "object_bytes": 1024, "objects_delta": 20, "bytes_delta": 20480}]
+    assert result["meminfo_delta_bytes"] == {"unaccounted": 10240}
+    assert triage.grown_by_size(before, after) == {1024: 20, 192: 0}
