@@ -219,7 +219,9 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
         loud = vector("hardirq", "eth0-TxRx-3", 31, {1: (410000, 9100000.0, 88.0)})
         probes["interference"] = envelope("interference", interference(loud))
     elif kind == "oopsing":
-        killed = exception(kind="oom", title="Out of memory: Killed process 811 (java)", culprit=None, signature="oom:java", count=3, trace=[])
+        killed = exception(
+            kind="oom", title="Out of memory: Killed process 811 (java)", culprit=None, signature="oom:java", count=3, trace=[]
+        )
         probes["os_exceptions"] = envelope("os_exceptions", os_exceptions(exception(in_window=True), killed))
     elif kind == "degraded":
         reason, remedy = "the Python bindings of bcc are missing", "install python3-bpfcc, or run the role ksysak.fleet.prepare"

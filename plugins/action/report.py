@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, html, write

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import PolicyError, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import clean
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate

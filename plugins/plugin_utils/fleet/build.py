@@ -45,14 +45,16 @@ def build(folder: Path, policy: Policy) -> dict:
         sections.add(document, findings)
         measurement.add(host, document["probes"])
         hosts[host] = summary(document, findings, requested)
-    scan_id = scan["scan_id"] if scan else next((document_id for document_id in sections.scan_ids), folder.name[:64])
+    scan_id = scan["scan_id"] if scan else next(iter(sections.scan_ids), folder.name[:64])
     notes = _add_absent(hosts, broken, scan)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     listed, cut = groups.result()
     if cut:
-        problems.append({"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"})
+        problems.append(
+            {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
+        )
     if len(problems) > PROBLEMS:
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
@@ -131,7 +133,7 @@ def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | Non
     if scan["ended_at"] is None:
         notes.append("The scan was interrupted, or was still running when this report was made.")
     if extra:
-        notes.append(f"{plural(extra, 'host')} with results {'is' if extra == 1 else 'are'} not named in scan.json, as after merging slices of a scan.")
+        notes.append(f"Not named in scan.json, as after merging slices of a scan: {plural(extra, 'host')}.")
     return notes
 
 
@@ -145,7 +147,8 @@ def _rule_trouble(trouble: str, hosts: list[str]) -> str:
 
 def _scan(scan: dict | None, scan_id: str) -> dict:
     if scan is None:
-        return {"scan_id": scan_id, "started_at": None, "ended_at": None, "collection_version": None, "duration_s": None, "probes": [], "ansible_core": None}
+        unknown = dict.fromkeys(("started_at", "ended_at", "collection_version", "duration_s", "ansible_core"))
+        return {"scan_id": scan_id, **unknown, "probes": []}
     return {
         "scan_id": scan["scan_id"],
         "started_at": scan["started_at"],

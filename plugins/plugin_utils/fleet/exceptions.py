@@ -65,7 +65,5 @@ class Exceptions:
             "events": listed[:ENTRIES],
             "cut": max(0, len(listed) - ENTRIES),
             "kinds": dict(self._kinds.most_common()),
-            "unread": [
-                {"source": name, "reason": reason, "hosts": hosts} for (name, reason), hosts in self._unread.most_common(ENTRIES)
-            ],
+            "unread": [{"source": name, "reason": reason, "hosts": hosts} for (name, reason), hosts in self._unread.most_common(ENTRIES)],
         }

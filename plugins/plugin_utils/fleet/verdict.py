@@ -29,7 +29,8 @@ def verdict(counts: dict, findings: list[dict], problems: list[dict], window_s: 
     seen = f"{total - blind} of {plural(total, 'host')}" if total > 1 else "the only host"
     if serious:
         affected = len({host["host"] for group in serious for host in group["hosts"]})
-        needs = f"{affected} of {plural(total, 'host')} {'needs' if affected == 1 else 'need'} attention" if total > 1 else "The host needs attention"
+        who = f"{affected} of {plural(total, 'host')}" if total > 1 else "The host"
+        needs = f"{who} {'needs' if affected == 1 else 'need'} attention"
         worst = serious[0]
         where = f"on {plural(worst['host_count'], 'host')}" if worst["host_count"] > 1 else f"on {worst['hosts'][0]['host']}"
         sentence = f"{needs}{'; ' + missing if missing else ''}. Worst ({worst['severity']}): {bounded(worst['title'], 160)}, {where}."

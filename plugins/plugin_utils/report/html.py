@@ -20,7 +20,9 @@ WORST = 5
 
 def render(fleet: dict, assets: Assets) -> str:
     """Return the report as HTML text. fleet: a fleet document (schema ksysak.fleet/1). Raises AssetError."""
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     styles = [_inline(text) for text in assets.styles]
     scripts = [_inline(text) for text in assets.scripts]
     blind = [host for host in fleet["hosts"] if host["coverage"] == "none"]

@@ -269,10 +269,10 @@
     { title: 'Function', field: 'culprit', minWidth: 170, widthGrow: 3, responsive: 0, draw: (name, leak) => leak.finding ? link('finding', leak.finding, name) : el('bdi', {}, name) },
     { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? 'kernel' : name },
     { title: 'Type', field: 'type', width: 70, responsive: 5 },
-    figure('Growth', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
-    figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 100 }),
+    figure('Growth, all hosts', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
+    figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 115 }),
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
-    figure('Persistence', 'persistence', percent, { responsive: 6, minWidth: 115 }),
+    figure('Persistence', 'persistence', percent, { responsive: 6, minWidth: 128 }),
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
     { title: 'Stack of the worst host', field: 'stack', minWidth: 220, widthGrow: 4, responsive: 4, headerSort: false, draw: (stack) => el('details', {}, el('summary', {}, el('bdi', {}, stack[0] || 'not captured')), el('pre', {}, stack.join('\n') || '–')) }
   ])
@@ -344,7 +344,7 @@
     { title: 'Kind', field: 'kind', width: 90, responsive: 1 },
     { title: 'Vector', field: 'name', minWidth: 120, widthGrow: 2, responsive: 0 },
     figure('Hosts', 'hosts', number, { width: 80, responsive: 4, widthGrow: 0 }),
-    figure('Interrupts', 'count', number, { responsive: 3 }),
+    figure('Interrupts', 'count', number, { responsive: 3, minWidth: 120 }),
     figure('Per second', 'rate_per_s', number, { responsive: 5 }),
     figure('Time in it', 'total_us', micros, { responsive: 2 }),
     figure('Longest', 'longest_us', micros, { responsive: 1 }),
@@ -383,9 +383,9 @@
   const found = (host) => el('span', {}, SEVERITIES.filter((severity) => host.findings[severity]).flatMap((severity) => [el('span', { class: `badge is-${severity}` }, `${host.findings[severity]} ${severity}`), ' ']))
   const weight = (host) => SEVERITIES.reduce((sum, severity) => sum * 1000 + Math.min(999, host.findings[severity]), 0)
   grid('hosts-table', fleet.hosts, [
-    { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, headerSortStartingDir: 'asc', draw: (name) => link('host', name, name) },
-    { title: 'State', field: 'state', width: 130, responsive: 0, draw: (value, host) => host.coverage === 'none' ? badge(value === 'scanned' ? 'blind' : value) : host.coverage === 'partial' ? 'partly scanned' : value },
-    { title: 'Findings', field: 'findings', minWidth: 150, widthGrow: 2, responsive: 1, draw: (value, host) => found(host), sorter: (left, right, first, second) => weight(first.getData()) - weight(second.getData()) },
+    { title: 'Host', field: 'host', minWidth: 105, widthGrow: 2, responsive: 0, headerSortStartingDir: 'asc', draw: (name) => link('host', name, name) },
+    { title: 'State', field: 'state', width: 120, responsive: 0, draw: (value, host) => host.coverage === 'none' ? badge(value === 'scanned' ? 'blind' : value) : host.coverage === 'partial' ? 'partly scanned' : value },
+    { title: 'Findings', field: 'findings', minWidth: 105, widthGrow: 2, responsive: 1, draw: (value, host) => found(host), sorter: (left, right, first, second) => weight(first.getData()) - weight(second.getData()) },
     { title: 'Reason', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason, host) => el('bdi', {}, reason || reasons(host) || '') },
     figure('p99 wait', 'p99', micros, { responsive: 3, width: 100, widthGrow: 0, mutator: (value, host) => host.jitter ? host.jitter.p99_us : null }),
     { title: 'Kernel', field: 'kernel', minWidth: 130, widthGrow: 2, responsive: 4, mutator: (value, host) => host.system ? host.system.kernel : null },
