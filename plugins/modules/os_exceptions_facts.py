@@ -63,14 +63,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: Facts of this host.
-  returned: success
+  description: Facts of the host.
+  returned: except in check mode
   type: dict
   contains:
     ksysak_os_exceptions:
-      description:
-        - The envelope of this probe, with C(status), C(reason), C(remedy), C(engine), C(started_at), C(window_s), C(cost) and C(data).
-        - C(data) is empty in check mode, and when C(status) is V(skipped) or V(failed).
+      description: An envelope with C(status), C(reason), C(remedy), C(engine), C(window_s) and C(cost); its data is as follows.
       type: dict
       contains:
         status:
@@ -82,7 +80,7 @@ ansible_facts:
           type: str
           sample: 'kmsg is unread: not permitted, this needs root (become: true)'
         data:
-          description: What was found.
+          description: Empty when the status is V(skipped) or V(failed).
           type: dict
           contains:
             events:
@@ -117,6 +115,13 @@ ansible_facts:
               sample:
                 value: 512
                 flags: [W]
+preflight:
+  description: What the probe could do here, without measuring.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample:
+    - {probe: os_exceptions, engine: logs, status: ok, reason: '', remedy: ''}
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.probe import OsExceptionsProbe
