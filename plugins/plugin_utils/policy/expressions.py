@@ -54,6 +54,18 @@ def _substitute(text: str, parameters: dict) -> str:
     return _TOKEN.sub(literal, text)
 
 
+def _check_syntax(text: str) -> None:
+    """Compile with something of the same length for each parameter, so that columns are those of the policy."""
+    import jmespath
+
+    try:
+        jmespath.compile(_TOKEN.sub(lambda match: "@".ljust(len(match[0])) if match[0].startswith("$") else match[0], text))
+    except (jmespath.exceptions.ParseError, jmespath.exceptions.LexerError) as error:
+        if isinstance(error, jmespath.exceptions.IncompleteExpressionError):
+            raise ExpressionError(f"column {len(text) + 1}: the expression ends too early") from None
+        raise ExpressionError(f"column {error.lex_position + 1}: syntax error at '{error.token_value}'") from None
+
+
 def _check_functions(node) -> None:
     """JMESPath itself notices an unknown function, or one argument too many, only when data reach it."""
     if not isinstance(node, dict):
@@ -81,6 +93,7 @@ class Expression:
         import jmespath
 
         substituted = _substitute(text, parameters)
+        _check_syntax(text)
         try:
             self._compiled = jmespath.compile(substituted)
         except jmespath.exceptions.JMESPathError as error:

@@ -170,7 +170,8 @@ class Policy:
                 continue
             if len(evidence) > FINDINGS_A_RULE:
                 problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
-        findings.sort(key=lambda finding: (SEVERITIES.index(finding["severity"]), -finding["weight"], finding["signature"]))
+        place = {rule.id: number for number, rule in enumerate(self.rules)}
+        findings.sort(key=lambda f: (SEVERITIES.index(f["severity"]), place[f["rule"]], -f["weight"], f["signature"]))
         seen: collections.Counter[str] = collections.Counter()
         for finding in findings:
             seen[finding["signature"]] += 1

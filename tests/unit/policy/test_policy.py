@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Policies: what the shipped one finds, and how wrong ones are refused."""
+
+import copy
+
+import pytest
+import yaml
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.expressions import Expression, ExpressionError
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import DEFAULT, PolicyError, load
+from ansible_collections.ksysak.fleet.tests import fleet_data as data
+
+RULE = {
+    "id": "many-cpus",
+    "title": "{{ evidence.cpus }} CPUs on {{ host }}",
+    "category": "config",
+    "severity": "info",
+    "evidence": "system | [@][?cpus >= $cpus]",
+    "signature": "cpus",
+    "remedy": "None.",
+    "parameters": {"cpus": {"value": 2, "unit": "CPUs", "description": "how many are many"}},
+}
+
+
+def policy_file(tmp_path, *rules, name="own.yml"):
+    path = tmp_path / name
+    path.write_text(yaml.safe_dump({"schema": "ksysak.policy/1", "rules": list(rules)}), encoding="utf-8")
+    return str(path)
+
+
+def found(document, **overrides):
+    findings, problems = load(overrides=overrides).evaluate(document)
+    assert problems == []
+    return {(finding["rule"], finding["severity"]) for finding in findings}
+
+
+def with_probe(name, probe_data, **changes):
+    document = data.host("web1")
+    document["probes"][name] = data.envelope(name, probe_data, **changes)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("healthy", set()),
+        ("leaking", {("memleak-suspected", "warning"), ("slab-growth", "warning")}),
+        ("noisy", {("runq-latency", "error"), ("interrupt-cpu-share", "warning"), ("cpu-interrupted", "warning")}),
+        ("oopsing", {("os-exception", "critical"), ("os-exception", "error")}),
+        ("degraded", {("probe-status", "info")}),
+        ("unreachable", set()),
+        ("failed", set()),
+        ("lost", set()),
+    ],
+)
+def test_shipped_policy_finds_what_is_there_and_no_more(kind, expected):
+    assert found(data.host("web1", kind)) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"persistence": 0.75}, {"oldest_age_s": 9.9}, {"growth_bytes_per_s": 4095.0}, {"objects_outstanding": 31}, {"corroborated": False}],
+)
+def test_a_leak_is_suspected_only_when_all_signs_agree(changes):
+    border = {"persistence": 0.8, "oldest_age_s": 10.0, "growth_bytes_per_s": 4096.0, "objects_outstanding": 32, "corroborated": None}
+    suspected = {("memleak-suspected", "warning")}
+    assert found(with_probe("memleak", data.memleak(data.outstanding(**{**data.LEAK, **border})))) == suspected
+    assert found(with_probe("memleak", data.memleak(data.outstanding(**{**data.LEAK, **border, **changes})))) == set()
+
+
+def test_unaccounted_memory_is_a_finding():
+    assert found(with_probe("memleak", data.memleak(unaccounted=67108864))) == {("unaccounted-growth", "warning")}
+    assert found(with_probe("memleak", data.memleak(unaccounted=67108863))) == set()
+
+
+@pytest.mark.parametrize(("delay_us", "severity"), [(19999.9, None), (20000.0, "warning"), (99999.0, "warning"), (100000.0, "error")])
+def test_the_longest_wait_sets_the_severity(delay_us, severity):
+    expected = {("runq-latency", severity)} if severity else set()
+    assert found(with_probe("runlatency", data.runlatency(data.wait(delay_us), data.wait(12000.0, instead=None)))) == expected
+
+
+def test_p99_and_pressure_are_findings():
+    slow = data.runlatency()
+    slow["percentiles_us"]["p99"] = 16384
+    slow["pressure"]["some_share"] = 0.7
+    assert found(with_probe("runlatency", slow)) == {("runq-latency-p99", "warning"), ("cpu-pressure", "warning")}
+
+
+def test_long_handlers_are_findings_also_without_an_interrupt_number():
+    long = [
+        data.vector("softirq", "NET_RX", None, {0: (9, 20000.0, 10000.0)}),
+        data.vector("timer", "LOC", None, {1: (9, 20000.0, 2000.0)}),
+    ]
+    assert found(with_probe("interference", data.interference(*long))) == {
+        ("softirq-long", "warning"),
+        ("interrupt-handler-long", "warning"),
+    }
+
+
+def test_counts_without_times_are_no_findings():
+    counted = data.interference()
+    counted.update(cpus=[], cross_check=None)
+    for vector in counted["vectors"]:
+        vector.update(total_us=None, longest_us=None)
+        for cpu in vector["by_cpu"]:
+            cpu.update(total_us=None, longest_us=None)
+    document = with_probe("interference", counted, status="degraded", reason="no tracepoints", engine="procfs")
+    assert found(document) == {("probe-status", "info")}
+
+
+def kinds_of_the_shipped_policy():
+    rules = {rule["id"]: rule for rule in yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))["rules"]}
+    return rules["os-exception"]["case"]["of"]
+
+
+KINDS = """panic oops_page_fault gpf oops_trap kernel_bug bug_other bug_mm warning soft_lockup hard_lockup workqueue_lockup rcu_stall
+hung_task atomic_sleep lockdep list_corruption slab_corruption kasan kfence kmsan kcsan ubsan kmemleak oom page_alloc_failure mce io_error
+fs_error segfault irq_nobody_cared netdev_watchdog netdev_unregister nf_conntrack_full reboot info_other""".split()
+
+
+def test_every_kind_of_exception_has_advice_of_its_own():
+    assert set(KINDS) <= set(kinds_of_the_shipped_policy())
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity", "category"),
+    [
+        ("panic", "fatal", "exception"),
+        ("gpf", "critical", "exception"),
+        ("mce", "error", "hardware"),
+        ("io_error", "error", "hardware"),
+        ("oom", "error", "resource"),
+        ("warning", "warning", "exception"),
+        ("reboot", "info", "exception"),
+        ("never_heard_of", "warning", "exception"),
+    ],
+)
+def test_kinds_set_severity_and_category_and_unknown_ones_are_found_too(kind, severity, category):
+    event = data.exception(kind=kind, signature=f"{kind}:f+0x1a/0x20")
+    findings, problems = load().evaluate(with_probe("os_exceptions", data.os_exceptions(event)))
+    assert problems == []
+    assert [(finding["severity"], finding["category"]) for finding in findings] == [(severity, category)]
+    assert findings[0]["signature"] == f"os-exception|{kind}:f"
+
+
+def test_kinds_beyond_the_kept_events_are_found():
+    exceptions = data.os_exceptions(data.exception())
+    exceptions["kinds"]["panic"] = 4
+    assert ("os-exception-beyond", "fatal") in found(with_probe("os_exceptions", exceptions))
+
+
+def test_a_finding_has_the_shape_of_the_design():
+    (finding, *_rest), _problems = load().evaluate(data.host("web1", "leaking"))
+    assert set(finding) == {
+        "id", "rule", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references", "weight",
+    }  # fmt: skip
+    assert finding["title"] == "Suspected kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
+    assert finding["signature"] == "memleak-suspected|slab|acme_rx_refill|acme_nic"
+
+
+def test_ids_are_unique_and_stable():
+    document = data.host("web1", "noisy")
+    loud = [data.vector("hardirq", f"eth{n}-TxRx-0", n, {0: (9, 9e6, 1.0)}) for n in range(3)]
+    document["probes"]["interference"] = data.envelope("interference", data.interference(*loud))
+    first, second = (load().evaluate(copy.deepcopy(document))[0] for _again in range(2))
+    assert first == second
+    assert len({finding["id"] for finding in first}) == len(first)
+    assert len({finding["signature"] for finding in first if finding["rule"] == "interrupt-cpu-share"}) == 1
+
+
+def test_overrides_change_thresholds_and_switch_rules_off():
+    noisy = data.host("web1", "noisy")
+    assert ("runq-latency", "warning") in found(noisy, **{"runq-latency": {"severe_us": 500000}})
+    assert not {rule for rule, _severity in found(noisy, **{"runq-latency": {"enabled": False}})} & {"runq-latency"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"nope": {}}, "no rule is called 'nope'"),
+        ({"runq-latency": {"nope": 1}}, "rule 'runq-latency': 'nope': no such parameter"),
+        ({"runq-latency": {"delay_us": "20"}}, "'delay_us': a number \\(us\\) is expected"),
+        ({"runq-latency": {"delay_us": True}}, "'delay_us': a number"),
+        ({"runq-latency": {"enabled": "no"}}, "'enabled': true or false"),
+        ({"runq-latency": 5}, "a dictionary of parameters"),
+    ],
+)
+def test_wrong_overrides_are_named(overrides, said):
+    with pytest.raises(PolicyError, match=said):
+        load(overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"severity": "bad"}, "rule 'many-cpus': severity"),
+        ({"sevrity": "info"}, "sevrity"),
+        ({"evidence": "system.["}, "evidence: column 9: the expression ends too early"),
+        ({"evidence": "system[?cpus > $cpus $cpus]"}, "evidence: column 22: syntax error"),
+        ({"evidence": "system[?cpus > $cpu]"}, "evidence: column 16: unknown parameter '\\$cpu'"),
+        ({"evidence": "lenght(system)"}, "unknown function 'lenght\\(\\)'"),
+        ({"evidence": "system[?starts_with(kernel)]"}, "'starts_with\\(\\)' takes 2 arguments, not 1"),
+        ({"title": "{{ evidence.cpus"}, "title: "),
+        ({"title": "{{ evidnce.cpus }}"}, "title: unknown name 'evidnce'"),
+        ({"title": "{{ evidence.cpus | nice }}"}, "title: .*nice"),
+        ({"remedy": "{{ lookup('pipe', 'id') }}"}, "remedy: unknown name 'lookup'"),
+        ({"references": ["javascript:alert(1)"]}, "references"),
+    ],
+)
+def test_wrong_rules_are_refused_with_file_and_rule(tmp_path, changes, said):
+    with pytest.raises(PolicyError, match=said) as refused:
+        load([policy_file(tmp_path, {**RULE, **changes})])
+    assert "own.yml" in str(refused.value)
+    assert "many-cpus" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "rules: []", "a: [", "schema: ksysak.policy/2\nrules: []", "!!python/object/apply:os.system [id]"]
+)
+def test_what_is_no_policy_is_refused_with_its_file(tmp_path, text):
+    path = tmp_path / "own.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"own\.yml"):
+        load([str(path)])
+
+
+def test_a_missing_policy_is_refused_with_its_file(tmp_path):
+    with pytest.raises(PolicyError, match="none.yml: cannot be read: No such file"):
+        load([str(tmp_path / "none.yml")])
+
+
+def test_policies_combine_and_rules_have_one_home(tmp_path):
+    own = policy_file(tmp_path, RULE)
+    assert len(load([str(DEFAULT), own]).rules) == len(load().rules) + 1
+    with pytest.raises(PolicyError, match="other.yml: rule 'many-cpus': already defined in own.yml"):
+        load([own, policy_file(tmp_path, RULE, name="other.yml")])
+
+
+def test_a_rule_that_does_not_fit_a_host_is_a_problem_and_stops_nothing(tmp_path):
+    broken = {**RULE, "id": "broken", "title": "{{ evidence.no_such_field }}"}
+    typed = {**RULE, "id": "typed", "evidence": "length(system.cpus)"}
+    findings, problems = load([policy_file(tmp_path, broken, typed, RULE)]).evaluate(data.host("web1"))
+    assert [finding["rule"] for finding in findings] == ["many-cpus"]
+    assert [problem.split("'")[1] for problem in problems] == ["broken", "typed"]
+
+
+def test_what_a_host_sends_is_never_a_template():
+    hostile = "{{ 7 * 7 }}{% raw %}\x1b[2J\u202e"
+    document = with_probe("runlatency", data.runlatency(data.wait(50000.0, instead=hostile)))
+    (finding,), problems = load().evaluate(document)
+    assert problems == []
+    assert "{{ 7 * 7 }}{% raw %}\u241b[2J\ufffd" in finding["title"]
+
+
+def test_templates_cannot_reach_python(tmp_path):
+    escape = {**RULE, "title": "{{ ''.__class__.__mro__[1].__subclasses__() }}"}
+    findings, problems = load([policy_file(tmp_path, escape)]).evaluate(data.host("web1"))
+    assert findings == []
+    assert "many-cpus" in problems[0]
+
+
+@pytest.mark.parametrize("value", ["`", "'", '"', "\\", "$x", "a`]|[`b"])
+def test_parameters_are_values_whatever_is_in_them(value):
+    assert Expression("[?name == $wanted].name | [0]", {"wanted": value}).search([{"name": value}]) == value
+
+
+def test_a_dollar_inside_quotes_is_text():
+    assert Expression("[?name == '$wanted']", {"wanted": 1}).search([{"name": "$wanted"}])
+
+
+def test_own_functions():
+    search = lambda text, document: Expression(text, {}).search(document)  # noqa: E731
+    assert search("divide(a, b)", {"a": 3, "b": 0}) is None
+    assert search("with_fields(a, {w: b})[?n > w].n", {"a": [{"n": 1}, {"n": 3}], "b": 2}) == [3]
+    assert search("entries(a)[?value > `1`].name", {"a": {"x": 1, "y": 2}}) == ["y"]
+    with pytest.raises(ExpressionError):
+        search("multiply(a, b)", {"a": "3", "b": 2})

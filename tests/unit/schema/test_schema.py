@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Schemas do not change silently, and refuse what is wrong."""
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema import validate as schema
+from ansible_collections.ksysak.fleet.tests import fleet_data
+
+LOCK = Path(__file__).with_name("lock.json")
+
+
+def meaning(path):
+    """Hash of what a schema says, without its descriptions and layout."""
+
+    def stripped(node):
+        if isinstance(node, dict):
+            return {key: stripped(value) for key, value in node.items() if not (key in ("description", "title") and isinstance(value, str))}
+        return [stripped(item) for item in node] if isinstance(node, list) else node
+
+    text = json.dumps(stripped(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_changed_schema_gets_a_new_version():
+    """Whoever changes a released schema makes <name>-<version+1>.json; before a release, update lock.json with it."""
+    now = {path.name: meaning(path) for path in sorted(schema.FOLDER.glob("*.json"))}
+    assert json.loads(LOCK.read_text(encoding="utf-8")) == now
+
+
+@pytest.mark.parametrize("kind", fleet_data.KINDS)
+def test_documents_of_hosts_fit(kind):
+    schema.validate(fleet_data.host("web1", kind))
+
+
+def test_document_of_a_scan_fits():
+    schema.validate(fleet_data.scan(["web1"]))
+
+
+def at(document, *path):
+    for step in path[:-1]:
+        document = document[step]
+    return document, path[-1]
+
+
+RUNLATENCY = ("probes", "runlatency", "data")
+WRONG = [
+    (("state",), "fine", "state"),
+    (("scan_id",), "../../etc", "scan_id"),
+    (("collected_at",), "2026-11-23T03:08:31Z\n", "collected_at"),
+    (("surprise",), 1, ""),
+    (("host",), "", "host"),
+    (("system", "cpus"), 0, "system"),
+    (("system", "cpus"), True, "system"),
+    (("probes", "memleak", "status"), "great", "probes.memleak.status"),
+    (("probes", "memleak", "cost", "cpu_s"), -1, "probes.memleak.cost.cpu_s"),
+    (("probes", "memleak", "schema"), "ksysak.runlatency/1", "probes.memleak.schema"),
+    (("probes", "memleak", "data", "outstanding", 0, "persistence"), 1.5, "probes.memleak.data.outstanding.0.persistence"),
+    ((*RUNLATENCY, "histograms", "wakeup"), {"-4": 1}, "probes.runlatency.data.histograms.wakeup"),
+    ((*RUNLATENCY, "count"), "many", "probes.runlatency.data.count"),
+    (("probes", "os_exceptions", "data", "kinds"), {"oom": 0}, "probes.os_exceptions.data.kinds.oom"),
+    (("probes", "interference", "data", "vectors", 0, "kind"), "x" * 9000, "probes.interference.data.vectors.0.kind"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "where"), WRONG)
+def test_wrong_documents_are_refused_with_a_place_and_a_bounded_reason(path, value, where):
+    document = fleet_data.host("web1")
+    parent, last = at(document, *path)
+    parent[last] = value
+    with pytest.raises(schema.SchemaError) as refused:
+        schema.validate(document)
+    assert refused.value.where == where
+    assert 0 < len(refused.value.what) <= schema.TEXT_CHARS
+
+
+def test_every_field_of_a_host_is_required_but_cpu_model():
+    whole = fleet_data.host("web1", "leaking")
+
+    def remove_each(node, path=()):
+        if isinstance(node, dict):
+            for key in node:
+                yield (*path, key)
+                yield from remove_each(node[key], (*path, key))
+        elif isinstance(node, list) and node:
+            yield from remove_each(node[0], (*path, 0))
+
+    def free(path):
+        """Members of dictionaries whose keys are data."""
+        return path[-1] == "cpu_model" or path[-2:-1] in {("probes",), ("meminfo_delta_bytes",), ("totals",), ("histograms",)} or (
+            path[-2:-1] in {("wakeup",), ("preempted",), ("percentiles_us",), ("kinds",)}
+        )  # fmt: skip
+
+    paths = [path for path in remove_each(whole) if not free(path)]
+    assert len(paths) > 80
+    for path in paths:
+        document = copy.deepcopy(whole)
+        parent, last = at(document, *path)
+        del parent[last]
+        with pytest.raises(schema.SchemaError):
+            schema.validate(document)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ksysak.host/2", "newer release"),
+        ("ksysak.hoost/1", "unknown schema"),
+        ("../../etc/passwd", "no schema is named"),
+        (None, "no schema is named"),
+        (7, "no schema is named"),
+    ],
+)
+def test_unknown_schemas_say_so(name, said):
+    with pytest.raises(schema.UnknownSchema, match=said):
+        schema.validate({**fleet_data.host("web1"), "schema": name})
+
+
+def test_a_newer_probe_says_so():
+    document = fleet_data.host("web1")
+    document["probes"]["memleak"]["schema"] = "ksysak.memleak/9"
+    with pytest.raises(schema.UnknownSchema, match=r"probes\.memleak\.schema: .*newer release"):
+        schema.validate(document)
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 5, {}])
+def test_what_is_no_document_is_refused(document):
+    with pytest.raises(schema.SchemaError):
+        schema.validate(document)
