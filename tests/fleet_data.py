@@ -91,7 +91,7 @@ def memleak(*leaks, **meminfo):
 
 def wait(delay_us, comm="nginx", instead="stress-ng", **changes):
     """One long wait of runlatency."""
-    other = {"pid": 999, "comm": instead, "ran_us": delay_us + 40.0} if instead else None
+    other = {"pid": 999, "comm": instead, "ran_us": delay_us * 0.9} if instead else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
     return {**event, "instead": other, **changes}
 

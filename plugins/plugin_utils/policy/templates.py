@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
@@ -26,6 +28,12 @@ def _environment() -> jinja2.sandbox.SandboxedEnvironment:
 
 
 _ENVIRONMENT = _environment()
+
+
+@functools.cache
+def template(source: str) -> Template:
+    """Return the compiled template of a text. Raises TemplateError, as Template does."""
+    return Template(source)
 
 
 class Template:

@@ -328,7 +328,7 @@
     figure('Waited', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 2, responsive: 1, draw: (comm, event) => el('bdi', {}, `${comm} (${event.pid})`) },
-    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other) => other ? el('bdi', {}, `${other.comm} (${other.pid})${other.ran_us === null ? ', since before the window' : `, for ${micros(other.ran_us)}`}`) : 'the CPU was idle' },
+    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other) => other ? el('bdi', {}, `${other.comm} (${other.pid}), ${micros(other.ran_us)} of it`) : 'the CPU was mostly idle' },
     { title: 'Wait began', field: 'wait', minWidth: 130, responsive: 4, draw: (wait) => wait === 'wakeup' ? 'at its wake-up' : 'when it lost the CPU' },
     figure('CPU', 'cpu', number, { width: 70, responsive: 3, widthGrow: 0 }),
     figure('Priority', 'prio', (prio) => prio < 100 ? `${prio} (real-time)` : number(prio), { responsive: 5 }),
