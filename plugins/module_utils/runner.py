@@ -58,7 +58,13 @@ def build_probes(names, probe_options, classes):
         raise ValueError('probes is empty; the probes are %s' % ', '.join(sorted(classes)))
     probes = []
     for name in sorted(set(names)):
-        checked = ArgumentSpecValidator(classes[name].OPTIONS).validate(probe_options.get(name) or {})
+        options = probe_options.get(name) or {}
+        if not isinstance(options, dict):
+            raise ValueError('probe_options.%s must be a dictionary of options, got %s' % (name, type(options).__name__))
+        unknown = sorted(set(options) - set(classes[name].OPTIONS))
+        if unknown:
+            raise ValueError('probe_options.%s has no option %s; there are %s' % (name, unknown[0], ', '.join(sorted(classes[name].OPTIONS))))
+        checked = ArgumentSpecValidator(classes[name].OPTIONS).validate(options)
         if checked.error_messages:
             raise ValueError('probe_options.%s: %s' % (name, '; '.join(checked.error_messages)))
         try:
@@ -87,12 +93,15 @@ def run(probes, duration_s, check_mode, sockets=None):
 
 
 def use_python_with_bcc():
-    """Start this module again under a Python of the host that can import bcc, if there is one and this is not it."""
-    if has_respawned() or os.geteuid() != 0:
+    """Start this module again under a Python of the host that can import bcc, if there is one and this is not it.
+
+    Imported here, before they are made, bcc's memory is shared by all probe processes.
+    """
+    if os.geteuid() != 0:
         return
     try:
         import bcc  # noqa: F401 # pylint: disable=unused-import
     except ImportError:
-        interpreter = probe_interpreters_for_module(list(_INTERPRETERS), 'bcc')
+        interpreter = None if has_respawned() else probe_interpreters_for_module(list(_INTERPRETERS), 'bcc')
         if interpreter:
             respawn_module(interpreter)  # does not return
