@@ -105,3 +105,9 @@ def segments(line):
     if rest.strip() or not result:
         result.append(Segment(rest, seconds, wall, local_date, caller, kernel or seconds is not None))
     return result
+
+
+def clock_s(segment):
+    """Second of the day in the line's own zone, or None where the line has no date."""
+    clock = segment.wall[-9:-1] if segment.wall else (segment.local_date or '')[-8:]
+    return int(clock[:2]) * 3600 + int(clock[3:5]) * 60 + int(clock[6:]) if clock else None

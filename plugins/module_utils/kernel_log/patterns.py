@@ -18,11 +18,9 @@ OOPS_KINDS = frozenset(('oops_page_fault', 'gpf', 'oops_trap', 'kernel_bug'))
 STALL_KINDS = frozenset(('soft_lockup', 'hard_lockup', 'rcu_stall', 'workqueue_lockup'))
 
 _LOCKDEP_TEXT = (
-    r'(?:possible (?:circular locking|recursive locking|irq lock inversion|bad contention|unsafe|deadlock|'
-    r'reason: unannotated)|inconsistent (?:lock|\{)|[Ss]uspicious (?:RCU|rcu_)|held lock freed|bad (?:unlock|contention) balance|'
-    r'(?:HARD|SOFT)IRQ-safe -> |(?:hard|soft)-?(?:irq|safe)\S* ?-> |RECLAIM_FS-safe|\S+-safe -> \S+-unsafe|lock held (?:when|at)|'
-    r'Nested lock was not taken|nested lock|still has locks held|\S+ still has locks held|\S+/\d+ still has locks held|'
-    r'[Ii]nvalid wait context|task (?:\S+ )?holding lock|chain hlocks)')
+    r'(?:possible (?:circular locking|recursive locking|irq lock inversion|IRQ lock inversion)|inconsistent lock state|'
+    r'[Ss]uspicious (?:RCU|rcu_)|held lock freed|bad (?:unlock balance|contention)|[\w-]{2,20}-safe -> [\w-]{2,20}-unsafe|'
+    r'lock held (?:when|at)|Nested lock was not taken|.{1,15}/\d+ still has locks held|[Ii]nvalid wait context)')
 
 # A task's name: any characters, but few.
 _COMM = r'.{1,15}'
@@ -49,23 +47,24 @@ RULES = (
     _rule('oops_trap', 'PANIC: double fault', r'PANIC: double fault'),
     _rule('oops_trap', 'stack guard page was hit', r'BUG: (?:\S+ )?stack guard page was hit at '),
     _rule('oops_trap', 'Unhandled ', r'Unhandled (?:fault: |prefetch abort: |kernel unaligned access)'),
+    _rule('oops_trap', 'stack space to handle', r'Insufficient stack space to handle exception!'),
+    _rule('oops_trap', ' handler detected', r'Bad mode in .{1,40} handler detected'),
+    _rule('oops_trap', 'SError Interrupt', r'SError Interrupt on CPU ?\d+'),
     _rule('oops_trap', 'nternal error: ', r'Internal error: .*\[#\d+\]'),
     _rule('oops_page_fault', 'Oops: ', r'Oops: (?:[0-9a-f]{4} (?:ilc:\d )?\[#\d+\]|Kernel access of bad area)'),
     _rule('oops_trap', 'Oops', r'Oops(?::| -)? ?.{0,80}\[#\d+\]|Oops: .{1,60}, sig: \d+'),
     _rule('oops_trap', ' [#', r'[A-Za-z][\w ,()/-]{2,60}: [0-9a-f]{4,8} (?:ilc:\d )?\[#\d+\]'),
-    _rule('oops_trap', 'double fault', r'double fault: [0-9a-f]{4}'),
     _rule('kernel_bug', 'kernel BUG at ', r'[Kk]ernel BUG at \S+:\d+'),
     _rule('kernel_bug', 'ernel BUG [#', r'Kernel BUG \[#\d+\]'),
     # lock-ups and stalls
-    _rule('soft_lockup', 'soft lockup', r'BUG: soft lockup - CPU#\d+ (?:stuck|detected)'),
+    _rule('soft_lockup', 'soft lockup', r'BUG: soft lockup (?:- CPU#\d+ |detected on CPU)'),
     _rule('hard_lockup', 'ard LOCKUP', r'(?:BUG: )?(?:CPU ?\d+: )?Watchdog (?:CPU:?\d+ )?detected [Hh]ard LOCKUP'),
-    _rule('hard_lockup', 'Hard LOCKUP', r'CPU \d+ (?:self-)?detected [Hh]ard LOCKUP'),
+    _rule('hard_lockup', 'ard LOCKUP', r'CPU \d+ (?:self-)?detected [Hh]ard LOCKUP'),
     _rule('workqueue_lockup', 'workqueue lockup', r'BUG: workqueue lockup - pool'),
     _rule('rcu_stall', ' stall', r'INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?'),
-    _rule('rcu_stall', ' stall', r'(?:INFO: )?\w*rcu\w*:? detected stall'),
-    _rule('rcu_stall', 'detected stalls on ', r'INFO: \w+ detected stalls on (?:CPUs|tasks)'),
     _rule('hung_task', 'blocked ',
           r'(?:INFO: )?task .{1,64}:\d+ (?:<\S+> )?(?:is )?blocked (?:in I/O wait |on an? [\w-]{2,20} )?for more than \d+ seconds'),
+    _rule('hung_task', 't die for more than', r'INFO: task .{1,64}:\d+ can.t die for more than \d+ seconds'),
     # locks and contexts
     _rule('atomic_sleep', 'sleeping function called', r'BUG: sleeping function called from '),
     _rule('atomic_sleep', 'while atomic', r'BUG: scheduling while atomic'),
@@ -76,12 +75,13 @@ RULES = (
     _rule('lockdep', 'in preemptible', r'BUG: using [\w ]+\(\) in preemptible'),
     _rule('lockdep', 'workqueue leaked', r'BUG: workqueue leaked '),
     _rule('lockdep', 'BUG: ', r'BUG: (?:spin|rw|raw_spin)lock (?:lockup|bad magic|recursion|wrong|already|trylock|cpu|owner)'),
-    _rule('lockdep', 'BUG: ', r'BUG: rwlock[ -]'),
     # memory
     _rule('bug_mm', 'BUG: Bad ', r'BUG: Bad (?:page|rss-counter|swap|pte)'),
     _rule('bug_mm', 'BUG: non-zero ', r'BUG: non-zero (?:pgtables_bytes|nr_ptes|nr_pmds)'),
     _rule('bug_mm', 'still in use', r'BUG: Dentry .{1,200} still in use'),
-    _rule('slab_corruption', 'BUG ', r'(?:=+ )?BUG [\w.:-]{1,80} ?(?:\(.{1,80}?\))?: \S'),
+    _rule('slab_corruption', 'BUG ', r'BUG [\w.:-]{1,80} ?\((?:Not tainted|Tainted: |[A-Z]).{0,80}?\): \S'),
+    _rule('slab_corruption', 'BUG ',
+          r'BUG [\w.:-]{1,80}: (?:Poison|(?:Left |Right )?Redzone|Object|Freelist|Free|Wrong|Invalid|Padding)', sure=False),
     _rule('slab_corruption', 'slab error in', r'slab error in \w+\(\): '),
     _rule('list_corruption', 'corruption', r'(?:slab: )?list_(?:add|del)\w* corruption'),
     _rule('oom', ' invoked oom-killer: ', _COMM + r' invoked oom-killer: '),
@@ -104,12 +104,12 @@ RULES = (
     _rule('irq_nobody_cared', 'nobody cared', r'irq \d+: nobody cared'),
     _rule('thermal', 'temperature above threshold', r'CPU\d+: (?:Core|Package) temperature above threshold', once=True),
     _rule('clock_unstable', 'unstable', r'clocksource: .{0,80}Marking clocksource .{1,40} as unstable', once=True),
-    # disks and file systems
+    # disks and file systems; a floppy drive that is not there fails in many virtual machines
     _rule('io_error', 'I/O error',
-          r'(?:blk_update_request: |print_req_error: |end_request: )?(?:\w+ )?I/O error, dev \S+, sector', once=True),
+          r'(?:blk_update_request: |print_req_error: |end_request: )?(?:\w+ )?I/O error, dev (?!fd\d)\S+, sector', once=True),
     _rule('io_error', ' error, dev ',
           r'(?:blk_update_request: |print_req_error: |end_request: )?critical [\w ]{1,40} error, dev \S+', once=True),
-    _rule('io_error', 'Buffer I/O error on dev', r'Buffer I/O error on dev(?:ice)? \S+, logical block', once=True),
+    _rule('io_error', 'Buffer I/O error on dev', r'Buffer I/O error on dev(?:ice)? (?!fd\d)\S+, logical block', once=True),
     _rule('io_error', 'beyond end of device', r'(?:' + _COMM + r': )?attempt to access beyond end of device', once=True),
     _rule('io_error', 'exception Emask', r'ata\d+(?:\.\d+)?: exception Emask', once=True),
     _rule('io_error', 'failing I/O', r'block \S+: no available path - failing I/O', once=True),
@@ -139,7 +139,7 @@ RULES = (
     _rule('file_table_full', 'file-max limit', r'VFS: file-max limit \d+ reached', once=True),
     _rule('audit_backlog', 'audit: ', r'audit: (?:backlog limit exceeded|audit_backlog=\d+ > )', once=True),
     # programs that the kernel killed
-    _rule('segfault', 'segfault at ', _COMM + r'\[\d+\]: segfault at [0-9a-f]+ ip', once=True),
+    _rule('segfault', 'segfault at ', _COMM + r'\[\d+\]: segfault at [0-9a-f]+ [re]?ip', once=True),
     _rule('segfault', ' ip:', _COMM + r'\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
     # the rest
     _rule('other_kernel', 'panicked at ', r'rust_kernel: panicked at '),

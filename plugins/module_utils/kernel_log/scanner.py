@@ -57,6 +57,7 @@ class _Report(object):
         self.excerpt_chars = len(text)
         self.body = 0
         self.last_s = segment.timestamp_s
+        self.last_clock_s = log_lines.clock_s(segment)
         self.ended = rule.once
 
     def add(self, segment):
@@ -66,6 +67,7 @@ class _Report(object):
         self.body += 1
         if segment.timestamp_s is not None:
             self.last_s = segment.timestamp_s
+        self.last_clock_s = log_lines.clock_s(segment)
         if self.excerpt_chars < EXCERPT_CHARS:
             self.excerpt.append(text)
             self.excerpt_chars += len(text) + 1
@@ -80,18 +82,19 @@ class _Report(object):
             return False
         if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
             return False
-        if segment.timestamp_s is not None and self.last_s is not None and not -1.0 <= segment.timestamp_s - self.last_s <= MAX_GAP_S:
-            self.ended = True
-            return False
-        return True
+        if segment.timestamp_s is not None and self.last_s is not None:
+            self.ended = not -1.0 <= segment.timestamp_s - self.last_s <= MAX_GAP_S
+        else:
+            clock_s = log_lines.clock_s(segment)
+            if clock_s is not None and self.last_clock_s is not None:
+                self.ended = (clock_s - self.last_clock_s + 1) % 86400 > MAX_GAP_S + 1
+        return not self.ended
 
     def continues(self, rule, text):
         """True where a header is only a further line of this report."""
         kind = rule.kind
         if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
-            if (self.kind == 'kernel_bug') != (kind == 'kernel_bug'):
-                return True
-            return kind != 'kernel_bug' and '[#' in text and '[#' not in self.header
+            return (self.kind == 'kernel_bug') != (kind == 'kernel_bug') or ('[#' in text and '[#' not in self.header)
         if self.kind == 'list_corruption':
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
