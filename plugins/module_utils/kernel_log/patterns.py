@@ -146,8 +146,8 @@ RULES = (
     _rule('info_other', 'assertion failed at ', r'RTNL: assertion failed at '),
     _rule('info_other', 'Flags mismatch irq', r'genirq: Flags mismatch irq'),
     _rule('info_other', 'INFO: ', r'INFO: (?:Freed|Allocated) in \S+'),
-    _rule('bug_other', 'BUG: ', r'BUG: \S', sure=False),
     _rule('bug_other', 'BUG: kernel ', r'BUG: kernel '),
+    _rule('bug_other', 'BUG: ', r'BUG: \S', sure=False),
     _rule('info_other', 'sysctl table check', r'sysctl table check failed: '),
     _rule('bug_other', ': BUG: ', r'[\w-]{2,20} \S+\.[ch]:\d+: BUG: '),
 )
