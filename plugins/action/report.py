@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Return {report, fleet, digest, …}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _validation, args = self.validate_argument_spec(
             {
                 "results": {"type": "path", "required": True},
                 "scan_id": {"type": "str", "default": ""},

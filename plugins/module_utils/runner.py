@@ -63,7 +63,8 @@ def build_probes(names, probe_options, classes):
             raise ValueError('probe_options.%s must be a dictionary of options, got %s' % (name, type(options).__name__))
         unknown = sorted(set(options) - set(classes[name].OPTIONS))
         if unknown:
-            raise ValueError('probe_options.%s has no option %s; there are %s' % (name, unknown[0], ', '.join(sorted(classes[name].OPTIONS))))
+            known = ', '.join(sorted(classes[name].OPTIONS))
+            raise ValueError('probe_options.%s has no option %s; there are %s' % (name, unknown[0], known))
         checked = ArgumentSpecValidator(classes[name].OPTIONS).validate(options)
         if checked.error_messages:
             raise ValueError('probe_options.%s: %s' % (name, '; '.join(checked.error_messages)))

@@ -39,7 +39,8 @@ class ScanFolder:
     def __init__(self, results: str, scan_id: str):
         if not SCAN_ID.fullmatch(scan_id):
             raise ResultsError(
-                f"ksysak_scan_id: '{scan_id[:80]}' is not a scan id (1 to 64 letters, digits, '_', '.', '-'; the first one a letter or a digit)"
+                f"ksysak_scan_id: '{scan_id[:80]}' is not a scan id "
+                "(1 to 64 letters, digits, '_', '.', '-'; the first one a letter or a digit)"
             )
         if not results:
             raise ResultsError("ksysak_results: is empty, a folder is expected")

@@ -269,7 +269,9 @@ def test_a_dollar_inside_quotes_is_text():
 
 
 def test_own_functions():
-    search = lambda text, document: Expression(text, {}).search(document)  # noqa: E731
+    def search(text, document):
+        return Expression(text, {}).search(document)
+
     assert search("divide(a, b)", {"a": 3, "b": 0}) is None
     assert search("with_fields(a, {w: b})[?n > w].n", {"a": [{"n": 1}, {"n": 3}], "b": 2}) == [3]
     assert search("entries(a)[?value > `1`].name", {"a": {"x": 1, "y": 2}}) == ["y"]

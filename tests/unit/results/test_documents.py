@@ -2,6 +2,7 @@
 import copy
 
 import pytest
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import Outcome, host_document, instant, plain, scan_document
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
@@ -45,7 +46,7 @@ def changed(*path, value):
 
 def deep(levels):
     inner: list = []
-    for _ in range(levels):
+    for _level in range(levels):
         inner = [inner]
     return inner
 
@@ -103,7 +104,8 @@ def test_text_of_a_host_cannot_move_the_cursor():
 
 
 def test_a_scan_document_is_valid():
-    validate(scan_document("night", {"duration_s": 20, "probes": ["memleak"], "probe_options": {}}, ["a"], {"ansible_core": "2.19", "python": "3.11"}))
+    options = {"duration_s": 20, "probes": ["memleak"], "probe_options": {}}
+    validate(scan_document("night", options, ["a"], {"ansible_core": "2.19", "python": "3.11"}))
 
 
 def test_instants():

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results import folder as module
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder, write_json
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
 import yaml
+
 from ansible_collections.ksysak.fleet.plugins.modules import scan
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
 
