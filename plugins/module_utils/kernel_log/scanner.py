@@ -236,7 +236,5 @@ def scan_lines(lines):
     """
     scanner = Scanner()
     for line in lines:
-        for event in scanner.feed(line):
-            yield event
-    for event in scanner.finish():
-        yield event
+        yield from scanner.feed(line)
+    yield from scanner.finish()
