@@ -14,6 +14,7 @@ MAX_PATHS = 32
 _BATCH = 512
 _NO_TIME = 'there was no time to read all of it, take a longer window'
 _END = object()
+_LOWEST = 19
 _NAME_CHARS = 256
 _REASON_CHARS = 512
 _TAINT_FILE = '/proc/sys/kernel/tainted'
@@ -23,8 +24,9 @@ _TAINT_LETTERS = 'PFSRMBUDAWCIOELKXTNJ'  # by bit
 class LogsEngine(Engine):
     """Ring buffer, journal and log files.
 
-    History is read during the window, half of the time at most and at the lowest priority; the ring buffer last,
-    when the window is over, so that what was logged within the window is seen.
+    History is read during the window, half of the time at most and at the lowest priority, so that it does not
+    disturb what is measured beside it; the ring buffer when the window is over, so that what was logged within
+    the window is seen.
     """
 
     NAME = 'logs'
@@ -38,6 +40,7 @@ class LogsEngine(Engine):
         self._reader = None
         self._kmsg = None
         self._window = (0.0, 0.0)
+        self._priority = 0
 
     def open(self):
         self._kmsg = sources.Kmsg()
@@ -51,10 +54,8 @@ class LogsEngine(Engine):
         self._history = [source for source in history if source in readable]
 
     def start(self):
-        try:
-            os.nice(19)  # reading history must not disturb what is measured beside it
-        except OSError:
-            pass  # a sandbox forbids even that; then it reads at its own priority
+        self._priority = os.getpriority(os.PRIO_PROCESS, 0)
+        _set_priority(_LOWEST)
         self._kmsg.mark_start()
         self._window = (time.time(), None)
 
@@ -71,11 +72,13 @@ class LogsEngine(Engine):
 
     def read(self, window_s):
         deadline_s = time.monotonic() + FINISH_S
+        _set_priority(self._priority)  # the ring buffer is short, and matters most on a host that is busy
         if self._kmsg.status != 'unread':
             for _unused in self._scan(self._kmsg):
                 if time.monotonic() >= deadline_s:
                     self._kmsg.partial(_NO_TIME, damaged=True)
                     break
+        _set_priority(_LOWEST)
         self._work(deadline_s)
         for source in self._history:
             if source.lines:
@@ -156,6 +159,14 @@ class OsExceptionsProbe(Probe):
         for path in options['paths']:
             if not os.path.isabs(path) or '\0' in path:
                 raise ValueError('paths must hold absolute paths of files, got %s' % printable(path, _NAME_CHARS))
+
+
+def _set_priority(nice):
+    """Change this process's CPU priority, where the host lets it."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except (IOError, OSError):
+        pass  # only root may go back up
 
 
 def when(event, source):

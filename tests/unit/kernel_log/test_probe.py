@@ -23,7 +23,7 @@ def valid(repo):
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host with an empty log folder, no journal, and a ring buffer that `feed` fills."""
-    records, feeds, pairs = [], [], []
+    records, feeds, pairs, priorities = [], [], [], []
 
     def open_device(self):
         """A reader of its own, as every open of /dev/kmsg gives: first the old records, then the new ones."""
@@ -41,6 +41,7 @@ def host(tmp_path, monkeypatch):
 
     class Host:
         folder = tmp_path
+        nice = priorities
 
         @staticmethod
         def printk(text):
@@ -53,7 +54,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(sources.Kmsg, "_skip_old", staticmethod(skip_old))
     monkeypatch.setattr(sources, "_program", lambda name: None)
     monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
-    monkeypatch.setattr(probe.os, "nice", lambda by: None)
+    monkeypatch.setattr(probe, "_set_priority", priorities.append)
     yield Host
     for pair in pairs:
         for end in pair:
@@ -140,6 +141,12 @@ def test_everything_a_hostile_host_can_name_fits_the_schema(host, valid):
     data, _unused = measure(paths=[str(path)], top=500)
     valid(data)
     assert sum(data["kinds"].values()) == 300 and "\x1b" not in json.dumps(data).encode().decode("unicode_escape")
+
+
+def test_history_is_read_at_the_lowest_priority_and_the_ring_buffer_is_not(host):
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    measure()
+    assert host.nice == [19, own, 19]
 
 
 def test_top_cuts_the_entries_and_not_the_counts(host):
