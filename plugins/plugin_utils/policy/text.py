@@ -73,11 +73,8 @@ def in_us(value: float | None) -> str:
     """Return microseconds for people, as '48 ms' ('?' for null)."""
     if value is None:
         return "?"
-    for limit, unit in ((1e3, "us"), (1e6, "ms"), (float("inf"), "s")):
-        if abs(value) < limit:
-            scaled = value / limit * 1e3 if limit != float("inf") else value / 1e6
-            return f"{scaled:.3g} {unit}" if abs(scaled) < 1000 else f"{scaled:.0f} {unit}"
-    return "?"
+    size, unit = (value, "us") if abs(value) < 1e3 else (value / 1e3, "ms") if abs(value) < 1e6 else (value / 1e6, "s")
+    return f"{size:.0f} {unit}" if abs(size) >= 100 or size == int(size) else f"{size:.1f} {unit}"
 
 
 def in_percent(share: float | None) -> str:

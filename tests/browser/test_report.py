@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as a browser shows it: from disk, without a network, and safe from what hosts send."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import Assets
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate
+from ansible_collections.ksysak.fleet.tests import fleet_data as data
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "report"
+READY = "html[data-ready=yes]"
+
+HOSTILE = [
+    "<script>window.owned=1</script>",
+    "</script><script>window.owned=2</script>",
+    "\"><img src=x onerror='window.owned=3'>",
+    "<svg/onload=window.owned=4>",
+    "javascript:window.owned=5//",
+    "</style><style>*{display:none}</style>",
+    "{{7*7}}{% for x in (1,2) %}x{% endfor %}${7*7}",
+    "<!--<script>window.owned=6</script>-->",
+    "' onmouseover='window.owned=7' x='",
+    "<iframe srcdoc='<script>parent.owned=8</script>'></iframe>",
+    "=HYPERLINK(\"http://192.0.2.1/\")",
+    "\x1b[31m\u202e\u0000<b>bold</b>&lt;&#60;",
+    "</title><base href=//192.0.2.1/>",
+    "__proto__",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Page:
+    """One opened report, with everything it logged and asked for."""
+
+    def __init__(self, context, path):
+        self.url = path.as_uri()
+        self.complaints, self.requests, self.refused = [], [], []
+        self.page = context.new_page()
+        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("requestfailed", lambda request: self.refused.append((request.url, request.failure)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, fragment=""):
+        self.page.goto("about:blank")
+        self.requests.clear()
+        self.page.goto(self.url + fragment)
+        self.page.wait_for_selector(READY, state="attached")
+        return self.page
+
+    def check(self):
+        assert self.complaints == []
+        assert {url.split("#")[0] for url in self.requests} == {self.url}
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """Return a function that makes the report of host documents: (Page, fleet document). What it did is checked at the end."""
+    shown = []
+
+    def make(documents, width=1440, scheme="light", **changes):
+        fleet = build(data.write(tmp_path, documents, **changes), load_policy())
+        path = tmp_path / "report.html"
+        path.write_text(render(fleet, Assets(str(ROLE))), encoding="utf-8")
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        shown.append((context, Page(context, path)))
+        return shown[-1][1], fleet
+
+    yield make
+    for context, page in shown:
+        page.check()
+        context.close()
+
+
+def mixed():
+    return [data.host(f"web{place}", kind) for place, kind in enumerate(data.KINDS)]
+
+
+def test_a_finding_is_reached_by_clicking_and_can_be_linked(show):
+    report, fleet = show(mixed())
+    leak = next(group for group in fleet["findings"] if group["rule"] == "memleak-suspected")
+    page = report.open()
+    page.locator("#findings-table").get_by_text(leak["title"]).click()
+    dialog = page.locator("dialog[open]")
+    assert leak["remedy"] in dialog.inner_text()
+    assert "acme_ring_poll+0x4f [acme_nic]" in dialog.inner_text()
+    assert f"finding={leak['id']}" in page.url
+    linked = page.url.removeprefix(report.url)
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert "finding=" not in page.url
+
+    report.open(linked)
+    assert dialog.locator("h2").inner_text() == leak["title"]
+
+
+def test_findings_can_be_filtered_and_the_filter_can_be_linked(show):
+    report, fleet = show(mixed())
+    page = report.open("#severity=critical,error")
+    rows = page.locator("#findings-table .tabulator-row")
+    wanted = [group["title"] for group in fleet["findings"] if group["severity"] in ("critical", "error")]
+    assert rows.count() == len(wanted) == 3
+    page.get_by_role("button", name="critical", exact=True).click()
+    page.wait_for_function("document.querySelectorAll('#findings-table .tabulator-row').length === 2")
+    page.get_by_label("Filter", exact=True).fill("java")
+    page.wait_for_function("document.querySelectorAll('#findings-table .tabulator-row').length === 1")
+    assert "severity=error" in page.url
+    assert "q=java" in page.url
+
+
+def test_hosts_that_were_not_looked_at_have_rows_and_reasons(show):
+    report, _fleet = show(mixed(), meant=[f"web{place}" for place in range(len(data.KINDS))] + ["gone"])
+    page = report.open("#host=gone")
+    assert "no result was collected" in page.locator("dialog[open]").inner_text()
+    page.keyboard.press("Escape")
+    table = page.locator("#hosts-table").inner_text()
+    for said in ("unreachable", "failed", "lost", "missing", "Connection timed out", "No python interpreter", "did not answer"):
+        assert said in table
+
+
+def test_every_section_shows_what_was_measured(show):
+    report, _fleet = show(mixed())
+    page = report.open()
+    for section, said in {
+        "leaks": "acme_rx_refill",
+        "jitter": "stress-ng",
+        "interference": "eth0-TxRx-3",
+        "exceptions": "Killed process 811",
+        "measurement": "degraded 1",
+    }.items():
+        assert said in page.locator(f"#{section}").inner_text(), section
+    assert page.locator("#jitter-chart canvas").count() == 1
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_its_window(show, width, scheme):
+    report, fleet = show(mixed(), width=width, scheme=scheme)
+    page = report.open()
+    assert page.locator("h1").inner_text() == fleet["verdict"]["sentence"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator(".worst a").first.click()
+    assert page.locator("dialog[open]").evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ([], "there is no host in this scan"),
+        (["healthy"], "All clear"),
+        (["failed", "unreachable"], "Nothing can be said of this fleet"),
+    ],
+)
+def test_fleets_with_nothing_to_show_say_so(show, kinds, said):
+    report, _fleet = show([data.host(f"web{place}", kind) for place, kind in enumerate(kinds)])
+    page = report.open()
+    assert said in page.locator("h1").inner_text()
+    assert "No findings." in page.locator("#findings").inner_text()
+
+
+def poisoned(document):
+    """Return the document with something hostile in every string that its schema leaves free, and how many there were."""
+    count = 0
+
+    def visit(node, keys):
+        nonlocal count
+        for key in keys:
+            value = node[key]
+            if isinstance(value, dict):
+                visit(value, list(value))
+            elif isinstance(value, list):
+                visit(value, range(len(value)))
+            elif isinstance(value, str):
+                node[key] = f"{count % 97}{HOSTILE[count % len(HOSTILE)]}"
+                count += 1
+                try:
+                    validate(document)
+                except SchemaError:
+                    node[key] = value
+                    count -= 1
+
+    visit(document, [key for key in document if key not in ("schema", "scan_id", "state")])
+    return document, count
+
+
+def test_nothing_that_a_host_sends_is_ever_more_than_text(show):
+    documents, total = [], 0
+    for kind in data.KINDS:
+        document = data.host(f"web-{kind}", kind)
+        for number in range(len(HOSTILE)):
+            other = json.loads(json.dumps(document))
+            other["groups"] = HOSTILE[number:] + HOSTILE[:number]
+            poisoned_one, count = poisoned(other)
+            poisoned_one["host"] = f"{kind}{number} {HOSTILE[number]}"
+            documents.append(poisoned_one)
+            total += count
+    assert total > 2000
+    report, fleet = show(documents)
+    assert fleet["problems"] == []
+    page = report.open()
+    for group in fleet["findings"][:40]:
+        page.evaluate("fragment => { location.hash = fragment }", f"finding={group['id']}")
+        page.wait_for_function("title => document.querySelector('#detail-title')?.textContent === title", arg=group["title"])
+        page.evaluate("document.querySelectorAll('dialog details').forEach((part) => { part.open = true })")
+    for document in documents[:: len(HOSTILE) - 1]:
+        name = next(host["host"] for host in fleet["hosts"] if host["host"].startswith(document["host"].split(" ")[0] + " "))
+        page.evaluate("name => { location.hash = new URLSearchParams({ host: name }) }", name)
+        page.wait_for_function("name => document.querySelector('#detail-title')?.textContent === name", arg=name)
+    page.keyboard.press("Escape")
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+    assert page.evaluate("window.owned") is None
+    assert page.evaluate("document.querySelectorAll('img, iframe, base, object, embed, svg:not(.bar), b').length") == 0
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('*')].filter((node) => [...node.attributes].some((a) => a.name.startsWith('on'))).length"
+        )
+        == 0
+    )
+    hrefs = page.evaluate("[...document.querySelectorAll('a')].map((node) => node.href)")
+    assert all(href.startswith((report.url, "https://docs.kernel.org/")) for href in hrefs)
+    shown = page.evaluate("document.body.innerText")
+    for literal in ("<script>window.owned=1</script>", "{{7*7}}", "<svg/onload=window.owned=4>"):
+        assert literal in shown
+
+
+def test_the_page_refuses_what_is_not_its_own(show):
+    report, _fleet = show([data.host("web1")])
+    page = report.open()
+    page.evaluate(
+        """() => {
+          const script = document.createElement('script'); script.textContent = 'window.owned = 1'; document.body.append(script)
+          const image = document.createElement('img'); image.src = 'http://192.0.2.1/x.png'; document.body.append(image)
+          document.body.insertAdjacentHTML('beforeend', '<p id=inline style="color: red" onclick="window.owned = 2">x</p>')
+          document.getElementById('inline').click()
+        }"""
+    )
+    asked = page.evaluate("fetch('http://192.0.2.1/').then(() => 'answered', () => 'refused')")
+    assert (asked, page.evaluate("window.owned")) == ("refused", None)
+    assert len(report.complaints) >= 4
+    assert all("Content Security Policy" in complaint for complaint in report.complaints)
+    assert ("http://192.0.2.1/x.png", "csp") in report.refused
+    report.complaints.clear()
+    report.requests[:] = [report.url]
+
+
+def test_without_scripts_the_verdict_is_still_there(chromium, tmp_path):
+    fleet = build(data.write(tmp_path, mixed()), load_policy())
+    path = tmp_path / "report.html"
+    path.write_text(render(fleet, Assets(str(ROLE))), encoding="utf-8")
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    shown = page.locator("body").inner_text()
+    context.close()
+    assert fleet["verdict"]["sentence"] in shown
+    assert fleet["findings"][0]["title"] in shown
+    assert "This browser runs no scripts" in shown
