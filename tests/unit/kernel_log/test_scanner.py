@@ -87,6 +87,14 @@ HEADERS = [
     ("oops_trap", "Oops - illegal instruction [#1]"),
     ("kernel_bug", "Kernel BUG [#1]"),
     ("hard_lockup", "watchdog: CPU 3 detected hard LOCKUP on other CPUs 5"),
+    ("hard_lockup", "BUG: NMI Watchdog detected LOCKUP on CPU1, ip ffffffff81000000, registers:"),
+    ("atomic_sleep", "Debug: sleeping function called from invalid context at mm/slab.c:2"),
+    ("iommu_fault", "DMAR: [DMA Read NO_PASID] Request device [00:02.0] fault addr 0x0 [fault reason 0x06] PTE Read access is not set"),
+    ("iommu_fault", "ahci 0000:01:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000a address=0x0 flags=0x0000]"),
+    ("nmi", "Uhhuh. NMI received for unknown reason 3d on CPU 0."),
+    ("io_error", "sd 0:0:0:0: [sda] rejecting I/O to offline device"),
+    ("io_error", "lost page write due to I/O error on sda1"),
+    ("bug_other", "do_IRQ: stack overflow: 508"),
     ("hung_task", "INFO: task ksyd:812 can't die for more than 143 seconds."),
     ("lockdep", "[ BUG: bad unlock balance detected! ]"),
     ("lockdep", "BUG: insmod/812 still has locks held!"),
@@ -338,3 +346,10 @@ def test_scanning_never_raises_and_stays_within_its_bounds(log):
 def test_any_text_can_be_a_line(text):
     assert all(len(segment.text) <= lines.MAX_LINE_CHARS for segment in lines.segments(text))
     list(scan_lines([text]))
+
+
+def test_every_kind_is_explained_to_the_operator_and_fits_the_schema(repo):
+    page = (repo / "docs" / "os_exceptions.md").read_text()
+    kinds_of_rules = {rule.kind for rule in patterns.RULES}
+    assert [kind for kind in sorted(kinds_of_rules) if "`%s`" % kind not in page] == []
+    assert len(kinds_of_rules) <= 64
