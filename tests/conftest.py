@@ -2,7 +2,6 @@
 """Fixtures of all tests, and the import tree: ``ansible_collections.ksysak.fleet`` is this checkout."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,12 +126,3 @@ def root():
     """For tests of what only root can do; they fail, and are not skipped, for anybody else."""
     if os.geteuid() != 0:
         pytest.fail("this test loads kernel probes: run it as root", pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Path of the browser that Playwright drives."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail("no chromium on PATH (Debian: apt-get install chromium)", pytrace=False)
-    return path
