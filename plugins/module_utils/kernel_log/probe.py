@@ -5,6 +5,7 @@ import os
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.kmsg import Kmsg
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner, printable
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable, check_bounds
 
@@ -43,7 +44,7 @@ class LogsEngine(Engine):
         self._priority = 0
 
     def open(self):
-        self._kmsg = sources.Kmsg()
+        self._kmsg = Kmsg()
         history = [sources.Journal(self._max_age_s)] + sources.log_files(self._max_age_s, self.options['paths'])
         self._opened = [self._kmsg] + history
         readable = [source for source in self._opened if source.open()]

@@ -1,29 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where kernel messages are kept on a host: the ring buffer, the journal and log files.
+"""Where kernel messages of the past are kept on a host: the journal and log files."""
 
-A source is opened once and read lazily, within bounds. It never raises on what it finds: what it could
-not read is told by its status and reason.
-"""
-
-import bz2
 import collections
 import errno
 import gzip
 import os
 import re
-import select
 import stat
-import subprocess
 import time
 import zlib
 
-from ansible.module_utils.common.process import get_bin_path
-
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.lines import MAX_LINE_CHARS
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.pipe import Pipe, program
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.source import Source, explain
 
 try:
+    import bz2
+except ImportError:  # a Python can be built without it, and without lzma
+    bz2 = None
+try:
     import lzma
-except ImportError:  # a Python can be built without it
+except ImportError:
     lzma = None
 
 LOG_FOLDER = '/var/log'
@@ -34,190 +31,7 @@ MAX_JOURNAL_LINES = 200000
 
 _CHUNK = 64 * 1024
 _LOG_NAME = re.compile(r'(?:messages|syslog|kern\.log)(?:[-.][0-9]{1,14}){0,3}(?:\.(?:gz|xz|bz2|zst))?$')
-_PRINTED_BY_KERNEL_OR_USER = (0, 1)  # syslog facilities; what is written to /dev/kmsg is 'user', daemons have their own
 _DAMAGED = (IOError, OSError, EOFError, ValueError, zlib.error) + ((lzma.LZMAError,) if lzma else ())
-
-
-class Source(object):
-    """One place with log lines.
-
-    name: as in the result; status: 'read', 'partial' or 'unread', with a reason for the latter two; lines, bytes: read so far;
-    missing: True where this host has no such thing; damaged: True where something that should have been read was not.
-    """
-
-    live = False  # True: the ring buffer, whose timestamps count from this boot
-
-    def __init__(self, name):
-        self.name = name
-        self.status = 'read'
-        self.reason = ''
-        self.lines = 0
-        self.bytes = 0
-        self.missing = False
-        self.damaged = False
-
-    def open(self):
-        """Find out whether it can be read. Returns True if so."""
-        raise NotImplementedError
-
-    def read(self):
-        """Yield str lines without newline, and None where nothing is there yet: the caller may come back later."""
-        raise NotImplementedError
-
-    def close(self):
-        """Give everything back."""
-
-    def unread(self, reason, damaged=True):
-        self.status, self.reason, self.damaged = 'unread', reason, damaged
-        return False
-
-    def partial(self, reason, damaged=False):
-        if self.status == 'read':
-            self.status, self.reason = 'partial', reason
-        self.damaged = self.damaged or damaged
-
-    def fail(self, reason):
-        """An error in the middle, or before the first line."""
-        if self.lines:
-            self.partial(reason, damaged=True)
-        else:
-            self.unread(reason)
-
-
-def explain(error):
-    """The text of an OSError, for an operator."""
-    if getattr(error, 'errno', None) in (errno.EACCES, errno.EPERM):
-        return 'not permitted, this needs root (become: true)'
-    return getattr(error, 'strerror', None) or str(error) or type(error).__name__
-
-
-class Kmsg(Source):
-    """The kernel's ring buffer. Reading it changes nothing: every reader has a position of its own."""
-
-    live = True
-
-    def __init__(self, path='/dev/kmsg'):
-        super(Kmsg, self).__init__('kmsg')
-        self._path = path
-        self._fd = self._mark = None
-        self.first_in_window = None  # sequence numbers; None: nothing was logged within the window
-        self._last_in_window = None
-        self.sequence = None  # of the record that the last yielded line came from
-
-    def open(self):
-        try:
-            self._fd = self._open()
-        except (IOError, OSError) as error:
-            gone = error.errno == errno.ENOENT
-            return self.unread('%s does not exist here (a container?)' % self._path if gone else explain(error))
-        return True
-
-    def _open(self):
-        return os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    @staticmethod
-    def _skip_old(fd):
-        os.lseek(fd, 0, os.SEEK_END)
-
-    def mark_start(self):
-        """Remember the newest record: all later ones are within the window."""
-        if self._fd is not None:
-            try:
-                self._mark = self._open()
-                self._skip_old(self._mark)
-            except (IOError, OSError):
-                self._mark = None
-
-    def mark_stop(self):
-        """Find the first and last record of the window."""
-        while self._mark is not None:
-            try:
-                record = os.read(self._mark, _CHUNK)
-            except (IOError, OSError) as error:
-                if error.errno == errno.EPIPE:
-                    continue  # records were overwritten; the position is now at the oldest one
-                break
-            if not record:
-                break
-            sequence = _sequence(record)
-            if sequence is not None:
-                if self.first_in_window is None:
-                    self.first_in_window = sequence
-                self._last_in_window = sequence
-
-    def in_window(self):
-        """Whether the last yielded line was logged within the window."""
-        return self.first_in_window is not None and self.sequence is not None and self.sequence >= self.first_in_window
-
-    def read(self):
-        pending = None
-        while True:
-            try:
-                record = os.read(self._fd, _CHUNK)
-            except (IOError, OSError) as error:
-                if error.errno == errno.EPIPE:
-                    self.partial('old messages were overwritten while they were read')
-                    continue
-                if error.errno != errno.EAGAIN:
-                    self.fail(explain(error))
-                break
-            if not record:
-                break
-            sequence = _sequence(record)
-            if self._after_window(sequence):
-                break
-            self.bytes += len(record)
-            line, continued = _kmsg_line(record)
-            if line is None:
-                continue
-            if continued and pending is not None:
-                pending = (pending[0], pending[1][:MAX_LINE_CHARS] + line)
-                continue
-            if pending is not None:
-                yield self._take(pending)
-            if not continued:
-                pending = (sequence, line)
-        if pending is not None:
-            yield self._take(pending)
-
-    def _after_window(self, sequence):
-        return self._mark is not None and self._last_in_window is not None and sequence is not None and sequence > self._last_in_window
-
-    def _take(self, pending):
-        self.sequence = pending[0]
-        self.lines += 1
-        return pending[1]
-
-    def close(self):
-        for fd in (self._fd, self._mark):
-            if fd is not None:
-                os.close(fd)
-        self._fd = self._mark = None
-
-
-def _sequence(record):
-    fields = record.split(b';', 1)[0].split(b',')
-    return int(fields[1]) if len(fields) > 2 and fields[1].isdigit() else None
-
-
-def _kmsg_line(record):
-    """Turn a record 'priority,sequence,microseconds,flags[,caller=T1];text' into a line.
-
-    Returns (line, whether it continues the line before), or (None, False) for what a daemon wrote.
-    """
-    header, _unused, text = record.partition(b';')
-    fields = header.split(b',')
-    if len(fields) < 4 or not (fields[0].isdigit() and fields[2].isdigit()):
-        return None, False
-    if int(fields[0]) >> 3 not in _PRINTED_BY_KERNEL_OR_USER:
-        return None, False
-    text = text.split(b'\n', 1)[0].decode('utf-8', 'replace')  # what follows are KEY=value lines about the device
-    if fields[3] == b'+':
-        return text, True
-    caller = next((field[7:].decode('ascii', 'replace') for field in fields[4:] if field.startswith(b'caller=')), '')
-    microseconds = int(fields[2])
-    stamp = '[%5d.%06d]' % (microseconds // 1000000, microseconds % 1000000)
-    return '%s%s %s' % (stamp, '[%6s]' % caller if caller else '', text), False
 
 
 class LogFile(Source):
@@ -265,10 +79,12 @@ class LogFile(Source):
         suffix = self.name.rsplit('.', 1)[-1]
         if suffix == 'zst':
             return self._unpacked_by('zstd')
-        if suffix == 'xz' and lzma is None:
-            raise ValueError('this Python cannot read .xz files')
-        opener = {'gz': gzip.open, 'bz2': bz2.open, 'xz': lzma.open if lzma else None}.get(suffix)
-        return self._unpacked(opener) if opener else self._plain()
+        packers = {'gz': gzip, 'bz2': bz2, 'xz': lzma}
+        if suffix not in packers:
+            return self._plain()
+        if packers[suffix] is None:
+            raise ValueError('this Python cannot read .%s files' % suffix)
+        return self._unpacked(packers[suffix].open)
 
     def _plain(self):
         left = self._size
@@ -305,11 +121,11 @@ class LogFile(Source):
                     self.partial('only the first %d MiB of its unpacked text' % (MAX_UNPACKED_BYTES >> 20))
                     return
 
-    def _unpacked_by(self, program):
-        path = _program(program)
+    def _unpacked_by(self, name):
+        path = program(name)
         if path is None:
-            raise ValueError('there is no %s on this host to unpack it' % program)
-        self._pipe = _Pipe([path, '-dcq', '--memory=128MB'], stdin=self._fd)
+            raise ValueError('there is no %s on this host to unpack it' % name)
+        self._pipe = Pipe([path, '-dcq', '--memory=128MB'], stdin=self._fd)
         for chunk in self._pipe.chunks():
             if chunk is not None:
                 if not self.bytes:
@@ -320,7 +136,7 @@ class LogFile(Source):
                 self.partial('only the first %d MiB of its unpacked text' % (MAX_UNPACKED_BYTES >> 20))
                 return
         if self._pipe.code:
-            raise ValueError('%s ended with code %d' % (program, self._pipe.code))
+            raise ValueError('%s ended with code %d' % (name, self._pipe.code))
 
     def close(self):
         if self._pipe is not None:
@@ -343,7 +159,7 @@ class Journal(Source):
         self._command = None
 
     def open(self):
-        path = _program('journalctl')
+        path = program('journalctl')
         if path is None:
             self.missing = True
             return self.unread('there is no journalctl on this host', damaged=False)
@@ -356,7 +172,7 @@ class Journal(Source):
 
     def read(self):
         try:
-            self._pipe = _Pipe(self._command)
+            self._pipe = Pipe(self._command)
             for line in _split(self._counted(self._pipe.chunks())):
                 if line is None:
                     yield None
@@ -385,53 +201,6 @@ class Journal(Source):
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
-
-
-class _Pipe(object):
-    """Another program's output, read without ever waiting for it."""
-
-    def __init__(self, command, stdin=None):
-        environment = {'LC_ALL': 'C', 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'SYSTEMD_COLORS': '0', 'TZ': os.environ.get('TZ', '')}
-        if not environment['TZ']:
-            del environment['TZ']
-        self._null = open(os.devnull, 'rb')
-        self._errors = b''
-        self.code = None
-        self._process = subprocess.Popen(command, stdin=stdin if stdin is not None else self._null, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, env=environment, close_fds=True, cwd='/')
-        for stream in (self._process.stdout, self._process.stderr):
-            os.set_blocking(stream.fileno(), False)
-
-    def chunks(self):
-        """Yield bytes, and None where there is nothing yet. At the end, code is the program's exit code."""
-        output, errors = self._process.stdout.fileno(), self._process.stderr.fileno()
-        open_fds = [output, errors]
-        while output in open_fds:
-            ready = select.select(open_fds, [], [], 0)[0]
-            if not ready:
-                yield None
-                continue
-            for fd in ready:
-                chunk = os.read(fd, _CHUNK)
-                if not chunk:
-                    open_fds.remove(fd)
-                elif fd == errors:
-                    self._errors = (self._errors + chunk)[:512]
-                else:
-                    yield chunk
-        while self._process.poll() is None:
-            yield None
-        self.code = self._process.returncode
-
-    def complaint(self):
-        return self._errors.decode('utf-8', 'replace').strip().replace('\n', ' ')[:200]
-
-    def close(self):
-        if self._process.poll() is None:
-            self._process.kill()
-        for stream in (self._process.stdout, self._process.stderr, self._null):
-            stream.close()
-        self._process.wait()
 
 
 class _Binary(Exception):
@@ -466,13 +235,6 @@ def _split(chunks):
             rest, skipping = b'', True
     if rest and not skipping:
         yield rest[:4 * MAX_LINE_CHARS].decode('utf-8', 'replace').rstrip('\r')
-
-
-def _program(name):
-    try:
-        return get_bin_path(name)
-    except ValueError:
-        return None
 
 
 def _holds_something(folder):

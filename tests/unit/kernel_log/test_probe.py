@@ -9,7 +9,7 @@ import time
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, probe, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, kmsg, probe, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
 
 WARNING = "WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
@@ -50,9 +50,9 @@ def host(tmp_path, monkeypatch):
             for feed in feeds:
                 feed.send(records[-1])
 
-    monkeypatch.setattr(sources.Kmsg, "_open", open_device)
-    monkeypatch.setattr(sources.Kmsg, "_skip_old", staticmethod(skip_old))
-    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(kmsg.Kmsg, "_open", open_device)
+    monkeypatch.setattr(kmsg.Kmsg, "_skip_old", staticmethod(skip_old))
+    monkeypatch.setattr(sources, "program", lambda name: None)
     monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
     monkeypatch.setattr(probe, "_set_priority", priorities.append)
     yield Host
@@ -125,8 +125,8 @@ def test_what_there_was_no_time_for_is_a_limit(host, valid, monkeypatch):
 
 
 def test_no_log_at_all_is_unavailable(monkeypatch, tmp_path):
-    monkeypatch.setattr(sources.Kmsg, "_open", lambda self: os.open(str(tmp_path / "none"), os.O_RDONLY))
-    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(kmsg.Kmsg, "_open", lambda self: os.open(str(tmp_path / "none"), os.O_RDONLY))
+    monkeypatch.setattr(sources, "program", lambda name: None)
     monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
     engine = probe.LogsEngine(options())
     with pytest.raises(Unavailable) as raised:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Log files, pipes and the ring buffer as they are found on real hosts, good and bad."""
 
+import bz2
 import errno
 import gzip
 import lzma
@@ -10,7 +11,7 @@ import stat
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, sources
 
 LINE = "Nov 23 05:38:57 host kernel: [    1.000000] line %d\n"
 
@@ -38,7 +39,7 @@ def test_a_plain_file(tmp_path):
     assert (source.status, source.lines, source.bytes, source.damaged) == ("read", 3, 3 * len(LINE) - 3, False)
 
 
-@pytest.mark.parametrize("suffix,pack", [("gz", gzip.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize("suffix,pack", [("gz", gzip.compress), ("xz", lzma.compress), ("bz2", bz2.compress)])
 def test_packed_files_and_their_damage(tmp_path, suffix, pack):
     text = "".join(LINE % number for number in range(20000)).encode()
     path = tmp_path / ("messages.1." + suffix)
@@ -46,20 +47,33 @@ def test_packed_files_and_their_damage(tmp_path, suffix, pack):
     source = sources.LogFile(str(path))
     assert len(read(source)) == 20000 and source.status == "read"
 
-    path.write_bytes(pack(text)[:-4000])
+    path.write_bytes(pack(text)[:-8])
     source = sources.LogFile(str(path))
-    assert 0 < len(read(source)) < 20000
-    assert source.status == "partial" and source.reason and source.damaged
+    assert len(read(source)) <= 20000
+    assert source.status in ("partial", "unread") and source.reason and source.damaged
 
     path.write_bytes(b"no archive at all")
     source = sources.LogFile(str(path))
     assert read(source) == [] and source.status == "unread" and source.reason
 
 
+def test_a_truncated_archive_gives_what_it_still_has(tmp_path):
+    path = tmp_path / "messages.1.gz"
+    path.write_bytes(gzip.compress("".join(LINE % number for number in range(20000)).encode())[:-4000])
+    source = sources.LogFile(str(path))
+    assert 0 < len(read(source)) < 20000 and source.status == "partial"
+
+
+def test_a_python_without_a_packer_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "lzma", None)
+    source = log(tmp_path / "messages.1.xz")
+    assert read(source) == [] and told(source) == ("unread", "this Python cannot read .xz files")
+
+
 def test_zst_needs_a_program_and_says_so(tmp_path, monkeypatch):
     path = tmp_path / "messages.1.zst"
     path.write_bytes(b"anything")
-    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(sources, "program", lambda name: None)
     source = sources.LogFile(str(path))
     assert read(source) == [] and told(source) == ("unread", "there is no zstd on this host to unpack it")
 
@@ -68,7 +82,7 @@ def test_zst_goes_through_the_program(tmp_path, monkeypatch):
     program = tmp_path / "zstd"
     program.write_text("#!/bin/sh\ncat\n")
     program.chmod(0o755)
-    monkeypatch.setattr(sources, "_program", lambda name: str(program))
+    monkeypatch.setattr(sources, "program", lambda name: str(program))
     log(tmp_path / "messages.1.zst", 5000)
     source = sources.LogFile(str(tmp_path / "messages.1.zst"))
     assert len(read(source)) == 5000 and source.status == "read"
@@ -160,7 +174,7 @@ def journal(tmp_path, monkeypatch):
         program = tmp_path / "journalctl"
         program.write_text("#!/bin/sh\n" + script)
         program.chmod(0o755)
-        monkeypatch.setattr(sources, "_program", lambda name: str(program))
+        monkeypatch.setattr(sources, "program", lambda name: str(program))
         monkeypatch.setattr(sources.Journal, "FOLDERS", (str(tmp_path),))
         return sources.Journal(86400)
     return make
@@ -190,24 +204,24 @@ def test_a_journal_that_hangs_is_not_waited_for_and_ends_with_its_reader(journal
 
 
 def test_no_journal_is_no_damage(monkeypatch):
-    monkeypatch.setattr(sources, "_program", lambda name: None)
+    monkeypatch.setattr(sources, "program", lambda name: None)
     source = sources.Journal(86400)
     assert not source.open() and source.missing and not source.damaged
 
 
 @pytest.fixture
-def kmsg(monkeypatch):
+def ring(monkeypatch):
     """A Kmsg, and a socket that feeds it: as from /dev/kmsg, one read gives one record."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setblocking(False)
-    monkeypatch.setattr(sources.Kmsg, "_open", lambda self: os.dup(theirs.fileno()))
-    yield sources.Kmsg(), ours
+    monkeypatch.setattr(kmsg.Kmsg, "_open", lambda self: os.dup(theirs.fileno()))
+    yield kmsg.Kmsg(), ours
     ours.close()
     theirs.close()
 
 
-def test_records_of_the_ring_buffer(kmsg):
-    source, feed = kmsg
+def test_records_of_the_ring_buffer(ring):
+    source, feed = ring
     for record in (
         b"6,1,1000001,-;first\n SUBSYSTEM=pci\n DEVICE=+pci:0000:00:01.0\n",
         b"4,2,2000002,c;second begins",
@@ -221,8 +235,8 @@ def test_records_of_the_ring_buffer(kmsg):
     assert source.status == "read" and source.lines == 3
 
 
-def test_overwritten_records_make_it_partial(kmsg, monkeypatch):
-    source, feed = kmsg
+def test_overwritten_records_make_it_partial(ring, monkeypatch):
+    source, feed = ring
     feed.send(b"6,9,1000001,-;newer")
     real, errors = os.read, [OSError(errno.EPIPE, "overwritten")]
 
@@ -231,7 +245,7 @@ def test_overwritten_records_make_it_partial(kmsg, monkeypatch):
             raise errors.pop()
         return real(fd, size)
 
-    monkeypatch.setattr(sources.os, "read", fails_once)
+    monkeypatch.setattr(os, "read", fails_once)
     assert read(source) == ["[    1.000001] newer"] and source.status == "partial" and not source.damaged
 
 
@@ -241,15 +255,15 @@ def test_a_ring_buffer_that_cannot_be_opened(monkeypatch, number, reason):
     def refuse(self):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(sources.Kmsg, "_open", refuse)
-    source = sources.Kmsg()
+    monkeypatch.setattr(kmsg.Kmsg, "_open", refuse)
+    source = kmsg.Kmsg()
     assert not source.open() and reason in source.reason and source.damaged
 
 
 def test_the_ring_buffer_is_a_character_device_that_is_only_read():
     assert stat.S_ISCHR(os.stat("/dev/kmsg").st_mode)
     fds = len(os.listdir("/proc/self/fd"))
-    source = sources.Kmsg()
+    source = kmsg.Kmsg()
     if source.open():  # root, or a kernel that lets everybody read
         assert os.get_blocking(source._fd) is False
     source.close()
