@@ -33,7 +33,7 @@ def verdict(counts: dict, findings: list[dict], problems: list[dict], window_s: 
         needs = f"{who} {'needs' if affected == 1 else 'need'} attention"
         worst = serious[0]
         where = f"on {plural(worst['host_count'], 'host')}" if worst["host_count"] > 1 else f"on {worst['hosts'][0]['host']}"
-        sentence = f"{needs}{'; ' + missing if missing else ''}. Worst ({worst['severity']}): {bounded(worst['title'], 160)}, {where}."
+        sentence = f"{needs}{'; ' + missing if missing else ''}. Worst: {bounded(worst['title'], 160)}, {where}."
         return _made(worst["severity"], sentence, problems, _notes(counts))
     if missing or problems or counts["coverage_partial"]:
         gap = missing or ("not everything could be measured" if counts["coverage_partial"] else "not every file or rule could be used")

@@ -17,6 +17,7 @@ from .text import bounded, plain_function
 SEVERITIES = ("fatal", "critical", "error", "warning", "info")
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEFAULT = Path(__file__).parent / "default.yml"
+KINDS = {int: ((int, float), "a number"), float: ((int, float), "a number"), str: (str, "text"), list: (list, "a list of texts")}
 POLICY_BYTES = 1024 * 1024
 FINDINGS_A_RULE = 100
 TITLE_CHARS = 512
@@ -104,9 +105,10 @@ def _parameters(spec: dict, overrides: dict) -> dict:
             continue
         if name not in declared:
             raise PolicyError(f"{where}: no such parameter (known: {', '.join(['enabled', *sorted(declared)])})")
-        if isinstance(value, bool) or isinstance(value, str) != isinstance(values[name], str) or not isinstance(value, (str, int, float)):
-            kind = "text" if isinstance(values[name], str) else f"a number ({declared[name]['unit'] or 'no unit'})"
-            raise PolicyError(f"{where}: {kind} is expected")
+        kind, said = KINDS[type(values[name])]
+        if isinstance(value, bool) or not isinstance(value, kind) or (kind is list and not all(isinstance(item, str) for item in value)):
+            unit = declared[name]["unit"]
+            raise PolicyError(f"{where}: {said}{f' ({unit})' if unit else ''} is expected")
         values[name] = value
     return values
 

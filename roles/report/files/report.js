@@ -127,6 +127,7 @@
     }
     return made
   }
+  const tenRows = (data) => ({ paginationSize: 10, pagination: data.length > 10 })
   const figure = (title, field, draw, more) => ({ title, field, draw, hozAlign: 'right', headerHozAlign: 'right', cssClass: 'number', sorter: 'number', minWidth: 90, widthGrow: 1, ...more })
 
   // --- state in the address -------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
     figure('Persistence', 'persistence', percent, { responsive: 6, minWidth: 128 }),
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
-    { title: 'Stack of the worst host', field: 'stack', minWidth: 220, widthGrow: 4, responsive: 4, headerSort: false, draw: (stack) => el('details', {}, el('summary', {}, el('bdi', {}, stack[0] || 'not captured')), el('pre', {}, stack.join('\n') || '–')) }
+    { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : 'not captured'), el('pre', {}, stack.join('\n') || '–')) }
   ])
 
   // --- jitter ---------------------------------------------------------------------------------------------------------
@@ -333,7 +334,7 @@
     figure('CPU', 'cpu', number, { width: 70, responsive: 3, widthGrow: 0 }),
     figure('Priority', 'prio', (prio) => prio < 100 ? `${prio} (real-time)` : number(prio), { responsive: 5 }),
     figure('At', 'at_s', seconds, { responsive: 5, width: 85, widthGrow: 0 })
-  ], { placeholder: jitter.hosts ? 'No wait was longer than the threshold.' : 'Nothing was measured.' })
+  ], { ...tenRows(jitter.events), placeholder: jitter.hosts ? 'No wait was longer than the threshold.' : 'Nothing was measured.' })
 
   // --- interference ---------------------------------------------------------------------------------------------------
   const interference = fleet.interference
@@ -356,7 +357,7 @@
     { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     figure('CPU', 'cpu', number, { width: 80, responsive: 0, widthGrow: 0 }),
     { title: 'Share of its time in interrupts', field: 'share', minWidth: 170, widthGrow: 4, responsive: 0, sorter: 'number', draw: shareBar }
-  ], { placeholder: 'Not measured.', paginationSize: 10, pagination: interference.cpus.length > 10 })
+  ], { ...tenRows(interference.cpus), placeholder: 'Not measured.' })
 
   // --- exceptions -----------------------------------------------------------------------------------------------------
   const exceptions = fleet.exceptions

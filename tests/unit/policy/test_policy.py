@@ -59,7 +59,14 @@ def test_shipped_policy_finds_what_is_there_and_no_more(kind, expected):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"persistence": 0.75}, {"oldest_age_s": 9.9}, {"growth_bytes_per_s": 4095.0}, {"objects_outstanding": 31}, {"corroborated": False}],
+    [
+        {"persistence": 0.75},
+        {"oldest_age_s": 9.9},
+        {"growth_bytes_per_s": 4095.0},
+        {"objects_outstanding": 31},
+        {"corroborated": False},
+        {"culprit": "pte_alloc_one"},
+    ],
 )
 def test_a_leak_is_suspected_only_when_all_signs_agree(changes):
     border = {"persistence": 0.8, "oldest_age_s": 10.0, "growth_bytes_per_s": 4096.0, "objects_outstanding": 32, "corroborated": None}
@@ -181,6 +188,8 @@ def test_overrides_change_thresholds_and_switch_rules_off():
         ({"runq-latency": {"nope": 1}}, "rule 'runq-latency': 'nope': no such parameter"),
         ({"runq-latency": {"delay_us": "20"}}, "'delay_us': a number \\(us\\) is expected"),
         ({"runq-latency": {"delay_us": True}}, "'delay_us': a number"),
+        ({"memleak-suspected": {"working_set": "f"}}, "'working_set': a list of texts is expected"),
+        ({"memleak-suspected": {"working_set": [1]}}, "'working_set': a list of texts is expected"),
         ({"runq-latency": {"enabled": "no"}}, "'enabled': true or false"),
         ({"runq-latency": 5}, "a dictionary of parameters"),
     ],
