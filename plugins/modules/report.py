@@ -31,7 +31,7 @@ options:
     description: Path of the JSON file. The default is C(fleet.json) beside the HTML file.
     type: path
   policies:
-    description: Policy files. When empty, the policy that comes with the collection.
+    description: Policy files. When empty, the one that comes with the collection; V(default) stands for it in the list.
     type: list
     elements: path
     default: []

@@ -184,14 +184,14 @@ class Policy:
 
 
 def load(paths: list[str] | None = None, overrides: dict | None = None) -> Policy:
-    """Load policy files (none: the shipped one).
+    """Load policy files; the name 'default' stands for the shipped one, which is also used when there are none.
 
     overrides: {rule id: {parameter: value, 'enabled': bool}}. Raises PolicyError.
     """
     overrides = overrides or {}
     rules: dict[str, Rule] = {}
     origins = []
-    for path in [Path(path) for path in paths or [DEFAULT]]:
+    for path in [DEFAULT if path == "default" else Path(path) for path in paths or ["default"]]:
         document = _read(path)
         for spec in document["rules"]:
             if spec["id"] in rules:

@@ -2,6 +2,8 @@
 """Policies: what the shipped one finds, and how wrong ones are refused."""
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -240,7 +242,7 @@ def test_a_missing_policy_is_refused_with_its_file(tmp_path):
 
 def test_policies_combine_and_rules_have_one_home(tmp_path):
     own = policy_file(tmp_path, RULE)
-    assert len(load([str(DEFAULT), own]).rules) == len(load().rules) + 1
+    assert len(load(["default", own]).rules) == len(load().rules) + 1
     with pytest.raises(PolicyError, match="other.yml: rule 'many-cpus': already defined in own.yml"):
         load([own, policy_file(tmp_path, RULE, name="other.yml")])
 
@@ -275,6 +277,25 @@ def test_parameters_are_values_whatever_is_in_them(value):
 
 def test_a_dollar_inside_quotes_is_text():
     assert Expression("[?name == '$wanted']", {"wanted": 1}).search([{"name": "$wanted"}])
+
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "policy.md"
+
+
+def test_the_page_of_the_docs_names_every_rule_and_parameter():
+    text = DOCS.read_text(encoding="utf-8")
+    for rule in load().rules:
+        row = next(line for line in text.splitlines() if line.startswith("| ") and f"`{rule.id}`" in line)
+        assert all(f"`{name}`" in row for name in rule.parameters)
+
+
+def test_the_examples_of_the_docs_work(tmp_path):
+    overrides, own = (yaml.safe_load(text) for text in re.findall(r"(?s)```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8")))
+    assert load(overrides=overrides["ksysak_policy_overrides"])
+    document = data.host("web1")
+    document["system"]["kernel"] = "5.10.0"
+    findings, problems = load([policy_file(tmp_path, *own["rules"])]).evaluate(document)
+    assert ([finding["title"] for finding in findings], problems) == (["Kernel 5.10.0 is not the one we run"], [])
 
 
 def test_own_functions():
