@@ -3,7 +3,7 @@
 """What all probe modules have in common."""
 
 
-class ModuleDocFragment:
+class ModuleDocFragment(object):
     DOCUMENTATION = r"""
 options:
   duration:
@@ -13,8 +13,6 @@ options:
     type: int
     default: 20
 requirements:
-  - bcc for the host's own Python (python3-bpfcc on Debian and Ubuntu, python3-bcc elsewhere). Kernel headers are not needed.
-    Without bcc the kernel's own counters are read, and the result says V(degraded).
   - Linux on x86_64, and root.
 attributes:
   check_mode:
@@ -29,7 +27,14 @@ attributes:
   action_group:
     description: Use C(group/ksysak.fleet.probes) in C(module_defaults).
     support: full
-    membership: [ksysak.fleet.probes]
+    membership: ksysak.fleet.probes
+"""
+
+    EBPF = r"""
+options: {}
+requirements:
+  - bcc for the host's own Python (python3-bpfcc on Debian and Ubuntu, python3-bcc elsewhere). Kernel headers are not needed.
+    Without bcc the kernel's own counters are read, and the result says V(degraded).
 notes:
   - Where a Python with bcc is found on the host, the module goes on under that one, whatever C(ansible_python_interpreter) says.
 """

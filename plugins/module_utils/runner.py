@@ -33,7 +33,7 @@ def facts_main(probe_class, default_duration=20):
         probe = probe_class(options)
     except ValueError as error:
         module.fail_json(msg=str(error))
-    use_python_with_bcc()
+    use_python_with_bcc([probe])
     envelopes = run([probe], duration_s, module.check_mode)
     if module.check_mode:
         module.exit_json(changed=False, preflight=preflight(envelopes))
@@ -93,12 +93,12 @@ def run(probes, duration_s, check_mode, sockets=None):
     return envelopes
 
 
-def use_python_with_bcc():
-    """Start this module again under a Python of the host that can import bcc, if there is one and this is not it.
+def use_python_with_bcc(probes):
+    """Start this module again under a Python of the host that can import bcc, if a probe wants it and this one cannot.
 
     Imported here, before they are made, bcc's memory is shared by all probe processes.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not any(engine.NAME == 'bcc' for probe in probes for engine in probe.ENGINES):
         return
     try:
         import bcc  # noqa: F401 # pylint: disable=unused-import

@@ -14,6 +14,7 @@ author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
   - ksysak.fleet.probe
+  - ksysak.fleet.probe.ebpf
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,7 @@ author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
   - ksysak.fleet.probe
+  - ksysak.fleet.probe.ebpf
 options:
   sample:
     description:

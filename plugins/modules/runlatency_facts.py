@@ -13,6 +13,7 @@ author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
   - ksysak.fleet.probe
+  - ksysak.fleet.probe.ebpf
 options:
   runq_us:
     description: Waits at least this long, in microseconds, are counted in C(over_threshold).

@@ -17,6 +17,7 @@ author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
   - ksysak.fleet.probe
+  - ksysak.fleet.probe.ebpf
 options:
   scan_id:
     description:
@@ -145,7 +146,7 @@ def stop(module):
 
 
 def measure(module, probes):
-    runner.use_python_with_bcc()
+    runner.use_python_with_bcc(probes)
     if module.check_mode:
         module.exit_json(changed=False, scan=None, preflight=runner.preflight(runner.run(probes, None, True)))
     try:
