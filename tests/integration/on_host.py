@@ -9,6 +9,8 @@ Prints one JSON document: the truth as the maker of the event knows it, and what
 import ctypes
 import json
 import os
+import select
+import signal
 import socket
 import struct
 import sys
@@ -206,7 +208,48 @@ def scan(duration_s):
     return window.measure([make(name) for name in sorted(PROBES)], int(duration_s), stop)
 
 
-CASES = {case.__name__: case for case in (messages, burst, queue_delay, interrupts, scan)}
+def trouble():
+    """Make trouble until standard input ends: a steady leak, a task kept waiting, and a line in the kernel log.
+
+    Prints its truth at the beginning, as one line of JSON.
+    """
+    cpu = max(os.sched_getaffinity(0))
+    victim = os.fork()
+    if victim == 0:
+        os.sched_setaffinity(0, {cpu})
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("ks-victim")
+        while True:
+            time.sleep(0.02)  # wakes in the midst of the hog's turn
+    hog = os.fork()
+    if hog == 0:
+        os.sched_setaffinity(0, {cpu})
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("ks-hog")
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+        while True:
+            end_s = time.monotonic() + 0.06
+            while time.monotonic() < end_s:
+                pass
+            time.sleep(0.06)
+    queue = Messages(20000)
+    marker = "ksysak_trouble_%d" % os.getpid()
+    try:
+        with open("/dev/kmsg", "w") as log:
+            log.write("WARNING: CPU: 0 PID: 1 at tests/ksysak.c:1 %s+0x0/0x10\n" % marker)
+        print(json.dumps({"victim": victim, "hog": hog, "cpu": cpu, "marker": marker}), flush=True)
+        while not select.select([0], [], [], 0.01)[0]:
+            if queue.filled < 20000:
+                queue.send()
+    finally:
+        queue.close()
+        for pid in (victim, hog):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    return {}
+
+
+CASES = {case.__name__: case for case in (messages, burst, queue_delay, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way on this machine: real trouble, a real scan through Ansible, and a report that tells of it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
+
+ON_HOST = Path(__file__).with_name("on_host.py")
+
+pytestmark = pytest.mark.usefixtures("root")
+
+
+@pytest.fixture(scope="module")
+def scanned(repo, system_python, ansible, tmp_path_factory):
+    """A host in trouble, scanned by the playbook. Returns (truth, folder of the scan, what the playbook printed)."""
+    results = tmp_path_factory.mktemp("results")
+    command = ["env", "PYTHONPATH=%s" % (repo / ".cache" / "import"), system_python, str(ON_HOST), "trouble"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as trouble:
+        try:
+            truth = json.loads(trouble.stdout.readline())
+            options = {
+                "ansible_connection": "local",
+                "ansible_python_interpreter": "{{ ansible_playbook_python }}",  # without bcc: the module finds the one that has it
+                "ksysak_duration": 6,
+                "ksysak_results": str(results),
+                "ksysak_scan_id": "trouble",
+                "ksysak_probe_options": {"memleak": {"sample": 1}},
+            }
+            done = ansible.playbook("ksysak.fleet.scan", "-i", "target,", "-e", json.dumps(options))
+        finally:
+            trouble.communicate("stop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return truth, results / "trouble", done.stdout
+
+
+@pytest.fixture(scope="module")
+def host(scanned):
+    """The host document."""
+    return json.loads((scanned[1] / "hosts" / "target.json").read_text())
+
+
+def test_all_documents_fit_their_schemas(scanned, host):
+    validate(json.loads((scanned[1] / "scan.json").read_text()))
+    validate(json.loads((scanned[1] / "fleet.json").read_text()))
+    validate(host)
+    assert host["host"] == "target" and host["state"] == "scanned"
+    assert len(json.dumps(host)) < 70_000
+
+
+def test_every_probe_measured_with_its_best_engine(host):
+    found = {name: (probe["engine"], probe["data"] != {}) for name, probe in host["probes"].items()}
+    assert found == {"memleak": ("bcc", True), "runlatency": ("bcc", True), "interference": ("bcc", True), "os_exceptions": ("logs", True)}
+    assert all(6 <= host["probes"][name]["window_s"] for name in found)
+
+
+def test_the_leak_is_found_with_its_function(scanned, host):
+    leak, *_its_bookkeeping = [entry for entry in host["probes"]["memleak"]["data"]["outstanding"] if entry["culprit"] == "load_msg"]
+    assert leak["persistence"] == 1 and leak["frees"] == 0 and leak["corroborated"] is True
+    fleet = json.loads((scanned[1] / "fleet.json").read_text())
+    (finding,) = [finding for finding in fleet["findings"] if finding["category"] == "leak" and "load_msg" in finding["title"]]
+    assert finding["severity"] == "warning"
+
+
+def test_the_task_that_waited_is_found_with_the_one_that_ran(scanned, host):
+    truth = scanned[0]
+    waits = [event for event in host["probes"]["runlatency"]["data"]["events"] if event["pid"] == truth["victim"]]
+    assert waits
+    assert {(event["comm"], event["cpu"], event["instead"]["pid"], event["instead"]["comm"]) for event in waits if event["instead"]} == {
+        ("ks-victim", truth["cpu"], truth["hog"], "ks-hog")
+    }
+
+
+def test_the_line_in_the_kernel_log_is_found(scanned, host):
+    (event,) = [event for event in host["probes"]["os_exceptions"]["data"]["events"] if event["culprit"] == scanned[0]["marker"]]
+    assert event["kind"] == "warning" and "kmsg" in event["sources"]
+
+
+def test_the_report_tells_of_it(scanned):
+    _truth, folder, printed = scanned
+    assert "load_msg" in printed
+    assert str(folder / "report.html") in printed
+    report = (folder / "report.html").read_text()
+    assert report.startswith("<!doctype html>") and json.loads((folder / "fleet.json").read_text())["verdict"]["sentence"] in report
