@@ -222,7 +222,7 @@ def test_bad_input_names_the_option_and_writes_nothing(tmp_path):
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
     folder = data.write(tmp_path, [data.host("web1")])
-    monkeypatch.setattr("os.replace", lambda source, target: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr("os.replace", lambda source, target: (nothing for nothing in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(report.BAD_INPUT, match="No space left on device"):
         report.make(options(folder), check_mode=False)
     assert sorted(path.name for path in folder.iterdir()) == ["hosts", "scan.json"]
