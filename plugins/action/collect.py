@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import calendar
 import fcntl
+import functools
 import os
 import re
 import time
@@ -21,6 +22,7 @@ FIRST_INTERVAL_S = 1.0
 LONGEST_INTERVAL_S = 10.0
 CONNECTION_TRIES = 3
 STOP_WITHIN_S = 30
+WRAPPING = re.compile(r"^((Task|Action) failed: )+")  # what ansible-core 2.19 puts before a message
 JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
 
 display = Display()
@@ -36,11 +38,11 @@ def _gist(text: object) -> str:
 
 def reason_of(result: dict) -> str:
     """Return why a module failed, in one line: its message, and what it printed as an error."""
-    message = _gist(result.get("msg"))
-    printed = _gist(result.get("module_stderr") or result.get("stderr"))
+    message = WRAPPING.sub("", _gist(result.get("msg")))
+    printed = _gist(result.get("module_stderr"))
     if message and printed and printed not in message:
         return f"{message} ({printed})"
-    return message or printed or "no reason was given"
+    return message or printed or _gist(result.get("stderr")) or "no reason was given"
 
 
 def outcome_of(result: dict) -> Outcome:
@@ -206,15 +208,25 @@ class ActionModule(ActionBase):
             self._sleep_until(min(now + interval_s, deadline), window_ends, progress)
             interval_s = min(interval_s * 1.5, LONGEST_INTERVAL_S)
 
+    @functools.cached_property
     def _async_dir(self) -> str:
-        if not hasattr(self, "_expanded_async_dir"):
-            self._expanded_async_dir = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
-        return self._expanded_async_dir
+        """The folder of the job as an absolute path on the host.
+
+        Ansible's async wrapper takes ~ from HOME, after the change of the user. So does this; ActionBase's own
+        expansion asks for the user's entry in passwd, which may name another folder.
+        """
+        path = self.get_shell_option("async_dir", default="~/.ansible_async")
+        if not path.startswith("~/"):
+            return path
+        home = self._shell("echo ~")
+        if not home:
+            raise AnsibleError(f"the host did not tell the home folder for {path}")
+        return self._connection._shell.join_path(home[-1], path[2:])
 
     def _job_status(self, job_id: str) -> dict:
         return self._execute_module(
             module_name="ansible.legacy.async_status",
-            module_args={"jid": job_id, "mode": "status", "_async_dir": self._async_dir()},
+            module_args={"jid": job_id, "mode": "status", "_async_dir": self._async_dir},
             task_vars=self._vars,
         )
 
@@ -225,9 +237,9 @@ class ActionModule(ActionBase):
     def _remove_job(self, job_id: str) -> None:
         """Remove the job's file, and the folder when it was the last. A host that is gone cannot be cleaned."""
         shell = self._connection._shell
-        path = shell.join_path(self._async_dir(), job_id)
+        path = shell.join_path(self._async_dir, job_id)
         try:
-            self._shell(f"rm -f {shell.quote(path)} {shell.quote(path + '.tmp')}; rmdir {shell.quote(self._async_dir())} 2>/dev/null; true")
+            self._shell(f"rm -f {shell.quote(path)} {shell.quote(path + '.tmp')}; rmdir {shell.quote(self._async_dir)} 2>/dev/null; true")
         except AnsibleError as error:
             display.vv(f"{path} was not removed: {error}", host=self._vars["inventory_hostname"])
 
@@ -258,5 +270,5 @@ class ActionModule(ActionBase):
         return Outcome("failed", refusal) if refusal else Outcome("lost", "the scan was interrupted before this host was measured")
 
     def _jobs(self) -> list[str]:
-        lines = self._shell(f"ls {self._connection._shell.quote(self._async_dir())} 2>/dev/null; true")
+        lines = self._shell(f"ls {self._connection._shell.quote(self._async_dir)} 2>/dev/null; true")
         return [line for line in lines if JOB_ID.fullmatch(line)]
