@@ -23,6 +23,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import 
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
 
 PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
+HOG_TURN_S = 0.1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -214,13 +215,14 @@ def trouble():
     Prints its truth at the beginning, as one line of JSON.
     """
     cpu = max(os.sched_getaffinity(0))
+    turn_read, turn_write = os.pipe()
     victim = os.fork()
     if victim == 0:
         os.sched_setaffinity(0, {cpu})
         with open("/proc/self/comm", "w") as comm:
             comm.write("ks-victim")
         while True:
-            time.sleep(0.02)  # wakes in the midst of the hog's turn
+            os.read(turn_read, 1)
     hog = os.fork()
     if hog == 0:
         os.sched_setaffinity(0, {cpu})
@@ -228,16 +230,17 @@ def trouble():
             comm.write("ks-hog")
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
         while True:
-            end_s = time.monotonic() + 0.06
+            os.write(turn_write, b"w")  # the victim could run from now on, and waits for all of this turn
+            end_s = time.monotonic() + HOG_TURN_S
             while time.monotonic() < end_s:
                 pass
-            time.sleep(0.06)
+            time.sleep(0.4)
     queue = Messages(20000)
     marker = "ksysak_trouble_%d" % os.getpid()
     try:
         with open("/dev/kmsg", "w") as log:
             log.write("WARNING: CPU: 0 PID: 1 at tests/ksysak.c:1 %s+0x0/0x10\n" % marker)
-        print(json.dumps({"victim": victim, "hog": hog, "cpu": cpu, "marker": marker}), flush=True)
+        print(json.dumps({"victim": victim, "hog": hog, "cpu": cpu, "turn_us": HOG_TURN_S * 1e6, "marker": marker}), flush=True)
         while not select.select([0], [], [], 0.01)[0]:
             if queue.filled < 20000:
                 queue.send()
