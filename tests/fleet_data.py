@@ -268,6 +268,6 @@ def write(root, documents, meant=None, **changes):
 def fleet(number, faulty_share=0.03):
     """Host documents of a fleet: mostly healthy, the faulty ones of all kinds in turn."""
     rng = random.Random(number)
-    every = max(1, round(1 / faulty_share)) if faulty_share else number + 1
+    every = max(1, round(1 / faulty_share)) if faulty_share else 2 * number + 2
     kinds = [KINDS[1 + place // every % (len(KINDS) - 1)] if place % every == every // 2 else "healthy" for place in range(number)]
     return [host(f"{'web' if place % 3 else 'db'}-{place:05d}", kind, rng=rng) for place, kind in enumerate(kinds)]

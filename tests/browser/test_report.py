@@ -2,10 +2,11 @@
 """The report as a browser shows it: from disk, without a network, and safe from what hosts send."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
@@ -102,8 +103,8 @@ def test_a_finding_is_reached_by_clicking_and_can_be_linked(show):
     assert f"finding={leak['id']}" in page.url
     linked = page.url.removeprefix(report.url)
     page.keyboard.press("Escape")
-    dialog.wait_for(state="hidden")
-    assert "finding=" not in page.url
+    expect(dialog).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("finding="))
 
     report.open(linked)
     assert dialog.locator("h2").inner_text() == leak["title"]
@@ -116,9 +117,9 @@ def test_findings_can_be_filtered_and_the_filter_can_be_linked(show):
     wanted = [group["title"] for group in fleet["findings"] if group["severity"] in ("critical", "error")]
     assert rows.count() == len(wanted) == 3
     page.get_by_role("button", name="critical", exact=True).click()
-    page.wait_for_function("document.querySelectorAll('#findings-table .tabulator-row').length === 2")
+    expect(rows).to_have_count(2)
     page.get_by_label("Filter", exact=True).fill("java")
-    page.wait_for_function("document.querySelectorAll('#findings-table .tabulator-row').length === 1")
+    expect(rows).to_have_count(1)
     assert "severity=error" in page.url
     assert "q=java" in page.url
 
@@ -213,14 +214,15 @@ def test_nothing_that_a_host_sends_is_ever_more_than_text(show):
     report, fleet = show(documents)
     assert fleet["problems"] == []
     page = report.open()
+    heading = page.locator("#detail-title")
     for group in fleet["findings"][:40]:
         page.evaluate("fragment => { location.hash = fragment }", f"finding={group['id']}")
-        page.wait_for_function("title => document.querySelector('#detail-title')?.textContent === title", arg=group["title"])
+        expect(heading).to_have_js_property("textContent", group["title"])
         page.evaluate("document.querySelectorAll('dialog details').forEach((part) => { part.open = true })")
     for document in documents[:: len(HOSTILE) - 1]:
         name = next(host["host"] for host in fleet["hosts"] if host["host"].startswith(document["host"].split(" ")[0] + " "))
         page.evaluate("name => { location.hash = new URLSearchParams({ host: name }) }", name)
-        page.wait_for_function("name => document.querySelector('#detail-title')?.textContent === name", arg=name)
+        expect(heading).to_have_js_property("textContent", name)
     page.keyboard.press("Escape")
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true })")
     assert page.evaluate("window.owned") is None

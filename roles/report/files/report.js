@@ -56,7 +56,7 @@
   // --- small parts ----------------------------------------------------------------------------------------------------
   const badge = (severity) => el('span', { class: `badge is-${SEVERITIES.includes(severity) ? severity : 'unknown'}` }, severity)
   const link = (key, value, text) => el('a', { href: `#${new URLSearchParams({ [key]: value })}` }, el('bdi', {}, text))
-  const label = (name) => name.replace(/_(us|s|bytes)$/, '').replace(/_bytes_per_s$/, '').replaceAll('_', ' ')
+  const label = (name) => name.replace(/(_bytes_per_s|_us|_s|_bytes)$/, '').replaceAll('_', ' ')
 
   function shareBar (value) {
     if (value === null || value === undefined) return document.createTextNode('–')
@@ -98,6 +98,9 @@
     return el('div', { class: 'scroll' }, el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, body)))
   }
 
+  const built = []
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+
   /* Columns: {title, field, draw(value, row) → node or text, …}. A cell without draw would be HTML to Tabulator. */
   function grid (id, data, columns, options = {}) {
     const { open, ...rest } = options
@@ -121,6 +124,7 @@
       nestedFieldSeparator: false,
       ...rest
     })
+    built.push(new Promise((resolve) => made.on('tableBuilt', resolve)))
     if (open) {
       byId(id).classList.add('opens')
       made.on('rowClick', (event, row) => { if (!event.target.closest('a')) go(open(row.getData())) })
@@ -423,11 +427,14 @@
   const badges = { findings: fleet.findings.length, leaks: suspected, exceptions: exceptions.events.length, hosts: fleet.hosts.length }
   for (const [section, count] of Object.entries(badges)) document.querySelector(`.sections a[href="#${section}"]`).append(el('span', {}, number(count)))
 
-  findings.on('tableBuilt', () => {
-    addEventListener('hashchange', follow)
-    follow()
-    const target = location.hash.length > 1 && !location.hash.includes('=') && byId(location.hash.slice(1))
-    if (target) target.scrollIntoView()
-    document.documentElement.dataset.ready = 'yes'
-  })
+  await Promise.all(built)
+  await frame()
+  addEventListener('hashchange', follow)
+  follow()
+  const target = location.hash.length > 1 && !location.hash.includes('=') && byId(location.hash.slice(1))
+  if (target) target.scrollIntoView()
+  // Tables fit themselves to the width that is left once all of them are there: two frames later nothing moves any more.
+  await frame()
+  await frame()
+  document.documentElement.dataset.ready = 'yes'
 })()
