@@ -27,7 +27,7 @@ attributes:
   action_group:
     description: Use C(group/ksysak.fleet.probes) in C(module_defaults).
     support: full
-    membership: ksysak.fleet.probes
+    membership: [ksysak.fleet.probes]
 """
 
     EBPF = r"""
