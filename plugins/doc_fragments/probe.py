@@ -3,7 +3,7 @@
 """What all probe modules have in common."""
 
 
-class ModuleDocFragment(object):
+class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   duration:

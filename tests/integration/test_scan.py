@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
 ON_HOST = Path(__file__).with_name("on_host.py")
