@@ -246,7 +246,7 @@ class ActionModule(ActionBase):
     def _stop(self, args: dict) -> Outcome:
         """End the scan on the host early; also one that was just being launched when the controller was interrupted."""
         deadline = time.monotonic() + STOP_WITHIN_S
-        scan, refusal = None, ""
+        scan, refusal = None, None
         try:
             while True:
                 answer = self._execute_module(
@@ -255,19 +255,19 @@ class ActionModule(ActionBase):
                     task_vars=self._vars,
                 )
                 scan = answer.get("scan") or scan
-                refusal = reason_of(answer) if answer.get("failed") else ""
+                refusal = Outcome("failed", reason_of(answer)) if answer.get("failed") else None
                 jobs = {job_id: self._job_status(job_id) for job_id in self._jobs()}
                 if all(job.get("finished") for job in jobs.values()) or time.monotonic() >= deadline:
                     break
                 time.sleep(FIRST_INTERVAL_S)
         except AnsibleError as error:
             return Outcome("unreachable", f"the host was not reached to stop the scan: {error}")
-        for job_id, job in jobs.items():
-            scan = scan or job.get("scan")
+        for job_id in jobs:
             self._remove_job(job_id)
+        ended = [outcome_of(job) for job in jobs.values() if job.get("finished")]
         if scan is not None:
             return Outcome("scanned", scan=scan)
-        return Outcome("failed", refusal) if refusal else Outcome("lost", "the scan was interrupted before this host was measured")
+        return next(iter(ended), refusal) or Outcome("lost", "the scan was interrupted before this host was measured")
 
     def _jobs(self) -> list[str]:
         lines = self._shell(f"ls {self._connection._shell.quote(self._async_dir)} 2>/dev/null; true")

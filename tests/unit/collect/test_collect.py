@@ -252,6 +252,12 @@ def test_stop_collects_a_scan_that_had_ended(host):
     assert host(NOTHING, FINISHED, stop=True, files=["j12.34"]).document()["state"] == "scanned"
 
 
+def test_stop_says_why_a_scan_had_failed(host):
+    played = host(NOTHING, {"failed": True, "finished": 1, "msg": "another scan is running"}, stop=True, files=["j12.34"])
+    assert played.document()["state"] == "failed"
+    assert "another scan is running" in played.document()["reason"]
+
+
 def test_stop_gives_up_a_job_without_a_process(host):
     played = host(NOTHING, *[RUNNING, NOTHING] * 99, stop=True, files=["j12.34"])
     assert played.document()["state"] == "lost"
