@@ -64,7 +64,8 @@ def preflight_of(host: str, job: dict) -> dict:
     elif job.get("failed") or not isinstance(rows, list):
         state, reason = "failed", reason_of(job)
     else:
-        cells = [[plain(row.get(key, ""), 200) for key in ("probe", "status", "engine", "reason")] for row in rows[:32] if isinstance(row, dict)]
+        good = [row for row in rows[:32] if isinstance(row, dict)]
+        cells = [[plain(row.get(key, ""), 200) for key in ("probe", "status", "engine", "reason")] for row in good]
         lines = [f"{plain(host, 60):<24} {probe:<14} {status:<9} {engine:<10} {why}".rstrip() for probe, status, engine, why in cells]
         return {"state": "checked", "reason": "", "table": lines}
     reason = plain(reason)
@@ -172,9 +173,10 @@ class ActionModule(ActionBase):
                 result = self._poll(job_id, window_ends, deadline, progress)
             except AnsibleError as error:
                 return Outcome("lost", f"the host was lost after the launch: {error}")
-        outcome = outcome_of(result) if result else Outcome("lost", f"no answer within {args['duration'] + args['overtime']} s of the launch")
         self._remove_job(job_id)
-        return outcome
+        if result is None:
+            return Outcome("lost", f"no answer within {args['duration'] + args['overtime']} s of the launch")
+        return outcome_of(result)
 
     def _left_s(self, args: dict) -> float:
         """Seconds until the scan can be at its end, going by the controller's clock."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -259,7 +260,8 @@ def test_a_signal_to_the_tool_alone(place):
 
 @pytest.mark.parametrize("window", ["abc", "-1", "0", "99999", "1.5", "", "١٢"])
 def test_a_window_that_makes_no_sense(place, window):
-    done = subprocess.run(place.tool(f"--window={window}", "--ansible-playbook", "false"), env=place.env(), capture_output=True, text=True, check=False)
+    command = place.tool(f"--window={window}", "--ansible-playbook", "false")
+    done = subprocess.run(command, env=place.env(), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "argument --window: " in done.stderr
     assert not place.results.exists()

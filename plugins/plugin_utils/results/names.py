@@ -15,7 +15,7 @@ def host_file_name(host: str) -> str:
     """Return the name of the file, without folders, that holds the document of an inventory host.
 
     An ordinary name is kept: 'web1.example.org' gives 'web1.example.org.json'. Any other name is made harmless and
-    gets a digest after a '~', which no ordinary name contains: 'Web1' gives 'web1~e93fe70b9e2e6ab4.json'.
+    gets a digest after a '~', which no ordinary name contains: 'Web1' gives 'web1~fbb6f4c52c4ee5ae.json'.
     """
     if ORDINARY.fullmatch(host):
         return f"{host}.json"

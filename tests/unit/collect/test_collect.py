@@ -7,6 +7,7 @@ import types
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.shell.sh import ShellModule
+
 from ansible_collections.ksysak.fleet.plugins.action import collect
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ScanFolder
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
