@@ -109,7 +109,7 @@ def host(clock, tmp_path):
 
 def test_no_host_is_disturbed_during_its_window(host):
     played = host(RUNNING, FINISHED)
-    times = [time for _, time in played.asked]
+    times = [time for _what, time in played.asked]
     assert len(times) == 2
     assert times[0] >= 60
     assert played.returned["state"] == "scanned"
@@ -136,7 +136,7 @@ def test_the_job_is_removed_from_the_host(host):
 
 def test_polls_become_rare_and_end_at_the_deadline(host):
     played = host(RUNNING, overtime=75)
-    times = [time for _, time in played.asked]
+    times = [time for _what, time in played.asked]
     gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
     assert gaps[:-1] == sorted(gaps[:-1])
     assert max(gaps) <= 10
@@ -238,14 +238,14 @@ NOTHING = {"changed": False, "scan": None}
 
 def test_stop_collects_what_was_measured(host):
     played = host(STOPPED, FINISHED, stop=True, files=["j12.34", "x y", "j12.34.tmp"])
-    assert [what for what, _ in played.asked] == ["stopped", "j12.34"]
+    assert [what for what, _time in played.asked] == ["stopped", "j12.34"]
     assert played.document()["state"] == "scanned"
     assert "rm -f /root/.ansible_async-ksysak-night/j12.34 " in played.shell_lines[-1]
 
 
 def test_stop_waits_for_a_scan_that_is_just_starting(host):
     played = host(NOTHING, RUNNING, STOPPED, FINISHED, stop=True, files=["j12.34"])
-    assert [what for what, _ in played.asked] == ["stopped", "j12.34", "stopped", "j12.34"]
+    assert [what for what, _time in played.asked] == ["stopped", "j12.34", "stopped", "j12.34"]
     assert played.document()["state"] == "scanned"
 
 
