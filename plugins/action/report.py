@@ -8,10 +8,13 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, html, write
+
+display = Display()
 
 BAD_INPUT = (load.ResultsError, policy.PolicyError, assets.AssetError, write.WriteError)
 
@@ -67,4 +70,8 @@ class ActionModule(ActionBase):
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
             raise AnsibleActionFail(str(error)) from None
+        written = [f"Report: {result['report']}", f"Results: {result['results']}"]
+        # Shown here and not by a debug task: whatever the format of results is, these are lines.
+        for line in ["", *result["digest"], *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
+            display.display(line)
         return result

@@ -9,7 +9,7 @@ short_description: Make the report of a scan
 version_added: 0.1.0
 description:
   - Reads the results folder of one scan, judges every host by the policies, and writes one self-contained HTML file and the same
-    content as JSON.
+    content as JSON. Shows a digest of a few lines.
   - Works on the controller, touches no host and makes no connection. It can be repeated at any time, also with another policy.
   - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
   - The role P(ksysak.fleet.report#role) calls it with the template and the files that it needs.
