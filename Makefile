@@ -10,6 +10,7 @@ CACHE := .cache
 VENV := $(CACHE)/venv
 VENV_TEST := $(CACHE)/venv-test
 COLLECTIONS := $(CACHE)/collections
+FLEET := $(VENV_TEST)/bin/python -m tests.fleet
 
 # INVENTORY and LIMIT are empty by default: this machine alone, without SSH.
 INVENTORY ?=
@@ -23,7 +24,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan build test lint unit integration browser test-needs clean FORCE
+.PHONY: help scan build test test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -40,6 +41,9 @@ build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests
 
+test-fleet: build test-needs ## the tests on virtual machines, on all of them (make test: on Debian 12)
+	MACHINES=all $(VENV_TEST)/bin/python -m pytest -v tests/fleet
+
 lint: build test-needs ## the quality gates alone
 	$(VENV_TEST)/bin/python -m pytest -v tests/gates
 
@@ -52,7 +56,17 @@ integration: build test-needs ## the tests with real probes alone (root)
 browser: build test-needs ## the tests of the report in Chromium alone
 	$(VENV_TEST)/bin/python -m pytest -v tests/browser
 
+fleet: test-needs ## start all virtual machines and write an inventory of them
+	@$(FLEET) up
+
+fleet-down: $(VENV_TEST)/.made ## end them
+	@$(FLEET) down
+
+fleet-clean: $(VENV_TEST)/.made ## end them and remove their images
+	@$(FLEET) clean
+
 clean: ## remove all that was set up (results of scans stay)
+	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
 test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made

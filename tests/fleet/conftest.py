@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the tests on virtual machines. MACHINES=all or MACHINES=debian11,debian13 chooses them; debian12 is the default."""
+
+import io
+import json
+import os
+import shlex
+import tarfile
+
+import pytest
+import yaml
+
+from ansible_collections.ksysak.fleet.tests.fleet import cache
+from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine
+
+ON_HOST = "tests/integration/on_host.py"
+TRACES = "tests/fleet/traces.py"
+SENT = ["plugins/module_utils", ON_HOST, TRACES]
+
+
+def pytest_generate_tests(metafunc):
+    if "machine" in metafunc.fixturenames:
+        chosen, known = os.environ.get("MACHINES", "debian12"), list(cache.releases())
+        names = known if chosen == "all" else chosen.split(",")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise pytest.UsageError("MACHINES=%s: %s is not in releases.yml" % (chosen, unknown[0]))
+        metafunc.parametrize("machine", names, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def machine(request, tmp_path_factory):
+    """A running machine (see the class), for each of the chosen ones and fresh for each test file."""
+    name = request.param
+    machine = Machine(name, cache.ensure(name), tmp_path_factory.mktemp(name) / "console")
+    try:
+        yield machine.wait()
+    finally:
+        machine.stop()
+
+
+class OnMachine:
+    """The machine with on_host.py, traces.py and the host side of the collection in a folder that no Ansible knows."""
+
+    FOLDER = "/root/tests"
+
+    def __init__(self, machine, repo):
+        self.machine = machine
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path in SENT:
+                tar.add(repo / path, "ansible_collections/ksysak/fleet/" + path)
+        done = machine.run(f"mkdir {self.FOLDER} && tar -xf - -C {self.FOLDER}", archive.getvalue())
+        assert done.returncode == 0, done.stderr
+
+    def shell(self, script, *arguments, within=()):
+        """Return the shell command for a script of SENT; `within` is a command to run it under."""
+        path = "%s/ansible_collections/ksysak/fleet/%s" % (self.FOLDER, script)
+        return shlex.join([*within, "env", "PYTHONPATH=" + self.FOLDER, "/usr/bin/python3", path, *map(str, arguments)])
+
+    def run(self, script, *arguments, within=()):
+        """Run a script of SENT and return its JSON."""
+        done = self.machine.run(self.shell(script, *arguments, within=within))
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def on_machine(machine, repo):
+    """See OnMachine."""
+    return OnMachine(machine, repo)
+
+
+@pytest.fixture(scope="module")
+def on_host(on_machine):
+    """Run a case of on_host.py on the machine: what tests/integration runs on this one."""
+    return lambda *arguments, within=(): on_machine.run(ON_HOST, *arguments, within=within)
+
+
+@pytest.fixture(scope="module")
+def inventory(machine, tmp_path_factory):
+    """An inventory file of the machine alone, under the name target."""
+    path = tmp_path_factory.mktemp("inventory") / "inventory.yml"
+    path.write_text(yaml.safe_dump({"all": {"hosts": {"target": machine.variables()}}}))
+    return path

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One machine under software emulation: start, wait until it answers, run a command, stop."""
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+MEMORY_MIB, CPUS = 1536, 2
+BOOT_LIMIT_S = 900  # only a safety net: the machine says when it is ready
+KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 root=/dev/vda rw net.ifnames=0 mitigations=off tsc=reliable audit=0 apparmor=0 selinux=0"
+
+
+class MachineFailed(Exception):
+    """The machine ended, or never answered; the text has the end of its console."""
+
+
+def _qmp(monitor, command, **arguments):
+    """One command of the machine protocol; returns what QEMU answers."""
+    monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+    monitor.flush()
+    for line in monitor:
+        answer = json.loads(line)
+        if "return" in answer:
+            return answer["return"]
+        if "error" in answer:
+            raise MachineFailed("QEMU refused %s: %s" % (command, answer["error"]["desc"]))
+    raise MachineFailed("QEMU ended")
+
+
+class Machine:
+    """A machine of an image folder (see cache.ensure). Attributes: name, folder, console (path), process, port, boot_s.
+
+    It ends with the process that started it, whatever happens to that; with outlive=True it stays.
+    """
+
+    def __init__(self, name, folder, console, outlive=False):
+        self.name, self.folder, self.console = name, Path(folder), Path(console)
+        self.port = self.boot_s = None
+        began_s = time.monotonic()
+        # Ends of socket pairs instead of paths or ports: nothing to choose, to collide with, or to leave behind.
+        ready, qemu_ready = socket.socketpair()
+        monitor, qemu_monitor = socket.socketpair()
+        with qemu_ready, qemu_monitor:
+            command = self._command(qemu_ready.fileno(), qemu_monitor.fileno())
+            with open(self.console, "wb") as log:
+                self.process = subprocess.Popen(
+                    command if outlive else ["setpriv", "--pdeathsig", "KILL", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(qemu_ready.fileno(), qemu_monitor.fileno()),
+                    start_new_session=True,
+                )
+        self._ready, self._monitor, self._began_s = ready, monitor, began_s
+
+    def _command(self, ready, monitor):
+        files = {name: self.folder / name for name in ("disk.img", "vmlinuz", "initramfs")}
+        command = ["qemu-system-x86_64", "-name", self.name, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+        command += ["-smp", str(CPUS), "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        command += ["-kernel", str(files["vmlinuz"]), "-initrd", str(files["initramfs"]), "-append", KERNEL_ARGUMENTS]
+        # snapshot: what the machine writes goes to a file that has no name and ends with it.
+        command += ["-drive", "file=%s,if=virtio,format=raw,snapshot=on,cache=unsafe" % str(files["disk.img"]).replace(",", ",,")]
+        # Port 0: the kernel chooses a free one. restrict: the machine reaches nobody.
+        command += ["-netdev", "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net"]
+        command += ["-device", "virtio-rng-pci", "-serial", "stdio"]
+        command += ["-chardev", "socket,id=ready,fd=%d" % ready, "-serial", "chardev:ready"]
+        command += ["-chardev", "socket,id=monitor,fd=%d" % monitor, "-mon", "chardev=monitor,mode=control"]
+        return command
+
+    def wait(self):
+        """Wait until the machine answers; returns itself. Raises MachineFailed."""
+        try:
+            with self._monitor, self._monitor.makefile("rw") as monitor:
+                self._monitor.settimeout(BOOT_LIMIT_S)
+                monitor.readline()  # the greeting
+                _qmp(monitor, "qmp_capabilities")
+                usernet = _qmp(monitor, "human-monitor-command", **{"command-line": "info usernet"})
+            self.port = int(re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)", usernet).group(1))
+            with self._ready:
+                self._ready.settimeout(BOOT_LIMIT_S)
+                if not self._ready.recv(1):
+                    raise MachineFailed("it ended")
+        except (OSError, MachineFailed) as error:
+            self.stop()
+            tail = self.console.read_text(errors="replace")[-3000:]
+            raise MachineFailed("%s did not start: %s. The end of %s:\n%s" % (self.name, error, self.console, tail))
+        self.boot_s = time.monotonic() - self._began_s
+        return self
+
+    def stop(self):
+        """End the machine at once."""
+        self.process.kill()
+        self.process.wait()
+        self._ready.close()
+        self._monitor.close()
+
+    def variables(self):
+        """Return the machine's variables for an inventory."""
+        options = ["UserKnownHostsFile=%s" % (self.folder / "known_hosts"), "HostKeyAlias=" + self.name]
+        options += ["StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.port,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.folder / "key"),
+            "ansible_ssh_common_args": " ".join("-o " + shlex.quote(option) for option in options),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+
+    def command(self, command):
+        """Return the argument list that runs a shell command on the machine over SSH."""
+        variables = self.variables()
+        ssh = ["ssh", "-F", "none", "-p", str(self.port), "-i", variables["ansible_ssh_private_key_file"], "-o", "BatchMode=yes"]
+        return [*ssh, *shlex.split(variables["ansible_ssh_common_args"]), "root@127.0.0.1", command]
+
+    def run(self, command, data=b""):
+        """Run a shell command on the machine with these bytes as standard input; returns a CompletedProcess with bytes."""
+        return subprocess.run(self.command(command), input=data, capture_output=True, check=False)
