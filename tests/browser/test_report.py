@@ -148,6 +148,18 @@ def test_every_section_shows_what_was_measured(show):
     assert page.locator("#jitter-chart canvas").count() == 1
 
 
+def test_what_is_opened_in_a_row_is_wholly_seen(show):
+    report, _fleet = show(mixed())
+    page = report.open()
+    row = page.locator("#exceptions-table .tabulator-row").first
+    row.locator("summary").click()
+    excerpt = row.locator("pre")
+    expect(excerpt).to_contain_text("Call Trace:")
+    inner, outer = excerpt.bounding_box(), page.locator("#exceptions-table").bounding_box()
+    assert inner["y"] + inner["height"] <= outer["y"] + outer["height"]
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_its_window(show, width, scheme):

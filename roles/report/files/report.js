@@ -99,7 +99,7 @@
   }
 
   const built = []
-  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+  const tables = []
 
   /* Columns: {title, field, draw(value, row) → node or text, …}. A cell without draw would be HTML to Tabulator. */
   function grid (id, data, columns, options = {}) {
@@ -122,12 +122,15 @@
       paginationCounter: 'rows',
       placeholder: 'Nothing to show.',
       nestedFieldSeparator: false,
+      renderVertical: 'basic', // a page of rows needs no scrolling of its own
+      autoResize: false, // it draws rows anew when they are scrolled to, and a click in that moment is lost
       ...rest
     })
+    tables.push(made)
     built.push(new Promise((resolve) => made.on('tableBuilt', resolve)))
     if (open) {
       byId(id).classList.add('opens')
-      made.on('rowClick', (event, row) => { if (!event.target.closest('a')) go(open(row.getData())) })
+      made.on('rowClick', (event, row) => { if (!event.target.closest('a, details')) go(open(row.getData())) })
     }
     return made
   }
@@ -319,7 +322,6 @@
   if (traced) {
     drawChart()
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawChart)
-    addEventListener('resize', () => { if (chart.width !== byId('jitter-chart').clientWidth) drawChart() })
     const waits = [['all', jitter.percentiles_us], ['after waking up', jitter.percentiles_us_by_wait.wakeup], ['after losing the CPU', jitter.percentiles_us_by_wait.preempted]]
     byId('jitter-percentiles').append(
       table(['Share of waits', ...waits.map(([name]) => name)],
@@ -428,13 +430,16 @@
   for (const [section, count] of Object.entries(badges)) document.querySelector(`.sections a[href="#${section}"]`).append(el('span', {}, number(count)))
 
   await Promise.all(built)
-  await frame()
+  let width = innerWidth
+  addEventListener('resize', () => {
+    if (innerWidth === width) return
+    width = innerWidth
+    for (const made of tables) made.redraw(true)
+    if (chart) drawChart()
+  })
   addEventListener('hashchange', follow)
   follow()
   const target = location.hash.length > 1 && !location.hash.includes('=') && byId(location.hash.slice(1))
   if (target) target.scrollIntoView()
-  // Tables fit themselves to the width that is left once all of them are there: two frames later nothing moves any more.
-  await frame()
-  await frame()
   document.documentElement.dataset.ready = 'yes'
 })()
