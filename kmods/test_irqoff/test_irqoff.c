@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Keeps the interrupts of a CPU off. */
+#include "ksysak_latency.h"
+
+static noinline __noclone void ksysak_irqoff_spin(struct ksysak_delay *delay, u64 length_ns)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	delay->cpu = smp_processor_id();
+	delay->start_ns = ktime_get_ns();
+	do {
+		cpu_relax();
+		delay->length_ns = ktime_get_ns() - delay->start_ns;
+	} while (delay->length_ns < length_ns);
+	local_irq_restore(flags);
+}
+
+static void latency_delay(struct ksysak_delay *delay, u64 length_ns)
+{
+	ksysak_irqoff_spin(delay, length_ns);
+}
+
+MODULE_DESCRIPTION("Keeps the interrupts of a CPU off for a known time, to prove latency probes");
