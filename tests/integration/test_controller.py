@@ -248,6 +248,17 @@ def test_ctrl_c_on_a_terminal(place):
     assert_measured_until_the_interrupt(place)
 
 
+def test_a_terminal_that_is_closed(place):
+    command = place.tool("--window", "3600", "--ansible-playbook", place.ansible.bin_dir / "ansible-playbook")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], list(map(str, command)), place.env())
+    wait_for(place.scan_runs)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert_measured_until_the_interrupt(place)
+
+
 def test_a_signal_to_the_tool_alone(place):
     command = place.tool("--window", "3600", "--ansible-playbook", place.ansible.bin_dir / "ansible-playbook")
     run = subprocess.Popen(command, env=place.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
