@@ -53,3 +53,10 @@ def test_fit_ends_on_any_data(data, limit):
     probes.fit(result, limit)
     lists = [value for value in data.values() if isinstance(value, list) and value]
     assert len(json.dumps(result)) <= limit or not lists
+
+
+def test_each_limit_leaves_time_for_the_one_within_it(repo):
+    """A probe ends itself, what does not is killed on the host, and only then the controller gives up."""
+    collect = yaml.safe_load((repo / "roles/scan/vars/main.yml").read_text())
+    documented = yaml.safe_load(importlib.import_module(COLLECT).DOCUMENTATION)
+    assert window.OVERHEAD_LIMIT_S < collect["__ksysak_scan_host_overtime"] < documented["options"]["overtime"]["default"]
