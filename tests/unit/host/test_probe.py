@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Options, envelopes and the size of a result."""
 
+import importlib
 import json
 
 import pytest
+import yaml
 from hypothesis import given, strategies as st
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import probe as probes
+from ansible_collections.ksysak.fleet.plugins.module_utils import probe as probes, window
+
+COLLECT = "ansible_collections.ksysak.fleet.plugins.modules.collect"
 
 
 class Example(probes.Probe):
