@@ -54,7 +54,7 @@ def test_memleak_counts_every_object_that_was_not_freed(on_host):
     assert abs(leak["objects_outstanding"] - 500) <= result["lost"]
     assert leak["bytes_outstanding"] == leak["objects_outstanding"] * 1024
     assert leak["type"] == "slab" and leak["module"] is None
-    assert leak["persistence"] == 1
+    assert abs(leak["persistence"] * 16 - result["truth"]["parts"]) <= 2  # the two clocks begin some microseconds apart
     assert leak["corroborated"] is True
     assert any("do_msgsnd" in frame for frame in leak["stack"])
 

@@ -59,7 +59,7 @@ def test_every_probe_measured_with_its_best_engine(host):
 
 def test_the_leak_is_found_with_its_function(scanned, host):
     leak, *_its_bookkeeping = [entry for entry in host["probes"]["memleak"]["data"]["outstanding"] if entry["culprit"] == "load_msg"]
-    assert leak["persistence"] == 1 and leak["frees"] == 0 and leak["corroborated"] is True
+    assert leak["persistence"] >= 0.8 and leak["frees"] == 0 and leak["corroborated"] is True
     fleet = json.loads((scanned[1] / "fleet.json").read_text())
     (finding,) = [finding for finding in fleet["findings"] if finding["category"] == "leak" and "load_msg" in finding["title"]]
     assert finding["severity"] == "warning"
