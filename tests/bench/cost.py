@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What probes cost others: CPU time of loops of system calls while a probe measures, over the same without, in one run.
+
+    cost.py ROUNDS
+
+Runs without a probe and with each take turns, so that a noisy machine disturbs them alike; the least of all batches counts.
+bcc's own tools, where they are installed, stand beside ours.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPO = HERE.parent.parent
+PYTHON = "/usr/bin/python3"
+LOOPS = {"open": 20000, "pipe": 10000, "message": 20000, "fault": 600, "switch": 8000}
+BATCHES = 4
+OURS = ["memleak", "runlatency", "interference", "memleak,runlatency,interference"]
+# The tool, its arguments, and a line of its output that says that it measures.
+BCC = {"bcc memleak": (["memleak-bpfcc", "3600"], "Attaching"), "bcc runqlat": (["runqlat-bpfcc", "3600", "1"], "Tracing")}
+
+
+@contextmanager
+def held(names):
+    env = dict(os.environ, PYTHONPATH=str(REPO / ".cache" / "import"))
+    with subprocess.Popen([PYTHON, str(HERE / "hold.py"), names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as probe:
+        if probe.stdout.readline() != "measuring\n":
+            raise SystemExit("%s could not measure here" % names)
+        yield
+        probe.stdin.close()
+
+
+@contextmanager
+def bcc_tool(name):
+    command, word = BCC[name]
+    # bcc's tools want kernel headers and a mounted tracefs.
+    with subprocess.Popen(["stdbuf", "-oL", PYTHON, "-u", shutil.which(command[0]), *command[1:]], stdout=subprocess.PIPE, text=True) as tool:
+        for line in tool.stdout:
+            if word in line:
+                break
+        else:
+            raise SystemExit("%s could not measure here" % name)
+        yield
+        tool.kill()
+
+
+@contextmanager
+def nothing():
+    yield
+
+
+def run(loops, name):
+    """Return the CPU nanoseconds of an iteration in each batch of a loop, on one CPU."""
+    cpu = max(os.sched_getaffinity(0))
+    done = subprocess.run(["taskset", "-c", str(cpu), loops, name, str(BATCHES), str(LOOPS[name])], stdout=subprocess.PIPE, check=True, text=True)
+    return [float(line) for line in done.stdout.split()]
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    variants = {"none": nothing}
+    variants.update({name: (lambda name=name: held(name)) for name in OURS})
+    variants.update({name: (lambda name=name: bcc_tool(name)) for name, (command, _word) in BCC.items() if shutil.which(command[0])})
+    times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        loops = folder + "/loops"
+        subprocess.run(["cc", "-O2", "-o", loops, str(HERE / "loops.c")], check=True)
+        for number in range(rounds):
+            for variant, context in variants.items():
+                print("round %d of %d: %s" % (number + 1, rounds, variant), file=sys.stderr, flush=True)
+                with context():
+                    for name in LOOPS:
+                        times.setdefault((variant, name), []).extend(run(loops, name))
+    print("CPU time of a loop, as a multiple of the same loop without a probe (least of %d batches)" % (rounds * BATCHES))
+    print("%-34s" % "" + "".join("%10s" % name for name in LOOPS))
+    for variant in variants:
+        ratios = [min(times[variant, name]) / min(times["none", name]) for name in LOOPS]
+        print("%-34s" % variant + "".join("%10.2f" % ratio for ratio in ratios))
+    print("%-34s" % "none, microseconds" + "".join("%10.2f" % (min(times["none", name]) / 1e3) for name in LOOPS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep probes measuring until standard input ends: `hold.py memleak,runlatency`. Says on standard output when they do."""
+
+import os
+import sys
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+
+PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
+
+# A process each, as in a scan.
+for name in sys.argv[1].split(","):
+    ready, said = os.pipe()
+    if os.fork() == 0:
+        probe = PROBES[name]
+        engine = probe.ENGINES[0]({option: spec["default"] for option, spec in probe.OPTIONS.items()})
+        engine.open()
+        engine.start()
+        os.write(said, b"x")
+        sys.stdin.read()
+        engine.stop()
+        engine.close()
+        os._exit(0)
+    os.read(ready, 1)
+print("measuring", flush=True)
+sys.stdin.read()
+for _probe in sys.argv[1].split(","):
+    os.wait()
