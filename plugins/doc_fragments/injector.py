@@ -3,7 +3,7 @@
 """What the injectors have in common."""
 
 
-class ModuleDocFragment(object):
+class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   state:
@@ -24,12 +24,6 @@ options:
       - The safety net for a play that is interrupted.
     type: int
     default: 600
-  watch_s:
-    description:
-      - Read the ground truth again and again while a scan runs on this host, and return the readings.
-      - The task waits for the begin of the scan, then for its end, and for at most so many seconds (0 to 600) in all.
-    type: int
-    default: 0
   ko:
     description:
       - Path on the host of the kernel module, built before for the running kernel. Without it the module is built on the host.

@@ -50,6 +50,7 @@ options:
     type: int
     default: 4
 seealso:
+  - module: ksysak.fleet.ground_truth
   - module: ksysak.fleet.leak_injector
   - module: ksysak.fleet.runlatency_facts
 """
@@ -125,11 +126,6 @@ ground_truths:
   description: The last numbers of each injector that was removed, by its name.
   returned: when O(state=absent) and one was there
   type: dict
-watched:
-  description: All delays of the time in which the ground truth was watched, oldest first.
-  returned: when O(watch_s) is above 0
-  type: list
-  elements: dict
 """
 
 import os
@@ -175,15 +171,10 @@ def inject(ansible):
     if cpu not in cpus:
         raise refusals.Refused('cpu: there is no CPU %d online for this task (there are %s)' % (cpu, ', '.join(map(str, sorted(cpus)))))
     if options['type'] == 'runq':
-        answer, read_truth = program(ansible, cpu), lambda: testrunlatency.ask()['ground_truth']
-    else:
-        wanted = {'duration_us': options['duration_us'], 'interval_ms': options['interval_ms'], 'cpu': cpu, 'count': options['count'],
-                  'ttl': options['ttl_s']}
-        kmod = Kmod(ansible, TYPES[options['type']])
-        answer, read_truth = run.present(ansible, kmod, dict((name, str(value)) for name, value in wanted.items())), kmod.truth
-    if options['watch_s'] and not ansible.check_mode:
-        answer['watched'] = run.delays(run.watch(read_truth, options['watch_s']))
-    return answer
+        return program(ansible, cpu)
+    wanted = {'duration_us': options['duration_us'], 'interval_ms': options['interval_ms'], 'cpu': cpu, 'count': options['count'],
+              'ttl': options['ttl_s']}
+    return run.present(ansible, Kmod(ansible, TYPES[options['type']]), dict((name, str(value)) for name, value in wanted.items()))
 
 
 def program(ansible, cpu):

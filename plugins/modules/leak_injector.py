@@ -67,6 +67,7 @@ options:
     choices: [shallow, middle, deep]
     default: shallow
 seealso:
+  - module: ksysak.fleet.ground_truth
   - module: ksysak.fleet.latency_injector
   - module: ksysak.fleet.memleak_facts
 """
@@ -140,17 +141,6 @@ ground_truths:
   description: The last numbers of each module that was removed, by its name, before its memory was given back.
   returned: when O(state=absent) and one was loaded
   type: dict
-watched:
-  description: Readings of the sums of all places, oldest first.
-  returned: when O(watch_s) is above 0
-  type: list
-  elements: dict
-  sample:
-    - read_at_s: 1763867280.123
-      allocations: 4096
-      frees: 0
-      outstanding_objects: 4096
-      outstanding_bytes: 4194304
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -206,8 +196,9 @@ def inject(ansible):
     if options['type'] == 'vmalloc' and options['context'] == 'timer':
         raise refusals.Refused('context: type vmalloc sleeps, it cannot work in a timer')
     run.check_root()
-    refusals.check_memory(options['ceiling_bytes'], options['max_memory_percent'], refusals.read('/proc/meminfo'))
     kmod = Kmod(ansible, TYPES[options['type']])
+    held_bytes = kmod.truth()['outstanding_bytes'] if kmod.loaded else 0
+    refusals.check_memory(options['ceiling_bytes'], options['max_memory_percent'], refusals.read('/proc/meminfo'), held_bytes)
     answer = run.present(ansible, kmod, parameters(options))
     if options['trigger'] and options['context'] == 'call':
         answer['changed'] = True
@@ -215,8 +206,6 @@ def inject(ansible):
         if not ansible.check_mode:
             kmod.write('trigger', str(options['trigger']))
             answer['ground_truth'] = kmod.truth()
-    if options['watch_s'] and not ansible.check_mode:
-        answer['watched'] = run.growth(run.watch(kmod.truth, options['watch_s']))
     return answer
 
 

@@ -39,7 +39,8 @@ class Kmod(object):
         if not os.path.isdir(self._folder):
             return False
         if not os.path.exists(self._folder + '/ground_truth'):
-            raise Refused('a kernel module %s is loaded that is not of this collection (it has no ground_truth): unload it first' % self.name)
+            raise Refused('a kernel module %s is loaded that is not of this collection (it has no ground_truth): '
+                          'unload it first' % self.name)
         return True
 
     def truth(self):

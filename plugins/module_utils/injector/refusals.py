@@ -76,12 +76,15 @@ def check_modules_allowed(disabled, status):
         raise Refused('the capability CAP_SYS_MODULE is missing: this is a container, choose the host itself')
 
 
-def check_memory(ceiling_bytes, max_percent, meminfo):
-    """Raise when the ceiling is more than max_percent of MemAvailable. meminfo: text of /proc/meminfo."""
+def check_memory(ceiling_bytes, max_percent, meminfo, held_bytes=0):
+    """Raise when the ceiling is more than max_percent of MemAvailable.
+
+    meminfo: text of /proc/meminfo; held_bytes: what the injector has taken already, which would be available without it.
+    """
     found = re.search(r'^MemAvailable:\s+(\d+) kB', meminfo, re.MULTILINE)
     if not found:
         raise Refused('/proc/meminfo does not tell MemAvailable')
-    available = int(found.group(1)) * 1024
+    available = int(found.group(1)) * 1024 + held_bytes
     allowed = available * max_percent // 100
     if ceiling_bytes > allowed:
         raise Refused('ceiling_bytes is %d, but %d %% (max_memory_percent) of the available memory of %d bytes are %d bytes'

@@ -4,7 +4,6 @@
 import os
 import signal
 import sys
-import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.injector import refusals
 
@@ -12,14 +11,10 @@ OPTIONS = {
     'state': {'type': 'str', 'choices': ['present', 'absent'], 'default': 'present'},
     'confirm': {'type': 'bool', 'default': False},
     'ttl_s': {'type': 'int', 'default': 600},
-    'watch_s': {'type': 'int', 'default': 0},
     'ko': {'type': 'path'},
     'sources': {'type': 'dict', 'no_log': True},
 }
-BOUNDS = {'ttl_s': (1, 86400), 'watch_s': (0, 600)}
-
-_SCAN = '@ksysak.fleet/scan'  # the socket that a running scan listens on, as in /proc/net/unix
-_LOOK_S = 0.1
+BOUNDS = {'ttl_s': (1, 86400)}
 
 
 def end_on_signals():
@@ -65,35 +60,6 @@ def absent(ansible, kmods):
     if truths:
         answer['ground_truths'] = truths
     return answer
-
-
-def watch(read_truth, limit_s):
-    """Yield the ground truth again and again while a scan runs on this host, for at most limit_s seconds.
-
-    Waits for the begin of the scan first.
-    """
-    deadline_s, seen = time.monotonic() + limit_s, False
-    while time.monotonic() < deadline_s:
-        yield read_truth()
-        running = _SCAN in refusals.read('/proc/net/unix')
-        if seen and not running:
-            return
-        seen = seen or running
-        time.sleep(_LOOK_S)
-
-
-def growth(truths):
-    """Return [{read_at_s, allocations, frees, outstanding_objects, outstanding_bytes}] of leaks' ground truths, all places together."""
-    names = ('allocations', 'frees', 'outstanding_objects', 'outstanding_bytes')
-    return [dict(((name, sum(place[name] for place in truth['places'])) for name in names), read_at_s=truth['read_at_s']) for truth in truths]
-
-
-def delays(truths):
-    """Return every delay that any of the ground truths knows, oldest first: each of them knows only the last ones."""
-    known = {}
-    for truth in truths:
-        known.update(((delay['start_ns'], delay['pid']), delay) for delay in truth['delays'])
-    return [delay for _start, delay in sorted(known.items())]
 
 
 def check_root():

@@ -107,6 +107,16 @@ class ScanFolder:
             raise self._cannot(path, error) from error
         return path
 
+    def write_selftest(self, document: dict) -> Path:
+        """Write the self-test document of a host, as in selftest-1.json, and return its path."""
+        path = self.path / "selftest" / host_file_name(document["host"])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, document)
+        except OSError as error:
+            raise self._cannot(path, error) from error
+        return path
+
     def _host_files(self) -> list[Path]:
         return [path for path in self.hosts.glob("*.json") if not path.name.startswith(".")]
 
