@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What all injectors share: parameters that may be changed at any time, the
  * time to live, the file ground_truth, the way in and the way out.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The engine of the latency injectors: a thread on one CPU that delays it for
  * a given time, at intervals, and notes each delay.

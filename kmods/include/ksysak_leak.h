@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The engine of the leak injectors: allocates at a given rate, from a given
  * context and place, keeps a share of the objects and knows all of them.

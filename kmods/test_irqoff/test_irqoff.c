@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Keeps the interrupts of a CPU off. */
 #include "ksysak_latency.h"
 

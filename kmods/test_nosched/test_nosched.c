@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Keeps a CPU busy in the kernel without rescheduling; interrupts come through. */
 #include "ksysak_latency.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Leaks pages: blocks of 2^order. */
 #include "ksysak_leak.h"
 

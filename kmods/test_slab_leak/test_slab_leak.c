@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Leaks slab objects: of kmalloc(), or of a cache of its own. */
 #include <linux/slab.h>
 

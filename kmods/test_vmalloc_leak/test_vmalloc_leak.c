@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* Leaks areas of vmalloc(). */
 #include <linux/vmalloc.h>
 
