@@ -9,7 +9,7 @@ from pathlib import Path
 from ..policy.policy import SEVERITIES, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
-from . import load
+from . import load, selftest
 from .exceptions import Exceptions
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
@@ -50,6 +50,9 @@ def build(folder: Path, policy: Policy) -> dict:
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
+    entries = sorted(hosts.values(), key=_host_order)
+    tested, troubles = selftest.section(folder, entries)
+    problems += troubles
     listed, cut = groups.result()
     if cut:
         problems.append(
@@ -58,7 +61,6 @@ def build(folder: Path, policy: Policy) -> dict:
     if len(problems) > PROBLEMS:
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
-    entries = sorted(hosts.values(), key=_host_order)
     host_counts = counts(entries)
     said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None)
     return {
@@ -76,6 +78,7 @@ def build(folder: Path, policy: Policy) -> dict:
         "hosts": entries,
         **sections.result(listed),
         "measurement": measurement.result(),
+        "selftest": tested,
         "problems": problems,
     }
 

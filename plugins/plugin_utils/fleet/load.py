@@ -95,17 +95,35 @@ def read_hosts(folder: Path, scan_id: str | None) -> Iterator[tuple[str, dict | 
         yield name, document, ""
 
 
-def _files(folder: Path) -> list[Path]:
-    hosts = folder / "hosts"
-    if not hosts.is_dir() or hosts.is_symlink():
+def read_selftests(folder: Path, most: int) -> Iterator[tuple[str, dict | None, str]]:
+    """Yield (file name, self-test document or None, reason why there is none) of the results folder that the scan's folder is in.
+
+    most: how many folders are looked into, by name from the last one.
+    """
+    beside = sorted((path for path in folder.absolute().parent.iterdir() if (path / "selftest").is_dir()), reverse=True)
+    for path in [path for scan in beside[:most] for path in _files(scan, "selftest")]:
+        name = visible(f"{path.parents[1].name}/selftest/{path.name}")
+        try:
+            document, file_name = _read(path, FILE_BYTES, "selftest")
+            if file_name != path.name:
+                raise Unreadable(f"is of host '{document['host']}', whose file is {file_name}")
+        except Unreadable as error:
+            yield name, None, str(error)
+            continue
+        yield name, document, ""
+
+
+def _files(folder: Path, kind: str = "hosts") -> list[Path]:
+    files = folder / kind
+    if not files.is_dir() or files.is_symlink():
         return []
-    return sorted(path for path in hosts.iterdir() if path.name.endswith(".json") and not path.name.startswith("."))
+    return sorted(path for path in files.iterdir() if path.name.endswith(".json") and not path.name.startswith("."))
 
 
 def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
     """Return (document that fits its schema and whose text is visible, name that the file of its host has).
 
-    kind: 'scan' or 'host'. Raises Unreadable.
+    kind: 'scan', 'host' or 'selftest'. Raises Unreadable.
     """
     raw = _bytes(path, limit)
     if not raw.strip():
@@ -123,7 +141,7 @@ def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
         raise Unreadable(f"does not fit its schema: {visible(str(error))}") from None
     if not document["schema"].startswith(f"ksysak.{kind}/"):
         raise Unreadable(f"is no {kind} document but '{document['schema']}'")
-    file_name = host_file_name(document["host"]) if kind == "host" else path.name
+    file_name = path.name if kind == "scan" else host_file_name(document["host"])
     return document if is_clean(text) else clean(document), file_name
 
 

@@ -24,6 +24,7 @@ def digest(fleet: dict) -> list[str]:
     lines.append(f"Hosts: {hosts['total']} ({', '.join(states) or 'none'}); measured wholly {hosts['coverage_full']}, "
                  f"partly {hosts['coverage_partial']}, not at all {hosts['coverage_none']}")  # fmt: skip
     lines.append("Findings: " + ", ".join(f"{groups[severity]} {severity}" for severity in SEVERITIES))
+    lines.append(f"Self-test: {fleet['selftest']['sentence']}")
     listed = fleet["findings"][:FINDINGS]
     lines += [f"  {group['severity']:8} {_where(group):28} {group['title']}" for group in listed]
     lines += _more(len(fleet["findings"]) - len(listed), "findings")

@@ -426,6 +426,20 @@
     byId('problems').append(el('h3', {}, 'Problems of this report'), table(['File', 'What is wrong'], fleet.problems.map((problem) => [el('bdi', {}, problem.file || '–'), el('bdi', {}, problem.reason)])))
   }
 
+  // --- self-test ------------------------------------------------------------------------------------------------------
+  if (fleet.selftest.rows.length) {
+    grid('selftest-table', fleet.selftest.rows, [
+      { title: 'Kernel', field: 'kernel', minWidth: 140, widthGrow: 2, responsive: 0 },
+      { title: 'Probe', field: 'probe', minWidth: 100, responsive: 0 },
+      { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1 },
+      { title: 'Verdict', field: 'verdict', width: 100, responsive: 0 },
+      { title: 'Why', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason) => el('bdi', {}, reason) },
+      { title: 'On', field: 'tested_at', width: 165, responsive: 1, draw: instant },
+      { title: 'Host', field: 'host', minWidth: 100, responsive: 3, draw: (name) => el('bdi', {}, name) },
+      { title: 'Engine', field: 'engine', width: 90, responsive: 4 }
+    ], tenRows(fleet.selftest.rows))
+  }
+
   const badges = { findings: fleet.findings.length, leaks: suspected, exceptions: exceptions.events.length, hosts: fleet.hosts.length }
   for (const [section, count] of Object.entries(badges)) document.querySelector(`.sections a[href="#${section}"]`).append(el('span', {}, number(count)))
 

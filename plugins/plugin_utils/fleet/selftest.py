@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On which kernels the probes were proven: the self-tests that lie in the results folder beside the scan, and in it."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+
+from . import load
+from .verdict import plural
+
+FOLDERS = 1000
+ROWS = 500
+
+
+def section(folder: Path, hosts: list[dict]) -> tuple[dict, list[dict]]:
+    """Return the section 'selftest' of the fleet document, and problems with files.
+
+    folder: of the scan; hosts: entries of the fleet document. Of each kernel and case the newest verdict counts.
+    """
+    newest: dict[tuple, dict] = {}
+    problems = []
+    for file, document, reason in load.read_selftests(folder, FOLDERS):
+        if document is None:
+            problems.append({"file": file, "host": None, "reason": f"{file} {reason}"})
+            continue
+        for case in document["cases"] if document["kernel"] else []:
+            if case["verdict"] != "untested":
+                key = (document["kernel"], case["case"])
+                row = {"kernel": document["kernel"], "host": document["host"], "tested_at": document["tested_at"]}
+                row.update({name: case[name] for name in ("case", "probe", "title", "verdict", "reason", "engine")})
+                newest[key] = max(newest.get(key, row), row, key=lambda found: found["tested_at"])
+    running = collections.Counter(host["system"]["kernel"] for host in hosts if host["system"])
+    rows = [newest[key] for key in sorted(newest, key=lambda key: (key[0] not in running, *key))]
+    tested = {row["kernel"] for row in rows}
+    untested = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
+    return {"sentence": _sentence(rows, running, untested), "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "untested": untested[:ROWS]}, problems
+
+
+def _sentence(rows: list[dict], running: collections.Counter, untested: list[dict]) -> str:
+    """Return one line: where the probes were validated, of the kernels of this scan."""
+    last: dict[str, str] = {}
+    for row in rows:
+        if row["kernel"] in running:
+            last[row["kernel"]] = max(last.get(row["kernel"], ""), row["tested_at"])
+    if not last:
+        return "The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that)."
+    said = ", ".join(f"{kernel} on {at[:10]}" for kernel, at in list(last.items())[:3])
+    more = f" and {len(last) - 3} more" if len(last) > 3 else ""
+    bad = sum(row["verdict"] != "proven" for row in rows if row["kernel"] in last)
+    limits = f"; {plural(bad, 'case')} not proven" if bad else ""
+    without = f". Not validated: {plural(len(untested), 'other kernel')}" if untested else ""
+    return f"Validated on {said}{more}{limits}{without}."
