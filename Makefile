@@ -42,7 +42,7 @@ test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests
 
 test-fleet: build test-needs ## the tests on virtual machines, on all of them (make test: on Debian 12)
-	MACHINES=all $(VENV_TEST)/bin/python -m pytest -v tests/fleet
+	MACHINES='$(or $(MACHINES),all)' $(VENV_TEST)/bin/python -m pytest -v tests/fleet
 
 lint: build test-needs ## the quality gates alone
 	$(VENV_TEST)/bin/python -m pytest -v tests/gates

@@ -56,10 +56,9 @@ def up(names):
             machines = []
             for name in missing[first : first + AT_ONCE]:
                 machines.append(Machine(name, folders[name], UP / (name + ".console"), outlive=True))
-                _note(machines[-1])  # so that down finds it, even if this command is killed now
+                _note(machines[-1])
             for machine in machines:
                 machine.wait()
-                _note(machine)
                 print("fleet: %s is up after %.0f s" % (machine.name, machine.boot_s), flush=True)
     except BaseException:
         down(missing)

@@ -31,9 +31,9 @@ def _key(name, release):
 
 
 @contextmanager
-def _locked():
-    FLEET.mkdir(parents=True, exist_ok=True)
-    with open(FLEET / "lock", "w") as lock:
+def _locked(name):
+    (FLEET / "images").mkdir(parents=True, exist_ok=True)
+    with open(FLEET / "images" / (name + ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -56,7 +56,7 @@ def ensure(name):
     """
     release = releases()[name]
     folder = FLEET / "images" / name / _key(name, release)
-    with _locked():
+    with _locked(name):
         if not folder.is_dir():
             # Half-built ones, and those of an older recipe.
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -70,5 +70,7 @@ def ensure(name):
 
 def clean():
     """Remove all images."""
-    with _locked():
-        shutil.rmtree(FLEET)
+    for folder in (FLEET / "images").glob("*"):
+        if folder.is_dir():
+            with _locked(folder.name):
+                shutil.rmtree(folder)

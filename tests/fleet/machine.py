@@ -2,11 +2,13 @@
 """One machine under software emulation: start, wait until it answers, run a command, stop."""
 
 import json
+import os
 import re
 import shlex
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 MEMORY_MIB, CPUS = 1536, 2
@@ -31,31 +33,33 @@ def _qmp(monitor, command, **arguments):
     raise MachineFailed("QEMU ended")
 
 
+# What setpriv runs: QEMU, unless its parent died before setpriv could tie it to that.
+WITH_PARENT = '[ "$PPID" = "$0" ] && exec "$@"'
+
+
 class Machine:
     """A machine of an image folder (see cache.ensure). Attributes: name, folder, console (path), process, port, boot_s.
 
     It ends with the process that started it, whatever happens to that; with outlive=True it stays.
+    Raises MachineFailed when it cannot even begin to start.
     """
 
     def __init__(self, name, folder, console, outlive=False):
         self.name, self.folder, self.console = name, Path(folder), Path(console)
-        self.port = self.boot_s = None
-        began_s = time.monotonic()
+        self.boot_s, self._began_s = None, time.monotonic()
         # Ends of socket pairs instead of paths or ports: nothing to choose, to collide with, or to leave behind.
-        ready, qemu_ready = socket.socketpair()
-        monitor, qemu_monitor = socket.socketpair()
-        with qemu_ready, qemu_monitor:
+        self._ready, qemu_ready = socket.socketpair()
+        self._monitor, qemu_monitor = socket.socketpair()
+        with qemu_ready, qemu_monitor, open(self.console, "wb") as log:
             command = self._command(qemu_ready.fileno(), qemu_monitor.fileno())
-            with open(self.console, "wb") as log:
-                self.process = subprocess.Popen(
-                    command if outlive else ["setpriv", "--pdeathsig", "KILL", *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(qemu_ready.fileno(), qemu_monitor.fileno()),
-                    start_new_session=True,
-                )
-        self._ready, self._monitor, self._began_s = ready, monitor, began_s
+            if not outlive:
+                command = ["setpriv", "--pdeathsig", "KILL", "sh", "-c", WITH_PARENT, str(os.getpid()), *command]
+            files = (qemu_ready.fileno(), qemu_monitor.fileno())
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=files, start_new_session=True
+            )
+        with self._or_stop():
+            self.port = self._forwarded_port()
 
     def _command(self, ready, monitor):
         files = {name: self.folder / name for name in ("disk.img", "vmlinuz", "initramfs")}
@@ -71,23 +75,33 @@ class Machine:
         command += ["-chardev", "socket,id=monitor,fd=%d" % monitor, "-mon", "chardev=monitor,mode=control"]
         return command
 
-    def wait(self):
-        """Wait until the machine answers; returns itself. Raises MachineFailed."""
+    @contextmanager
+    def _or_stop(self):
+        """End the machine on any error; one of its own becomes a MachineFailed that shows the console."""
         try:
-            with self._monitor, self._monitor.makefile("rw") as monitor:
-                self._monitor.settimeout(BOOT_LIMIT_S)
-                monitor.readline()  # the greeting
-                _qmp(monitor, "qmp_capabilities")
-                usernet = _qmp(monitor, "human-monitor-command", **{"command-line": "info usernet"})
-            self.port = int(re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)", usernet).group(1))
-            with self._ready:
-                self._ready.settimeout(BOOT_LIMIT_S)
-                if not self._ready.recv(1):
-                    raise MachineFailed("it ended")
+            yield
         except (OSError, MachineFailed) as error:
             self.stop()
             tail = self.console.read_text(errors="replace")[-3000:]
             raise MachineFailed("%s did not start: %s. The end of %s:\n%s" % (self.name, error, self.console, tail))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _forwarded_port(self):
+        self._monitor.settimeout(BOOT_LIMIT_S)
+        with self._monitor, self._monitor.makefile("rw") as monitor:
+            monitor.readline()  # the greeting
+            _qmp(monitor, "qmp_capabilities")
+            usernet = _qmp(monitor, "human-monitor-command", **{"command-line": "info usernet"})
+        return int(re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)", usernet).group(1))
+
+    def wait(self):
+        """Wait until the machine answers; returns itself. Raises MachineFailed."""
+        with self._or_stop(), self._ready:
+            self._ready.settimeout(BOOT_LIMIT_S)
+            if not self._ready.recv(1):
+                raise MachineFailed("it ended")
         self.boot_s = time.monotonic() - self._began_s
         return self
 

@@ -22,6 +22,10 @@ def lines(path):
         return file.read().splitlines()
 
 
+def files(*folders):
+    return sorted(os.path.join(path, name) for folder in folders for path, _folders, names in os.walk(folder) for name in names)
+
+
 def python_processes():
     """Return {pid: command line} of the other processes under Python: nothing but scans needs it here."""
     found = {}
@@ -40,7 +44,7 @@ if __name__ == "__main__":
         "mounts": lines("/proc/self/mountinfo"),
         "debugfs": sorted(os.listdir("/sys/kernel/debug")),
         "kprobes": lines("/sys/kernel/debug/kprobes/list"),
-        "files": sorted("%s/%s" % (folder, name) for folder in ("/tmp", "/var/tmp", "/dev/shm", "/root") for name in os.listdir(folder)),
+        "files": files("/tmp", "/var/tmp", "/dev/shm", "/root"),
         "modules": sorted(line.split()[0] for line in lines("/proc/modules")),
         "processes": python_processes(),
     }
