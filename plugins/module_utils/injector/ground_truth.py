@@ -4,14 +4,15 @@
 import re
 
 _NUMBER = re.compile(r'-?[0-9]+')
+_RENAMED = {'delays': 'count'}  # the number of all delays; the list holds the last ones
 _ROWS = {'place': 'places', 'delay': 'delays'}
 
 
 def parse(text):
     """Return {key: int or str, 'places': [{...}], 'delays': [{...}]} of the text of /sys/module/<name>/ground_truth.
 
-    'key value' lines become keys; a line 'place <function> key value ...' an entry of places with the key 'place',
-    a line 'delay <number> key value ...' an entry of delays with the key 'n'. Raises ValueError naming the line.
+    'key value' lines become keys ('delays', a number, becomes 'count'); a line 'place <function> key value ...' becomes
+    an entry of places with the key 'place', a line 'delay <number> key value ...' an entry of delays with the key 'n'. Raises ValueError naming the line.
     """
     truth = {'places': [], 'delays': []}
     for line in text.splitlines():
@@ -25,7 +26,7 @@ def parse(text):
             row['n' if words[0] == 'delay' else 'place'] = _value(words[1])
             truth[_ROWS[words[0]]].append(row)
         elif len(words) == 2:
-            truth[words[0]] = _value(words[1])
+            truth[_RENAMED.get(words[0], words[0])] = _value(words[1])
         else:
             raise ValueError('ground_truth: not "key value": %r' % line[:200])
     return truth

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build, load, set, read and unload one injector module."""
 
+import errno
 import os
 import time
 
@@ -86,7 +87,8 @@ class Kmod(object):
             with open('%s/parameters/%s' % (self._folder, name), 'w') as stream:
                 stream.write(value)
         except (IOError, OSError) as error:
-            raise Refused('%s refuses %s=%s: %s' % (self.name, name, value, error.strerror))
+            held = '; what it holds is in the way, remove the injector first' if error.errno == errno.EBUSY else ''
+            raise Refused('%s refuses %s=%s: %s%s' % (self.name, name, value, error.strerror, held))
 
     def check_source(self, ko):
         """Raise Refused unless the module can be loaded from this file, or (ko is None) built here."""

@@ -34,7 +34,8 @@ def section(folder: Path, hosts: list[dict]) -> tuple[dict, list[dict]]:
     rows = [newest[key] for key in sorted(newest, key=lambda key: (key[0] not in running, *key))]
     tested = {row["kernel"] for row in rows}
     untested = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
-    return {"sentence": _sentence(rows, running, untested), "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "untested": untested[:ROWS]}, problems
+    said = _sentence(rows, running, untested)
+    return {"sentence": said, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "untested": untested[:ROWS]}, problems
 
 
 def _sentence(rows: list[dict], running: collections.Counter, untested: list[dict]) -> str:

@@ -41,7 +41,8 @@ def verdicts(cases: list[dict], injected: list[dict], job: dict, truth: dict) ->
         else:
             said = _judged(case["options"], truth, envelope)
         engine = envelope["engine"] if envelope else "none"
-        found.append({"case": case["case"], "probe": probe, "title": case["title"], "engine": engine, **said, "reason": plain(said["reason"])})
+        named = {"case": case["case"], "probe": probe, "title": case["title"], "engine": engine}
+        found.append({**named, **said, "reason": plain(said["reason"])})
     return found, document["system"] or {}
 
 
@@ -115,7 +116,8 @@ def document(host: str, scan_id: str, system: dict, reason: str, cases: list[dic
 def table(made: dict) -> list[str]:
     """Return the lines that a terminal shows of a self-test document."""
     lines = [f"{plain(made['host'], 60)}: kernel {made['kernel'] or 'unknown'}, {made['distribution'] or 'unknown distribution'}"]
-    lines += [f"  {case['verdict']:<9} {case['probe']:<11} {case['title']:<40} {_numbers(case)} {case['reason']}".rstrip() for case in made["cases"]]
+    rows = [(case, f"{case['verdict']:<9} {case['probe']:<11} {case['title']:<38}") for case in made["cases"]]
+    lines += [f"  {row} {_numbers(case)} {case['reason']}".rstrip() for case, row in rows]
     lines += [f"  {made['reason']}"] if made["reason"] else []
     if made["left"] is None:
         lines.append("  LEFT: unknown, nobody could look")

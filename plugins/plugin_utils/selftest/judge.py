@@ -132,7 +132,8 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
         text = f"{len(missed)} of {least} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
         return made("degraded", text, least, most, len(found), unit)
     if wrong:
-        return made("degraded", f"{len(wrong)} of {len(found)} events name another task than the one that ran", least, most, len(found), unit)
+        text = f"{len(wrong)} of {len(found)} events name another task than the one that ran"
+        return made("degraded", text, least, most, len(found), unit)
     if envelope["status"] == "degraded":
         return made("degraded", f"the probe says: {envelope['reason']}", least, most, len(found), unit)
     return made("proven", "", least, most, len(found), unit)

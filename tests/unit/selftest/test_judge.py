@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verdicts, from probes that are right, a little wrong, wrong and silent."""
+
+import re
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.selftest import document, judge
+from ansible_collections.ksysak.fleet.tests import fleet_data
+
+BEGAN_S = 1795403280.0  # 2026-11-23T03:08:00Z, which is fleet_data.NOW
+WINDOW_S = 20.0
+SIZE = 1024
+EXPECTED = {"type": "slab", "culprit": "ksysak_leak_deep", "module": "test_slab_leak", "object_bytes": SIZE, "churn_bytes_per_s": 0}
+# A steady leak of 100 objects a second, read five times a second from 5 s before the window to 5 s after it.
+READINGS = [
+    {"read_at_s": BEGAN_S - 5 + tick / 5, "outstanding_bytes": tick * 20 * SIZE, "allocations": tick * 20, "frees": 0}
+    for tick in range(151)
+]
+FRAMES = ["ksysak_leak_deep+0x1c [test_slab_leak]", "ksysak_descend+0x33 [test_slab_leak]", "process_one_work+0x1e2"]
+RIGHT = {"culprit": "ksysak_leak_deep", "module": "test_slab_leak", "bytes_outstanding": 2000 * SIZE, "stack": FRAMES}
+
+
+def memleak(*entries, status="ok", reason="", sample=1, lost=0, **meminfo):
+    data = fleet_data.memleak(*(fleet_data.outstanding(**entry) for entry in entries), **meminfo)
+    envelope = fleet_data.envelope("memleak", {**data, "sample": sample}, status=status, reason=reason)
+    envelope["cost"]["lost_events"] = lost
+    return envelope
+
+
+def test_what_was_leaked_in_a_window():
+    least, most = judge.leaked_bytes(READINGS, memleak())
+    assert least <= 2000 * SIZE <= most
+    assert (least, most) == (1800 * SIZE, 2200 * SIZE)
+
+
+@pytest.mark.parametrize("cut", [slice(30, None), slice(None, 100), slice(0, 0)], ids=["late", "early", "never"])
+def test_readings_must_enclose_the_window(cut):
+    with pytest.raises(ValueError, match="not read before, in and after"):
+        judge.leaked_bytes(READINGS[cut], memleak())
+
+
+@pytest.mark.parametrize(
+    ("envelope", "verdict", "said"),
+    [
+        (memleak(RIGHT), "proven", ""),
+        (memleak({**RIGHT, "bytes_outstanding": 1000 * SIZE}, {**RIGHT, "bytes_outstanding": 1000 * SIZE}), "proven", ""),
+        (memleak({**RIGHT, "bytes_outstanding": 1700 * SIZE}), "degraded", "wrong number of bytes"),
+        (memleak({**RIGHT, "bytes_outstanding": 2300 * SIZE}), "degraded", "wrong number of bytes"),
+        (memleak({**RIGHT, "bytes_outstanding": 1700 * SIZE}, lost=200), "proven", ""),
+        (memleak({**RIGHT, "bytes_outstanding": 1500 * SIZE}, sample=16), "proven", ""),
+        (memleak({**RIGHT, "type": "page"}), "degraded", "as type page instead of slab"),
+        (memleak({**RIGHT, "culprit": "other", "module": None}), "degraded", r"other \(slab\) is blamed instead"),
+        (memleak(RIGHT, status="degraded", reason="events were lost"), "degraded", "events were lost"),
+        (memleak(SUnreclaim=2000 * SIZE), "degraded", "only the kernel's counter SUnreclaim grew"),
+        (memleak(), "blind", "nothing of 2252800 leaked bytes is seen"),
+        (memleak(status="skipped", reason="lockdown"), "blind", "did not measure: lockdown"),
+    ],
+)
+def test_leaks(envelope, verdict, said):
+    result = judge.leak(EXPECTED, READINGS, envelope)
+    assert result["verdict"] == verdict
+    assert re.search(said, result["reason"])
+    assert bool(result["reason"]) == (verdict != "proven")
+
+
+def test_a_leak_that_stood_still_proves_nothing():
+    still = [{**reading, "outstanding_bytes": 64 * SIZE} for reading in READINGS]
+    assert judge.leak(EXPECTED, still, memleak(RIGHT))["verdict"] == "untested"
+
+
+CLOCK = {"monotonic_ns": 500 * 10**9, "read_at_s": BEGAN_S + 30}
+OPENED_NS = 470.5 * 1e9  # half a second after started_at
+LENGTHS_US = [30000 + 100 * number for number in range(30)]
+DELAYS = [
+    {"n": n, "pid": 7, "start_ns": 471 * 10**9 + n * 600 * 10**6, "least_ns": us * 1000 - 9000, "most_ns": us * 1000 + 9000, "ran": [8]}
+    for n, us in enumerate(LENGTHS_US)
+]
+
+
+def events(**changes):
+    return [
+        fleet_data.wait(us, pid=7, at_s=(delay["start_ns"] + us * 1000 - OPENED_NS) / 1e9, instead=None, **changes)
+        | {"instead": {"pid": 8, "comm": "ks-hog", "ran_us": us * 0.9}}
+        for us, delay in zip(LENGTHS_US, DELAYS, strict=True)
+    ]
+
+
+def runlatency(found, **changes):
+    return fleet_data.envelope("runlatency", fleet_data.runlatency(*found), **changes)
+
+
+def runq(found, delays=DELAYS, **changes):
+    return judge.latency("runq", delays, CLOCK, runlatency(found, **changes))
+
+
+def test_every_wait_is_found_with_its_length():
+    result = runq(events())
+    assert (result["verdict"], result["reason"]) == ("proven", "")
+    assert result["least"] <= result["measured"] == len(DELAYS) <= result["most"]
+
+
+def test_waits_of_others_do_not_matter():
+    assert runq([*events(), fleet_data.wait(90000.0), fleet_data.wait(20.0, pid=7)])["verdict"] == "proven"
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "said"),
+    [
+        ([], "blind", "no event of kind runq"),
+        (events()[:10], "degraded", "have no event of the right length"),
+        ([{**event, "delay_us": event["delay_us"] + 15} for event in events()], "degraded", "30 events fit no delay"),
+        ([{**event, "at_s": event["at_s"] + 0.03 * number} for number, event in enumerate(events())], "degraded", "fit no delay"),
+        ([{**event, "instead": None} for event in events()], "degraded", "30 of 30 events name another task"),
+    ],
+)
+def test_waits_that_are_missed_or_wrong(found, verdict, said):
+    result = runq(found)
+    assert result["verdict"] == verdict and said in result["reason"]
+
+
+def test_a_probe_that_did_not_measure_is_blind():
+    assert runq(events(), status="skipped", reason="lockdown")["verdict"] == "blind"
+
+
+def test_no_delay_in_the_window_proves_nothing():
+    assert runq(events(), delays=[])["verdict"] == "untested"
+
+
+def test_kinds_that_the_probe_does_not_know_are_blind():
+    kernel = [{"n": 1, "cpu": 1, "pid": 9, "start_ns": 480 * 10**9, "length_ns": 20 * 10**6}]
+    result = judge.latency("irqoff", kernel, CLOCK, runlatency(events()))
+    assert (result["verdict"], result["least"], result["measured"]) == ("blind", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict"),
+    [
+        ([], "untested"),
+        (["untested"], "untested"),
+        (["proven", "untested"], "proven"),
+        (["blind", "blind"], "blind"),
+        (["proven", "blind"], "degraded"),
+    ],
+)
+def test_a_probe_is_what_all_its_cases_are(verdicts, verdict):
+    assert judge.probe_verdict(verdicts) == verdict
+
+
+NOW = {"kernel_modules": [], "sockets": [], "tracing_programs": 3, "memory_bytes": {"SUnreclaim": 10**7}}
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ({}, []),
+        ({"tracing_programs": 2}, []),
+        ({"memory_bytes": {"SUnreclaim": 10**7 + 99}}, []),
+        ({"kernel_modules": ["test_irqoff"]}, ["the kernel module test_irqoff is loaded"]),
+        ({"sockets": ["@ksysak.fleet/scan"]}, ["something listens on @ksysak.fleet/scan"]),
+        ({"tracing_programs": 5}, ["2 more BPF programs trace than before"]),
+        ({"memory_bytes": {"SUnreclaim": 10**7 + 101}}, ["101 bytes of kernel memory more are in use than before"]),
+    ],
+)
+def test_what_is_left_is_named(after, said):
+    assert judge.left_behind(NOW, {**NOW, **after}, 100) == said
+
+
+OPTIONS = {"type": "slab", "bytes": SIZE, "rate": 100, "freed_percent": 0, "place": "deep"}
+CASE = {"case": "slab", "probe": "memleak", "title": "leak", "options": OPTIONS}
+
+
+def verdict_of(injected, job, truth):
+    cases, system = document.verdicts([CASE], injected, job, truth)
+    made = document.document("web1", "test", system, "", cases, [])
+    validate(made)
+    return made
+
+
+def good():
+    whole = fleet_data.host("web1")
+    scan = {name: whole[name] for name in ("collection_version", "system", "probes")}
+    scan["probes"]["memleak"] = memleak(RIGHT)
+    return [{"item": CASE}], {"scan": scan}, {"growth": {"test_slab_leak": READINGS}, "delays": {}, "clock": CLOCK}
+
+
+def test_a_document_of_what_went_well():
+    made = verdict_of(*good())
+    assert (made["probes"], made["kernel"]) == ({"memleak": "proven"}, "6.1.0-28-amd64")
+    assert any("proven" in line for line in document.table(made))
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "said"),
+    [
+        (0, [], "nothing was injected"),
+        (0, [{"item": CASE, "failed": True, "msg": "no\x1b[31m headers"}], "the injection failed: no [31m headers"),
+        (1, {"failed": True, "msg": "lost"}, "the scan failed: lost"),
+        (1, {"scan": {"probes": "mine"}}, "the result of the host was refused"),
+        (1, {}, "the result of the host was refused"),
+        (2, {"failed": True, "msg": "no"}, "reading the ground truth failed: no"),
+        (2, {}, "the ground truth cannot be used: KeyError"),
+        (2, {"growth": {"test_slab_leak": [1, "x"]}}, "the ground truth cannot be used: TypeError"),
+        (2, {"growth": {"test_slab_leak": [{"read_at_s": float("nan"), "outstanding_bytes": "x"}]}}, "the ground truth cannot be used"),
+    ],
+)
+def test_what_a_host_makes_up_is_untested(number, answer, said):
+    answers = list(good())
+    answers[number] = answer
+    made = verdict_of(*answers)
+    assert made["probes"] == {"memleak": "untested"}
+    assert said in made["cases"][0]["reason"]
+
+
+def test_a_wrong_document_is_not_written():
+    with pytest.raises(SchemaError):
+        document.document("web1", "../x", {}, "", [], [])
+
+
+@pytest.mark.parametrize("after", [{}, {"leftovers": None}, {"failed": True}])
+def test_who_could_not_look_does_not_say_clean(after):
+    assert document.left({"leftovers": NOW}, after, []) is None
