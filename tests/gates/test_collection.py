@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.ksysak.fleet.plugins.module_utils.version import VERSION
 
 # Under these, everything is needed at run time; the rest is what a user reads.
-RUN_TIME = ("meta", "playbooks", "plugins", "roles")
+RUN_TIME = ("kmods", "meta", "playbooks", "plugins", "roles")
 READ = ("docs", "LICENSES")
 SINGLE = {"README.md", "CHANGELOG.md", "COPYING", "changelogs/config.yaml", "changelogs/changelog.yaml"}
 

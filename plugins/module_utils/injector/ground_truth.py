@@ -12,7 +12,8 @@ def parse(text):
     """Return {key: int or str, 'places': [{...}], 'delays': [{...}]} of the text of /sys/module/<name>/ground_truth.
 
     'key value' lines become keys ('delays', a number, becomes 'count'); a line 'place <function> key value ...' becomes
-    an entry of places with the key 'place', a line 'delay <number> key value ...' an entry of delays with the key 'n'. Raises ValueError naming the line.
+    an entry of places with the key 'place', a line 'delay <number> key value ...' an entry of delays with the key 'n'.
+    Raises ValueError naming the line.
     """
     truth = {'places': [], 'delays': []}
     for line in text.splitlines():
