@@ -315,7 +315,7 @@ class _Maker(object):
         for waiter in self._waiters:
             before_ns, after_ns = woken[waiter]
             awake_ns = reports[waiter]['awake_ns']
-            others = [(member, [tuple(run) for run in reports[member]['runs']]) for member in self._members if member is not waiter]
+            others = [(member, self._certain(reports[member]['runs'], awake_ns)) for member in self._members if member is not waiter]
             ran = [(overlap_ns(runs, after_ns, awake_ns), member.pid) for member, runs in others]
             self._delays.append({
                 'n': self._turns, 'cpu': self._options['cpu'], 'pid': waiter.pid, 'comm': waiter.comm, 'start_ns': before_ns,
@@ -323,6 +323,13 @@ class _Maker(object):
                 'most_ns': awake_ns - before_ns,
                 'ran': [pid for ran_ns, pid in sorted(ran, reverse=True) if ran_ns > 0],
             })
+
+    def _certain(self, runs, awake_ns):
+        """When the waiter can surely not have run. A real-time hog keeps it from running also while a hypervisor has the CPU."""
+        runs = [tuple(run) for run in runs]
+        if self._options['load'] == 'realtime' and runs and runs[-1][1] <= awake_ns:
+            return [(runs[0][0], runs[-1][1])]
+        return runs
 
     def _serve(self, until_s):
         while self._goes_on():

@@ -121,13 +121,22 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
     if kind == "runq":
         waiting = {delay["pid"] for delay in possible}
         floor_us = min(delay["least_ns"] for delay in possible) / 2e3
-        events = [event for event in events if event["pid"] in waiting and event["delay_us"] >= floor_us]
+        events = [row for row in events if row["pid"] in waiting and row["wait"] == "wakeup" and row["delay_us"] >= floor_us]
+        waits = sum(count for lower, count in envelope["data"]["histograms"].get("wakeup", {}).items() if 2 * int(lower) > floor_us)
+        if events and waits < least:
+            return made("degraded", f"{least} waits were made, the histogram has {waits} of that length", least, most, waits, unit)
     if not events:
         return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, unit)
     offsets = [ends_ns(delay) - event["at_s"] * 1e9 for delay in possible for event in events]
     found = max((_pairs(events, possible, offset) for offset in offsets), key=len)
-    missed = [delay for delay in sure if not any(delay is other for _event, other in found)]
-    wrong = [event for event, delay in found if delay["ran"] and (event["instead"] or {}).get("pid") not in delay["ran"]]
+    # Only the longest waits are kept, for each CPU.
+    kept_us: dict[int, float] = {}
+    for event in envelope["data"]["events"]:
+        kept_us[event["cpu"]] = min(event["delay_us"], kept_us.get(event["cpu"], math.inf))
+    unseen = [delay for delay in sure if not any(delay is other for _event, other in found)]
+    missed = [delay for delay in unseen if delay["least_ns"] / 1e3 > kept_us.get(delay["cpu"], 0)]
+    named = [(event, delay) for event, delay in found if delay["ran"] and delay["least_ns"] / 1e3 > event["delay_us"] / 2]
+    wrong = [event for event, delay in named if (event["instead"] or {}).get("pid") not in delay["ran"]]
     if missed or len(found) < len(events):
         text = f"{len(missed)} of {least} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
         return made("degraded", text, least, most, len(found), unit)

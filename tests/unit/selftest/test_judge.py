@@ -74,7 +74,7 @@ CLOCK = {"monotonic_ns": 500 * 10**9, "read_at_s": BEGAN_S + 30}
 OPENED_NS = 470.5 * 1e9  # half a second after started_at
 LENGTHS_US = [30000 + 100 * number for number in range(30)]
 DELAYS = [
-    {"n": n, "pid": 7, "start_ns": 471 * 10**9 + n * 600 * 10**6, "least_ns": us * 1000 - 9000, "most_ns": us * 1000 + 9000, "ran": [8]}
+    {"cpu": 1, "pid": 7, "start_ns": 471 * 10**9 + n * 600 * 10**6, "least_ns": us * 1000 - 9000, "most_ns": us * 1000 + 9000, "ran": [8]}
     for n, us in enumerate(LENGTHS_US)
 ]
 
@@ -88,7 +88,9 @@ def events(**changes):
 
 
 def runlatency(found, **changes):
-    return fleet_data.envelope("runlatency", fleet_data.runlatency(*found), **changes)
+    data = fleet_data.runlatency(*found)
+    data["histograms"]["wakeup"]["16384"] = len(DELAYS) if len(found) > 1 else len(found)
+    return fleet_data.envelope("runlatency", data, **changes)
 
 
 def runq(found, delays=DELAYS, **changes):
@@ -101,6 +103,11 @@ def test_every_wait_is_found_with_its_length():
     assert result["least"] <= result["measured"] == len(DELAYS) <= result["most"]
 
 
+def test_only_the_longest_waits_need_to_be_listed():
+    result = runq([*events()[20:], fleet_data.wait(32000.0)])
+    assert (result["verdict"], result["measured"]) == ("proven", 10)
+
+
 def test_waits_of_others_do_not_matter():
     assert runq([*events(), fleet_data.wait(90000.0), fleet_data.wait(20.0, pid=7)])["verdict"] == "proven"
 
@@ -109,10 +116,12 @@ def test_waits_of_others_do_not_matter():
     ("found", "verdict", "said"),
     [
         ([], "blind", "no event of kind runq"),
-        (events()[:10], "degraded", "have no event of the right length"),
+        (events()[:27], "degraded", "3 of 28 delays have no event of the right length"),
+        (events()[:1], "degraded", "the histogram has 1 of that length"),
         ([{**event, "delay_us": event["delay_us"] + 15} for event in events()], "degraded", "30 events fit no delay"),
         ([{**event, "at_s": event["at_s"] + 0.03 * number} for number, event in enumerate(events())], "degraded", "fit no delay"),
         ([{**event, "instead": None} for event in events()], "degraded", "30 of 30 events name another task"),
+        ([{**event, "wait": "preempted"} for event in events()], "blind", "no event of kind runq"),
     ],
 )
 def test_waits_that_are_missed_or_wrong(found, verdict, said):
