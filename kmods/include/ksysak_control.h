@@ -33,12 +33,12 @@ enum ksysak_phase { KSYSAK_LOADING, KSYSAK_READY, KSYSAK_LEAVING };
 
 /* The engine's part. All but ksysak_show() are called with the injector paused. */
 static int ksysak_open(void);
-static void ksysak_close(void);		/* also frees what ksysak_ready() made */
+static void ksysak_close(void);		/* also frees what ksysak_valid() made */
 static void ksysak_pause(void);		/* afterwards nothing of it runs anywhere */
 static int ksysak_resume(void);		/* go on as the settings say */
 static void ksysak_start(void);		/* run goes from 0 to 1 */
-static int ksysak_valid(void);		/* do the settings fit each other? */
-static int ksysak_ready(void);		/* may it run with these settings? */
+static int ksysak_valid(void);		/* do the settings fit each other? Makes what they need */
+static int ksysak_ready(void);		/* may it run with these settings now? */
 static void ksysak_release(void);	/* free all that is outstanding */
 static int ksysak_show(char *text, int size);
 
@@ -110,7 +110,7 @@ static int ksysak_change(struct ksysak_setting *setting, u64 value)
 		err = ksysak_ready();
 	if (err) {
 		setting->value = before;
-		if (ksysak_run.value && ksysak_ready())
+		if (ksysak_valid() || (ksysak_run.value && ksysak_ready()))
 			ksysak_run.value = 0;
 	} else if (setting == &ksysak_run && value && !before) {
 		ksysak_start();

@@ -287,16 +287,14 @@ static void ksysak_start(void)
 
 static int ksysak_valid(void)
 {
-	return leak_bytes_wanted() > ksysak_ceiling.value ? -EINVAL : 0;
+	return leak_bytes_wanted() > ksysak_ceiling.value ? -EINVAL : leak_prepare();
 }
 
 static int ksysak_ready(void)
 {
 	u64 available = (u64)max(si_mem_available(), 0L) << PAGE_SHIFT;
 
-	if (ksysak_ceiling.value > (available + ksysak_outstanding) / 2)
-		return -ENOMEM;
-	return leak_prepare();
+	return ksysak_ceiling.value > (available + ksysak_outstanding) / 2 ? -ENOMEM : 0;
 }
 
 static int ksysak_open(void)
@@ -343,7 +341,9 @@ static int ksysak_trigger_now(u64 objects)
 
 	if (ksysak_context.value != KSYSAK_CALL)
 		return -EINVAL;
-	err = ksysak_ready();
+	err = ksysak_valid();
+	if (!err)
+		err = ksysak_ready();
 	if (err)
 		return err;
 	if (!delayed_work_pending(&ksysak_ttl_work))
