@@ -181,7 +181,7 @@ def main():
         place={'type': 'str', 'choices': list(PLACES), 'default': 'shallow'},
     )
     ansible = AnsibleModule(argument_spec=spec, supports_check_mode=True, required_if=[('state', 'present', ['type'])])
-    run.end_on_signals()
+    run.end_on_signals(ansible)
     try:
         check_bounds(ansible.params, BOUNDS)
         answer = inject(ansible) if ansible.params['state'] == 'present' else remove(ansible)

@@ -3,7 +3,6 @@
 
 import os
 import signal
-import sys
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.injector import refusals
 
@@ -17,10 +16,10 @@ OPTIONS = {
 BOUNDS = {'ttl_s': (1, 86400)}
 
 
-def end_on_signals():
+def end_on_signals(ansible):
     """Let a signal end this process as an exception does, so that all is cleaned up on the way."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+        signal.signal(number, lambda received, _frame: ansible.fail_json(msg='ended by signal %d' % received))
 
 
 def present(ansible, kmod, parameters):
