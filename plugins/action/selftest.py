@@ -19,12 +19,11 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Return {cases, system} or {path, probes, left, table}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
-        results = {"type": "list", "elements": "dict", "default": []}
         _validation, args = self.validate_argument_spec(
             {
                 "state": {"type": "str", "required": True, "choices": ["judged", "written"]},
                 "cases": {"type": "list", "elements": "dict", "required": True},
-                "injected": results,
+                "injected": {"type": "list", "elements": "dict", "default": []},
                 "job": {"type": "dict", "default": {}},
                 "truth": {"type": "dict", "default": {}},
                 "results": {"type": "path"},
@@ -33,7 +32,6 @@ class ActionModule(ActionBase):
                 "reason": {"type": "str", "default": ""},
                 "before": {"type": "dict", "default": {}},
                 "after": {"type": "dict", "default": {}},
-                "removed": results,
             },
             required_if=[("state", "written", ("results", "scan_id"))],
         )
@@ -41,7 +39,7 @@ class ActionModule(ActionBase):
             cases, system = document.verdicts(args["cases"], args["injected"], args["job"], args["truth"])
             return {**result, "changed": False, "cases": cases, "system": system}
         host = task_vars["inventory_hostname"]
-        left = document.left(args["before"], args["after"], args["removed"])
+        left = document.left(args["before"], args["after"], args["system"])
         try:
             made = document.document(host, args["scan_id"], args["system"], args["reason"], args["cases"], left)
             path = ScanFolder(args["results"], args["scan_id"]).write_selftest(made)

@@ -58,11 +58,6 @@ options:
     description: Result of M(ksysak.fleet.ground_truth) after all was removed.
     type: dict
     default: {}
-  removed:
-    description: Results of the injectors with O(ksysak.fleet.leak_injector#module:state=absent).
-    type: list
-    elements: dict
-    default: []
 attributes:
   check_mode:
     description: Is to be left out in check mode, in which there is nothing to judge.

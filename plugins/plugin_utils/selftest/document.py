@@ -9,7 +9,7 @@ from ..schema.validate import validate
 from . import judge
 
 NOISE_BYTES = 8 * 1024 * 1024
-NOISE_SHARE = 4  # a quarter of what was injected
+NOISE_SHARE = 200  # kernel memory of a host that works goes up and down by half a percent of its memory
 MODULES = {
     "page": "test_page_leak",
     "slab": "test_slab_leak",
@@ -77,15 +77,14 @@ def _judged(options: dict, truth: dict, envelope: dict) -> dict:
         return judge.made("untested", f"the ground truth cannot be used: {type(error).__name__}: {plain(error, 300)}")
 
 
-def left(before: dict, after: dict, removed: list[dict]) -> list[str] | None:
+def left(before: dict, after: dict, system: dict) -> list[str] | None:
     """Return what was left on the host, None when nobody could look.
 
-    before, after: results of ground_truth; removed: results of the injectors with state absent.
+    before, after: results of ground_truth; system: of the host, {} when unknown.
     """
     try:
-        truths = [truth for result in removed for truth in (result.get("ground_truths") or {}).values()]
-        injected = sum(truth.get("outstanding_bytes", 0) for truth in truths)
-        found = judge.left_behind(before["leftovers"], after["leftovers"], max(NOISE_BYTES, injected // NOISE_SHARE))
+        noise_bytes = max(NOISE_BYTES, system.get("memory_bytes", 0) // NOISE_SHARE)
+        found = judge.left_behind(before["leftovers"], after["leftovers"], noise_bytes)
     except (KeyError, TypeError, AttributeError):
         return None
     return [plain(text, 200) for text in found[:32]]

@@ -229,4 +229,4 @@ def test_a_wrong_document_is_not_written():
 
 @pytest.mark.parametrize("after", [{}, {"leftovers": None}, {"failed": True}])
 def test_who_could_not_look_does_not_say_clean(after):
-    assert document.left({"leftovers": NOW}, after, []) is None
+    assert document.left({"leftovers": NOW}, after, {}) is None
