@@ -31,7 +31,7 @@ def section(folder: Path, hosts: list[dict]) -> tuple[dict, list[dict]]:
                 row.update({name: case[name] for name in ("case", "probe", "title", "verdict", "reason", "engine")})
                 newest[key] = max(newest.get(key, row), row, key=lambda found: found["tested_at"])
     running = collections.Counter(host["system"]["kernel"] for host in hosts if host["system"])
-    rows = [newest[key] for key in sorted(newest, key=lambda key: (key[0] not in running, *key))]
+    rows = sorted(newest.values(), key=lambda row: (row["kernel"] not in running, row["kernel"], row["probe"], row["case"]))
     tested = {row["kernel"] for row in rows}
     untested = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
     said = _sentence(rows, running, untested)
