@@ -24,7 +24,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan build test test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan build bench test test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -37,6 +37,9 @@ scan: build ## scan the inventory (default: this machine) and write the report
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
+
+bench: build $(VENV_TEST)/.made ## what the probes cost others, beside the same without them (root; a quiet machine)
+	$(VENV_TEST)/bin/python tests/bench/cost.py 5
 
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests

@@ -28,7 +28,8 @@ BCC = {"bcc memleak": (["memleak-bpfcc", "3600"], "Attaching"), "bcc runqlat": (
 @contextmanager
 def held(names):
     env = dict(os.environ, PYTHONPATH=str(REPO / ".cache" / "import"))
-    with subprocess.Popen([PYTHON, str(HERE / "hold.py"), names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as probe:
+    command = [PYTHON, str(HERE / "hold.py"), names]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as probe:
         if probe.stdout.readline() != "measuring\n":
             raise SystemExit("%s could not measure here" % names)
         yield
@@ -39,7 +40,7 @@ def held(names):
 def bcc_tool(name):
     command, word = BCC[name]
     # bcc's tools want kernel headers and a mounted tracefs.
-    with subprocess.Popen(["stdbuf", "-oL", PYTHON, "-u", shutil.which(command[0]), *command[1:]], stdout=subprocess.PIPE, text=True) as tool:
+    with subprocess.Popen([PYTHON, "-u", shutil.which(command[0]), *command[1:]], stdout=subprocess.PIPE, text=True) as tool:
         for line in tool.stdout:
             if word in line:
                 break
@@ -57,7 +58,8 @@ def nothing():
 def run(loops, name):
     """Return the CPU nanoseconds of an iteration in each batch of a loop, on one CPU."""
     cpu = max(os.sched_getaffinity(0))
-    done = subprocess.run(["taskset", "-c", str(cpu), loops, name, str(BATCHES), str(LOOPS[name])], stdout=subprocess.PIPE, check=True, text=True)
+    command = ["taskset", "-c", str(cpu), loops, name, str(BATCHES), str(LOOPS[name])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return [float(line) for line in done.stdout.split()]
 
 

@@ -13,6 +13,7 @@ _PLUMBING = re.compile(
     r'|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*|alloc_slab_obj_exts|memcg_alloc_\w+'
     r'|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
     r'|_*page_frag_\w+|_*rmqueue\w*|_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*'
+    r'|alloc_vmap_area|__get_vm_area_node\w*|cache_random_seq_create|__pte_alloc_kernel|__kernfs_new_node|kobject_set_name_vargs'
     r'|_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+'
     r')$')
 # The compiler's suffixes; .isra.0 on one kernel build, none on the next.
