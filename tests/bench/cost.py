@@ -27,7 +27,7 @@ BCC = {"bcc memleak": (["memleak-bpfcc", "3600"], "Attaching"), "bcc runqlat": (
 
 @contextmanager
 def held(names):
-    env = dict(os.environ, PYTHONPATH=str(REPO / ".cache" / "import"))
+    env = dict(os.environ, PYTHONPATH=str(REPO / ".cache" / "collections"))
     command = [PYTHON, str(HERE / "hold.py"), names]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as probe:
         if probe.stdout.readline() != "measuring\n":
