@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The injectors and the self-test on virtual machines: right verdicts, clear refusals, and nothing left behind."""
 
+import copy
 import io
 import json
 import tarfile
@@ -42,7 +43,7 @@ def inject(machine, ansible, inventory):
 
     def run(module, *args, **options):
         command = ["-m", f"ksysak.fleet.{module}", "-a", json.dumps(options), *args]
-        done = ansible.adhoc("target", "-i", inventory, *command, ANSIBLE_CALLBACK_RESULT_FORMAT="json")
+        done = ansible.adhoc("target", "-i", inventory, *command, ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_PIPELINING="true")
         assert " => {" in done.stdout, done.stdout + done.stderr
         return done.returncode, json.loads(done.stdout.partition(" => ")[2])
 
@@ -56,7 +57,9 @@ def tested(ansible, inventory, tmp_path_factory):
     """The self-test's playbook run on the machine. Returns (its document, what it printed)."""
     results = tmp_path_factory.mktemp("results")
     options = {"ksysak_selftest_confirm": True, "ksysak_results": str(results), "ksysak_scan_id": "proof"}
-    done = ansible.playbook("ksysak.fleet.selftest", "-i", inventory, "-e", json.dumps(options))
+    patient = copy.copy(ansible)
+    patient.timeout_s = 3600  # an emulated machine needs minutes to build the kernel modules
+    done = patient.playbook("ksysak.fleet.selftest", "-i", inventory, "-e", json.dumps(options), ANSIBLE_PIPELINING="true")
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads((results / "proof/selftest/target.json").read_text())
     validate(document)
