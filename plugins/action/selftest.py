@@ -32,6 +32,7 @@ class ActionModule(ActionBase):
                 "reason": {"type": "str", "default": ""},
                 "before": {"type": "dict", "default": {}},
                 "after": {"type": "dict", "default": {}},
+                "removed": {"type": "list", "elements": "dict", "default": []},
             },
             required_if=[("state", "written", ("results", "scan_id"))],
         )
@@ -39,7 +40,7 @@ class ActionModule(ActionBase):
             cases, system = document.verdicts(args["cases"], args["injected"], args["job"], args["truth"])
             return {**result, "changed": False, "cases": cases, "system": system}
         host = task_vars["inventory_hostname"]
-        left = document.left(args["before"], args["after"], args["system"])
+        left = document.left(args["before"], args["after"], args["removed"])
         try:
             made = document.document(host, args["scan_id"], args["system"], args["reason"], args["cases"], left)
             path = ScanFolder(args["results"], args["scan_id"]).write_selftest(made)

@@ -137,6 +137,10 @@ ground_truth:
     read_at_s:
       description: When it was read, in seconds since 1970 by the host's clock.
       type: float
+given_back_bytes:
+  description: By how much the counters of kernel memory in which a leak shows went down while it was removed. Others work meanwhile.
+  returned: when O(state=absent)
+  type: int
 ground_truths:
   description: The last numbers of each module that was removed, by its name, before its memory was given back.
   returned: when O(state=absent) and one was loaded
@@ -145,7 +149,7 @@ ground_truths:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import refusals, run
+from ansible_collections.ksysak.fleet.plugins.module_utils.injector import leftovers, refusals, run
 from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
 
@@ -212,7 +216,11 @@ def inject(ansible):
 def remove(ansible):
     run.check_root()
     names = [ansible.params['type']] if ansible.params['type'] else sorted(TYPES)
-    return run.absent(ansible, [Kmod(ansible, TYPES[name]) for name in names])
+    before = leftovers.look()['memory_bytes']
+    answer = run.absent(ansible, [Kmod(ansible, TYPES[name]) for name in names])
+    after = leftovers.look()['memory_bytes']
+    answer['given_back_bytes'] = sum(before[name] - after.get(name, 0) for name in before)
+    return answer
 
 
 if __name__ == '__main__':

@@ -58,6 +58,11 @@ options:
     description: Result of M(ksysak.fleet.ground_truth) after all was removed.
     type: dict
     default: {}
+  removed:
+    description: Results of M(ksysak.fleet.leak_injector) that removed the leaks, of each round.
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     description: Is to be left out in check mode, in which there is nothing to judge.

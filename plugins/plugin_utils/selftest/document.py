@@ -8,8 +8,6 @@ from ..results.documents import Outcome, host_document, instant, plain
 from ..schema.validate import validate
 from . import judge
 
-NOISE_BYTES = 8 * 1024 * 1024
-NOISE_SHARE = 200  # kernel memory of a host that works goes up and down by half a percent of its memory
 MODULES = {
     "page": "test_page_leak",
     "slab": "test_slab_leak",
@@ -77,14 +75,18 @@ def _judged(options: dict, truth: dict, envelope: dict) -> dict:
         return judge.made("untested", f"the ground truth cannot be used: {type(error).__name__}: {plain(error, 300)}")
 
 
-def left(before: dict, after: dict, system: dict) -> list[str] | None:
+def left(before: dict, after: dict, removed: list[dict]) -> list[str] | None:
     """Return what was left on the host, None when nobody could look.
 
-    before, after: results of ground_truth; system: of the host, {} when unknown.
+    before, after: results of ground_truth; removed: results of leak_injector with state absent.
     """
     try:
-        noise_bytes = max(NOISE_BYTES, system.get("memory_bytes", 0) // NOISE_SHARE)
-        found = judge.left_behind(before["leftovers"], after["leftovers"], noise_bytes)
+        removals = [
+            (sum(truth["outstanding_bytes"] for truth in result["ground_truths"].values()), result["given_back_bytes"])
+            for result in removed
+            if result.get("ground_truths")
+        ]
+        found = judge.left_behind(before["leftovers"], after["leftovers"], removals)
     except (KeyError, TypeError, AttributeError):
         return None
     return [plain(text, 200) for text in found[:32]]

@@ -165,15 +165,23 @@ NOW = {"kernel_modules": [], "sockets": [], "tracing_programs": 3, "memory_bytes
     [
         ({}, []),
         ({"tracing_programs": 2}, []),
-        ({"memory_bytes": {"SUnreclaim": 10**7 + 99}}, []),
         ({"kernel_modules": ["test_irqoff"]}, ["the kernel module test_irqoff is loaded"]),
         ({"sockets": ["@ksysak.fleet/scan"]}, ["something listens on @ksysak.fleet/scan"]),
         ({"tracing_programs": 5}, ["2 more BPF programs trace than before"]),
-        ({"memory_bytes": {"SUnreclaim": 10**7 + 101}}, ["101 bytes of kernel memory more are in use than before"]),
     ],
 )
 def test_what_is_left_is_named(after, said):
-    assert judge.left_behind(NOW, {**NOW, **after}, 100) == said
+    assert judge.left_behind(NOW, {**NOW, **after}, []) == said
+
+
+MIB = 2**20
+LITTLE = [f"only {10**7} of {40 * MIB} leaked bytes came back"]
+
+
+@pytest.mark.parametrize(("back", "said"), [(40 * 2**20, []), (29 * 2**20, []), (10**7, LITTLE)])
+def test_memory_that_does_not_come_back_is_named(back, said):
+    removed = [{"ground_truths": {"test_slab_leak": {"outstanding_bytes": 40 * 2**20}}, "given_back_bytes": back}, {"changed": False}]
+    assert document.left({"leftovers": NOW}, {"leftovers": NOW}, removed) == said
 
 
 OPTIONS = {"type": "slab", "bytes": SIZE, "rate": 100, "freed_percent": 0, "place": "deep"}
@@ -229,4 +237,4 @@ def test_a_wrong_document_is_not_written():
 
 @pytest.mark.parametrize("after", [{}, {"leftovers": None}, {"failed": True}])
 def test_who_could_not_look_does_not_say_clean(after):
-    assert document.left({"leftovers": NOW}, after, {}) is None
+    assert document.left({"leftovers": NOW}, after, []) is None
