@@ -76,8 +76,8 @@ def test_the_task_that_waited_is_found_with_the_one_that_ran(scanned, host):
 
 
 def test_the_line_in_the_kernel_log_is_found(scanned, host):
-    (event,) = [event for event in host["probes"]["os_exceptions"]["data"]["events"] if event["culprit"] == scanned[0]["marker"]]
-    assert event["kind"] == "warning" and "kmsg" in event["sources"]
+    (event,) = [event for event in host["probes"]["os_exceptions"]["data"]["events"] if event["culprit"] == "ksysak_test"]
+    assert event["kind"] == "warning" and "kmsg" in event["sources"] and event["in_window"]
 
 
 def test_the_report_tells_of_it(scanned):

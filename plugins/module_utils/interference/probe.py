@@ -6,6 +6,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.interference import b
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 
 _DISAGREEMENT_SHARE = 0.02
+_DEGRADED_SHARE = 0.05
 _DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
 _VECTOR_KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi'}
@@ -165,8 +166,11 @@ def _shares(traced, window_s):
 
 
 def _cross_check(traced, at_least, at_most, names, limits):
-    """Compare with the kernel's counters: traced must lie between the two differences, give or take 2 % and a few."""
-    disagreements, compared = [], 0
+    """Compare with the kernel's counters: traced must lie between the two differences, give or take 2 % and a few.
+
+    A disagreement of more than 5 % makes the result degraded.
+    """
+    disagreements, compared, grave = [], 0, 0
     for key, by_cpu in sorted(traced.items()):
         # A line that several devices share runs several handlers for one interrupt.
         if key not in at_most or (key[0] == 'hardirq' and ',' in counters.device(key[1])):
@@ -176,8 +180,9 @@ def _cross_check(traced, at_least, at_most, names, limits):
         least, most = sum(at_least.get(key, [])), sum(at_most[key])
         off = max(least - count, count - most)
         if off > _DISAGREEMENT_COUNT and off > most * _DISAGREEMENT_SHARE:
+            grave += off > most * _DEGRADED_SHARE
             disagreements.append({'kind': key[0], 'name': names.get(key[1], key[1]) if key[0] != 'hardirq' else 'irq ' + key[1],
                                   'traced': count, 'counted': most})
-    if disagreements:
-        limits.append('%d of %d vectors disagree with the kernel\'s own counters by more than 2 %%' % (len(disagreements), compared))
+    if grave:
+        limits.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (grave, compared))
     return {'compared': compared, 'disagreements': disagreements}
