@@ -78,7 +78,8 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     result = on_host("queue_delay")
     validate_data("ksysak.runlatency/1", result["data"])
     truth, data = result["truth"], result["data"]
-    event = next(event for event in data["events"] if event["pid"] == truth["victim"])  # its longest: on a slow machine it waits again later
+    # The longest: on a slow machine it has to wait again later.
+    event = next(event for event in data["events"] if event["pid"] == truth["victim"])
     assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
     assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
