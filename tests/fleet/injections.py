@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loads and removes an injector many times on this host. Arguments: its .ko file, the number of times. Prints JSON."""
+"""Loads and removes injectors in turn on this host. Arguments: the number of turns, their .ko files. Prints JSON."""
 
 import json
 import os
@@ -45,5 +45,5 @@ def inject(ko):
 
 if __name__ == "__main__":
     before = leftovers.look()
-    done = [inject(sys.argv[1]) for _number in range(int(sys.argv[2]))]
+    done = [inject(ko) for _turn in range(int(sys.argv[1])) for ko in sys.argv[2:]]
     print(json.dumps({"before": before, "after": leftovers.look(), "done": done}))
