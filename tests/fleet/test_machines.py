@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from ansible_collections.ksysak.fleet.tests.fleet.conftest import ON_HOST, TRACES
-from ansible_collections.ksysak.fleet.tests.integration.test_probes import (  # noqa: F401
+from ansible_collections.ksysak.fleet.tests.integration.test_probes import (  # noqa: F401 # pylint: disable=unused-import
     eventually,
     test_interference_agrees_with_the_kernels_own_counters,
     test_memleak_counts_every_object_that_was_not_freed,
@@ -19,7 +19,7 @@ from ansible_collections.ksysak.fleet.tests.integration.test_probes import (  # 
     test_no_kernel_headers_are_needed,
     test_runlatency_measures_a_wait_and_names_who_ran_instead,
 )
-from ansible_collections.ksysak.fleet.tests.integration.test_scan import (  # noqa: F401
+from ansible_collections.ksysak.fleet.tests.integration.test_scan import (  # noqa: F401 # pylint: disable=unused-import
     host,
     test_all_documents_fit_their_schemas,
     test_every_probe_measured_with_its_best_engine,
