@@ -109,7 +109,8 @@ def test_interference_agrees_with_the_kernels_own_counters(on_host):
 def test_no_kernel_headers_are_needed(on_host):
     hide = "mount -t tmpfs none /usr/src; [ ! -d /lib/modules ] || mount -t tmpfs none /lib/modules; exec \"$@\""
     result = on_host("scan", 1, within=["unshare", "--mount", "sh", "-ec", hide, "sh"])
-    assert {name: (probe["status"], probe["engine"]) for name, probe in result.items()} == dict.fromkeys(result, ("ok", "bcc")), result
+    # Not 'ok': on a busy machine the window may lose events, and then says so.
+    assert {name: (probe["engine"], bool(probe["data"])) for name, probe in result.items()} == dict.fromkeys(result, ("bcc", True)), result
 
 
 TRACEFS = "/sys/kernel/tracing"
