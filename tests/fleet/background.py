@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Machines that stay up after the command that started them; a note a machine in .cache/fleet/up says which process it is."""
 
+import contextlib
 import json
 import os
 import select
@@ -19,17 +20,22 @@ AT_ONCE = 2  # machines that boot at the same time
 
 
 def _start_time(pid):
-    """Return when the process began, which tells it from a later one of the same number; None if there is none."""
+    """Return when the process began, which tells it from a later one of the same number; None if it has ended."""
     try:
-        return Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[19]
+        fields = Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def _is_up(note):
+    return note["start_time"] is not None and note["start_time"] == _start_time(note["pid"])
 
 
 def running():
     """Return {name: note} of the machines that are up."""
     notes = {path.stem: json.loads(path.read_text()) for path in sorted(UP.glob("*.json"))}
-    return {name: note for name, note in notes.items() if _start_time(note["pid"]) == note["start_time"]}
+    return {name: note for name, note in notes.items() if _is_up(note)}
 
 
 def _note(machine):
@@ -39,11 +45,9 @@ def _note(machine):
     new.rename(UP / (machine.name + ".json"))
 
 
-def write_inventory():
-    """Write the inventory of the machines that are up; returns their names."""
+def _write_inventory():
     hosts = {name: note["variables"] for name, note in running().items()}
     INVENTORY.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
-    return list(hosts)
 
 
 def up(names):
@@ -51,35 +55,37 @@ def up(names):
     UP.mkdir(parents=True, exist_ok=True)
     missing = [name for name in names if name not in running()]
     folders = {name: cache.ensure(name) for name in missing}
+    started = []
     try:
         for first in range(0, len(missing), AT_ONCE):
-            machines = []
             for name in missing[first : first + AT_ONCE]:
-                machines.append(Machine(name, folders[name], UP / (name + ".console"), outlive=True))
-                _note(machines[-1])
-            for machine in machines:
+                started.append(Machine(name, folders[name], UP / (name + ".console"), outlive=True))
+                _note(started[-1])
+            for machine in started[first:]:
                 machine.wait()
                 print("fleet: %s is up after %.0f s" % (machine.name, machine.boot_s), flush=True)
     except BaseException:
-        down(missing)
+        for machine in started:
+            machine.stop()
         raise
     finally:
-        write_inventory()
+        _write_inventory()
 
 
 def down(names):
     """End these machines, as far as they are up."""
     for name, note in running().items():
         if name in names:
-            handle = os.pidfd_open(note["pid"])
-            # The process may have ended since: only what has still its start time is ours.
-            if _start_time(note["pid"]) == note["start_time"]:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-                select.select([handle], [], [])
-            os.close(handle)
-        (UP / (name + ".json")).unlink(missing_ok=True)
+            with contextlib.suppress(ProcessLookupError):
+                handle = os.pidfd_open(note["pid"])
+                # The handle may be of a later process of this number: only what has still its start time is ours.
+                if _is_up(note):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    select.select([handle], [], [])
+                os.close(handle)
+            (UP / (name + ".json")).unlink()
     if UP.is_dir():
-        write_inventory()
+        _write_inventory()
 
 
 def clean():

@@ -90,6 +90,7 @@ def test_a_machine_in_the_background_is_reached_by_its_inventory(tmp_path, monke
     try:
         pid = background.running()[NAME]["pid"]
         background.up([NAME])
+        background.down(["another"])
         assert background.running()[NAME]["pid"] == pid
         done = ansible.adhoc("all", "-i", background.INVENTORY, "-m", "ansible.builtin.ping")
         assert done.returncode == 0 and f"{NAME} | SUCCESS" in done.stdout, done.stdout + done.stderr
