@@ -40,19 +40,27 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
 
 
 def outstanding(**changes):
-    """One call stack of memleak: a working set that comes and goes, no leak."""
+    """One place of memleak: a working set that comes and goes, no leak."""
     return {
         "type": "slab",
+        "verdict": "clean",
+        "confidence": 0.0,
+        "reasons": ["it fills a cache that the kernel gives back when memory runs low"],
         "culprit": "ext4_alloc_inode",
+        "offset": 31,
         "module": "ext4",
+        "cache": "ext4_inode_cache",
         "allocations": 4096,
         "frees": 3900,
         "objects_outstanding": 196,
         "bytes_outstanding": 217168,
         "growth_bytes_per_s": 10858.4,
+        "growth_ci95": [8000.5, 13000.0],
         "oldest_age_s": 4.2,
-        "persistence": 0.25,
+        "ages": [0, 0, 0, 0, 0, 16, 80, 100],
+        "trend": [],
         "corroborated": True,
+        "sampled": 16,
         "stack": ["ext4_alloc_inode+0x1f [ext4]", "alloc_inode+0x1e", "iget_locked+0xb4", "__ext4_iget+0x11f [ext4]"],
         "comms": ["updatedb"],
         **changes,
@@ -60,32 +68,48 @@ def outstanding(**changes):
 
 
 LEAK = {
+    "verdict": "leak",
+    "confidence": 0.97,
+    "reasons": ["it grew all through the window, and what is older than 2.0 s stays"],
     "culprit": "acme_rx_refill.isra.0+0x61",
+    "offset": 97,
     "module": "acme_nic",
+    "cache": "kmalloc-1k",
     "allocations": 9731,
     "frees": 11,
     "objects_outstanding": 9720,
     "bytes_outstanding": 9953280,
     "growth_bytes_per_s": 497664.0,
+    "growth_ci95": [489000.0, 505000.0],
     "oldest_age_s": 19.8,
-    "persistence": 1.0,
+    "ages": [1215] * 8,
+    "trend": [[second, 497664 * second] for second in range(21)],
+    "sampled": 1,
     "stack": ["acme_rx_refill.isra.0+0x61 [acme_nic]", "acme_ring_poll+0x4f [acme_nic]", "__napi_poll+0x2b", "net_rx_action+0x2a1"],
     "comms": ["ksoftirqd/1", "nginx"],
 }
 
 
-def memleak(*leaks, **meminfo):
+def memleak(*places, **meminfo):
     """Data of memleak."""
-    found = [outstanding(), *leaks]
-    objects, size = sum(leak["objects_outstanding"] for leak in found), sum(leak["bytes_outstanding"] for leak in found)
+    found = [outstanding(), *places]
+    leaks = [place for place in found if place["verdict"] in ("leak", "suspect")]
+    objects, size = sum(place["objects_outstanding"] for place in found), sum(place["bytes_outstanding"] for place in found)
+    points = [[second, 52428800 + 10649 * second] for second in range(21)]
+    trend = {"type": "slab", "counter": "SUnreclaim", "slope_bytes_per_s": 10649.0, "slope_ci95": [9000.0, 12000.0]}
     return {
-        "sample": 16,
+        "verdict": "leak" if leaks else "clean",
+        "leaks": leaks,
+        "outstanding": [place for place in found if place not in leaks],
         "totals": {"slab": {"allocations": 200000, "frees": 199000, "objects_outstanding": objects, "bytes_outstanding": size}},
-        "outstanding": sorted(found, key=lambda leak: -leak["bytes_outstanding"]),
         "triage": {
             "meminfo_delta_bytes": {"SUnreclaim": 212992, "KernelStack": 16384, "unaccounted": -1048576, **meminfo},
             "caches": [{"cache": "kmalloc-1k", "object_bytes": 1024, "objects_delta": 208, "bytes_delta": 212992}],
+            "suspects": [],
         },
+        "trends": [{**trend, "grows": False, "reclaimable": False, "points": points}],
+        "sample": 16,
+        "budget": {"max_overhead_percent": 3.0, "overhead_percent": 0.4, "lowered": 1, "followed_events": 52000, "suspects": 3, "map_bytes": 15499224},
     }
 
 

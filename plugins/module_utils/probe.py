@@ -41,6 +41,7 @@ class Engine(object):
     def __init__(self, options):
         """options: dict of the probe's validated options."""
         self.options = options
+        self.window_s = None  # how long the window is meant to be; set before start
         self.lost_events = 0
         self.limits = []  # what this engine could not see; any entry makes the result degraded
 

@@ -219,6 +219,7 @@ def _measure(probe, engine, missing, duration_s, pipe):
         if duration_s is None:
             return _judge(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
         wall = datetime.datetime.utcnow()
+        engine.window_s = duration_s
         engine.start()
         began_s = time.monotonic()
         while not pipe.poll(0):

@@ -4,47 +4,89 @@
 
 DOCUMENTATION = r"""
 module: memleak_facts
-short_description: Kernel allocations that nobody freed within a window, by call stack
+short_description: Kernel memory that grows and is not freed, by call stack
 version_added: 0.1.0
 description:
-  - Watches slab objects and pages that the kernel allocates within the window, and lists those still there at its end by call stack.
-  - Allocations from before the window are never counted. Movable pages (user memory and page cache) and the pages of the slab
-    caches themselves are left out.
-  - What is outstanding is not yet a leak. C(persistence), C(oldest_age_s), C(growth_bytes_per_s) and C(corroborated) tell steady
-    growth from a burst, and from objects whose free the kernel does not report.
+  - Watches slab objects, pages, vmalloc areas and per-CPU memory that the kernel allocates within the window, and says which places leak,
+    which may, and why the rest does not.
+  - Allocations from before the window are never counted. Movable pages (user memory and page cache), and pages that belong to slab caches
+    or vmalloc areas, are left out.
+  - A place leaks when it has survivors of every age, nothing old of it is freed, and the counters of the kernel itself agree. The
+    document C(docs/memleak.md) of the collection describes the method.
 author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
   - ksysak.fleet.probe
   - ksysak.fleet.probe.ebpf
 options:
+  type:
+    description:
+      - What to trace. V(auto) traces all types that this kernel can; the call stacks of slab allocations, which cost most, are
+        taken only where memory grows.
+      - A type that is named and cannot be traced is a reason not to measure; with V(auto) the others are measured.
+    type: list
+    elements: str
+    choices: [auto, slab, page, vmalloc, percpu]
+    default: [auto]
+  cache:
+    description:
+      - Follow the objects of this one slab cache, all of them and with call stacks.
+      - On kernels before 6.1 caches of the same object size cannot be told apart while tracing.
+    type: str
+    default: ''
+  stacks:
+    description: Take call stacks of what grows. Without them the call site is all that is known, and nothing is more than suspect.
+    type: bool
+    default: true
+  check_only:
+    description: Trace nothing; read the counters of the kernel again and again, and say which kind of memory grows.
+    type: bool
+    default: false
   sample:
     description:
-      - Follow one address in this many. All figures are multiplied by it, so that they stay comparable.
-      - V(1) follows every allocation, which is exact and costs most. The cost of a call stack, some microseconds, is paid for
-        followed allocations only.
+      - Follow one address in this many, more of large objects. All figures are multiplied by it, so that they stay comparable.
+      - V(1) follows every allocation with its call stack, which is exact and costs most.
     type: int
     choices: [1, 2, 4, 8, 16, 32, 64, 128, 256]
     default: 16
   min_bytes:
-    description: Leave out call stacks with fewer bytes outstanding.
+    description: Leave out places that do not leak and hold fewer bytes.
     type: int
     default: 4096
   top:
-    description: How many call stacks, and how many slab caches, to return at most, 1 to 1000.
+    description: How many places of each kind, and how many slab caches, to return at most, 1 to 1000.
     type: int
     default: 20
+  max_overhead_percent:
+    description:
+      - Share of the time of all CPUs that tracing may take, 0.1 to 100. When it takes more, fewer addresses are followed, and the result
+        says so.
+    type: float
+    default: 3.0
 """
 
 EXAMPLES = r"""
-- name: What did the kernel allocate and keep within 80 seconds?
+- name: Does the kernel leak?
   ksysak.fleet.memleak_facts:
     duration: 80
   become: true
 
-- name: Show the worst
-  ansible.builtin.debug:
-    var: ansible_facts.ksysak_memleak.data.outstanding[0]
+- name: Stop the play if it does
+  ansible.builtin.assert:
+    that: ansible_facts.ksysak_memleak.data.verdict != 'leak'
+    fail_msg: "{{ ansible_facts.ksysak_memleak.data.leaks | first }}"
+
+- name: Which kind of memory grows? Nothing is traced
+  ksysak.fleet.memleak_facts:
+    duration: 300
+    check_only: true
+  become: true
+
+- name: Follow one slab cache exactly
+  ksysak.fleet.memleak_facts:
+    duration: 60
+    cache: kmalloc-1k
+  become: true
 """
 
 RETURN = r"""
@@ -61,33 +103,56 @@ ansible_facts:
           description: Empty when the status is V(skipped) or V(failed).
           type: dict
           contains:
-            outstanding:
-              description: Call stacks with allocations that were not freed, most bytes first.
+            verdict:
+              description: V(leak), V(suspect), V(clean), or V(unknown) when the window was too short.
+              type: str
+              sample: leak
+            leaks:
+              description: Places that leak or may, leaks first.
               type: list
               elements: dict
               sample:
                 - type: slab
-                  culprit: load_msg
-                  module: null
-                  allocations: 1600
-                  frees: 0
-                  objects_outstanding: 1600
-                  bytes_outstanding: 819200
-                  growth_bytes_per_s: 40960.0
+                  verdict: leak
+                  confidence: 0.97
+                  reasons: ['it grew all through the window, and what is older than 2.0 s stays']
+                  culprit: acme_rx_refill
+                  offset: 97
+                  module: acme_nic
+                  cache: kmalloc-1k
+                  allocations: 9731
+                  frees: 11
+                  objects_outstanding: 9720
+                  bytes_outstanding: 9953280
+                  growth_bytes_per_s: 497664.0
+                  growth_ci95: [489000.0, 505000.0]
                   oldest_age_s: 19.8
-                  persistence: 1.0
+                  ages: [1215, 1215, 1215, 1215, 1215, 1215, 1215, 1215]
+                  trend: [[0.0, 0], [10.0, 4976640], [20.0, 9953280]]
                   corroborated: true
-                  stack: [__kmalloc+0x4d, load_msg+0x2b, do_msgsnd+0x6e]
-                  comms: [worker]
+                  sampled: 1
+                  stack: ['acme_rx_refill+0x61 [acme_nic]', '__napi_poll+0x2b', net_rx_action+0x2a1]
+                  comms: [ksoftirqd/1]
+            outstanding:
+              description: What else was not freed, most bytes first; C(reasons) says why it is no leak.
+              type: list
+              elements: dict
             totals:
-              description: Allocations, frees, objects and bytes outstanding of all stacks, by type.
+              description: Allocations, frees, objects and bytes outstanding of all places, by type.
               type: dict
             triage:
-              description: Change of the kernel's own memory counters over the window, and the slab caches that grew most.
+              description: Change of the kernel's own memory counters over the window, the slab caches that grew most, and which counters are suspect.
               type: dict
+            trends:
+              description: Counters read again and again, with slope and 95 % interval.
+              type: list
+              elements: dict
             sample:
               description: One address in this many was followed; V(0) when nothing was traced.
               type: int
+            budget:
+              description: What tracing cost, and whether sampling was lowered for it.
+              type: dict
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

@@ -2,6 +2,7 @@
 """Keep probes measuring until standard input ends: `hold.py memleak,runlatency`. Says on standard output when they do."""
 
 import os
+import select
 import sys
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
@@ -17,9 +18,11 @@ for name in sys.argv[1].split(","):
         probe = PROBES[name]
         engine = probe.ENGINES[0]({option: spec["default"] for option, spec in probe.OPTIONS.items()})
         engine.open()
+        engine.window_s = 60
         engine.start()
         os.write(said, b"x")
-        sys.stdin.read()
+        while not select.select([0], [], [], 0)[0]:
+            engine.poll(0.5)
         engine.stop()
         engine.close()
         os._exit(0)

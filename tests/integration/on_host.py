@@ -32,17 +32,24 @@ def make(name, **options):
     return probe(dict({key: spec["default"] for key, spec in probe.OPTIONS.items()}, **options))
 
 
-def measured_while(probe, happen):
-    """Run the probe's best engine in this process while happen() runs. Returns (what happen returned, data, limits, lost)."""
+def measured_while(probe, happen, window_s=None, ended=None):
+    """Run the probe's best engine in this process while happen() runs, or in window_s seconds beside what happen() began.
+
+    ended: called within the window to wait for what happen() began. Returns {what happen returned, data, limits, lost, said: by ended()}.
+    """
     engine = probe.ENGINES[0](probe.options)
     engine.open()
     try:
+        engine.window_s = window_s
         engine.start()
         began_s = time.monotonic()
         truth = happen()
+        while window_s and time.monotonic() < began_s + window_s:
+            engine.poll(max(0, min(0.5, began_s + window_s - time.monotonic())))
+        said = ended() if ended else None
         window_s = time.monotonic() - began_s
         engine.stop()
-        return {"truth": truth, "data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        return {"truth": truth, "said": said, "data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
     finally:
         engine.close()
 
@@ -80,24 +87,27 @@ class Messages:
 
 
 def messages(sample, sent, received):
-    """Send messages evenly over some seconds and receive some of them at once; the rest is outstanding."""
-    sent, received = int(sent), int(received)
+    """A child sends messages evenly all through the window and receives some of them at once; the rest is outstanding."""
+    sent, received, window_s = int(sent), int(received), 12.0
     queue = Messages(sent)
+    done_read, done_write = os.pipe()
 
     def happen():
-        began_s, kept_s = time.monotonic(), []
-        for number in range(sent):
-            queue.send()
-            kept_s.append(time.monotonic())
-            if number * received // sent != (number + 1) * received // sent:
-                queue.receive()
-                kept_s.pop()
-            time.sleep(2.0 / sent)
-        part_s = (time.monotonic() - began_s) / 16
-        return {"parts": len({int((at_s - began_s) / part_s) for at_s in kept_s})}
+        if os.fork() == 0:
+            began_s = time.monotonic()
+            for number in range(sent):
+                queue.send()
+                if number * received // sent != (number + 1) * received // sent:
+                    queue.receive()
+                time.sleep(max(0, began_s + (number + 1) * (window_s - 0.5) / sent - time.monotonic()))
+            os.write(done_write, struct.pack("d", time.monotonic() - began_s))
+            os._exit(0)
 
     try:
-        return measured_while(make("memleak", sample=int(sample), top=1000, min_bytes=0), happen)
+        found = measured_while(make("memleak", sample=int(sample), top=1000, min_bytes=0), happen, window_s, lambda: os.read(done_read, 8))
+        took_s = struct.unpack("d", found.pop("said"))[0]
+        found["truth"] = {"kept": sent - received, "bytes_per_s": (sent - received) * 1024 / took_s}
+        return found
     finally:
         queue.close()
 
@@ -109,13 +119,36 @@ def burst(sent):
     def happen():
         for _number in range(int(sent)):
             queue.send()
-        time.sleep(2)
-        return {"sent": int(sent)}
 
     try:
-        return measured_while(make("memleak", sample=1, top=1000, min_bytes=0), happen)
+        return measured_while(make("memleak", sample=1, top=1000, min_bytes=0), happen, 10.0)
     finally:
         queue.close()
+
+
+def counters(sent):
+    """Messages all through a window in which nothing is traced."""
+    sent, window_s = int(sent), 10.0
+    queue = Messages(sent)
+
+    def happen():
+        if os.fork() == 0:
+            began_s = time.monotonic()
+            for number in range(sent):
+                queue.send()
+                time.sleep(max(0, began_s + (number + 1) * (window_s - 0.5) / sent - time.monotonic()))
+            os._exit(0)
+
+    try:
+        return measured_while(make("memleak", check_only=True), happen, window_s, os.wait)
+    finally:
+        queue.close()
+
+
+def refused(cache):
+    """Measure a slab cache of that name."""
+    (envelope,) = window.measure([make("memleak", cache=cache)], 1).values()
+    return {"status": envelope["status"], "reason": envelope["reason"], "remedy": envelope["remedy"]}
 
 
 def queue_delay():
@@ -258,7 +291,7 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, queue_delay, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, refused, queue_delay, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -43,7 +43,8 @@ def validate_data(schema, data):
 
 def message_stack(data):
     """The call stack that allocated the messages themselves."""
-    return [entry for entry in data["outstanding"] if entry["culprit"] == "load_msg" and entry["bytes_outstanding"] > 100_000]
+    found = [*data["leaks"], *data["outstanding"]]
+    return [entry for entry in found if entry["culprit"] == "load_msg" and entry["bytes_outstanding"] > 100_000]
 
 
 def test_memleak_counts_every_object_that_was_not_freed(on_host):
@@ -54,24 +55,42 @@ def test_memleak_counts_every_object_that_was_not_freed(on_host):
     assert abs(leak["objects_outstanding"] - 500) <= result["lost"]
     assert leak["bytes_outstanding"] == leak["objects_outstanding"] * 1024
     assert leak["type"] == "slab" and leak["module"] is None
-    assert abs(leak["persistence"] * 16 - result["truth"]["parts"]) <= 2  # the two clocks begin some microseconds apart
     assert leak["corroborated"] is True
     assert any("do_msgsnd" in frame for frame in leak["stack"])
+    assert leak["verdict"] == result["data"]["verdict"] == "leak", leak["reasons"]
+    truth = result["truth"]
+    assert leak["growth_ci95"][0] <= truth["bytes_per_s"] <= leak["growth_ci95"][1] or abs(
+        leak["growth_bytes_per_s"] / truth["bytes_per_s"] - 1
+    ) < 0.1 + result["lost"] / truth["kept"]
+    assert len(leak["trend"]) >= 16
+    assert any(row["counter"] == "SUnreclaim" for row in result["data"]["trends"])
 
 
 def test_memleak_sample_estimates_the_same_leak(on_host):
     result = on_host("messages", 16, 4000, 2000)
     (leak,) = message_stack(result["data"])
-    assert result["data"]["sample"] == 16
-    # 2000 objects, one in 16: 125 followed, sigma 10.8; six of it are 65 followed, or 1040 objects.
+    assert result["data"]["sample"] == 16 and result["data"]["budget"]["suspects"] >= 1
+    # At worst all of the 2000 objects were one in 16: 125 followed, sigma 10.8; six of it are 65 followed, or 1040 objects.
     assert abs(leak["objects_outstanding"] - 2000) <= 1040 + result["lost"]
+    assert leak["verdict"] == "leak" and any("do_msgsnd" in frame for frame in leak["stack"])
 
 
 def test_memleak_tells_a_burst_from_steady_growth(on_host):
     result = on_host("burst", 500)
-    (leak,) = message_stack(result["data"])
-    assert abs(leak["objects_outstanding"] - 500) <= result["lost"]
-    assert leak["persistence"] <= 2 / 16
+    (burst,) = message_stack(result["data"])
+    assert abs(burst["objects_outstanding"] - 500) <= result["lost"]
+    assert burst["verdict"] == "clean" and burst["reasons"]
+
+
+def test_memleak_without_tracing_says_which_counter_grows(on_host):
+    result = on_host("counters", 4000)
+    validate_data("ksysak.memleak/1", result["data"])
+    assert (result["data"]["verdict"], result["data"]["leaks"], result["limits"]) == ("suspect", [], [])
+    assert any(row["type"] == "slab" and row["by"] == "growth" for row in result["data"]["triage"]["suspects"])
+
+
+def test_memleak_refuses_a_cache_that_is_not_there(on_host):
+    assert "no slab cache nope" in on_host("refused", "nope")["reason"]
 
 
 def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):

@@ -25,7 +25,7 @@ def scanned(repo, system_python, ansible, tmp_path_factory):
             options = {
                 "ansible_connection": "local",
                 "ansible_python_interpreter": "{{ ansible_playbook_python }}",  # without bcc: the module finds the one that has it
-                "ksysak_duration": 6,
+                "ksysak_duration": 12,
                 "ksysak_results": str(results),
                 "ksysak_scan_id": "trouble",
                 "ksysak_probe_options": {"memleak": {"sample": 1}},
@@ -58,11 +58,11 @@ def test_every_probe_measured_with_its_best_engine(host):
 
 
 def test_the_leak_is_found_with_its_function(scanned, host):
-    leak, *_its_bookkeeping = [entry for entry in host["probes"]["memleak"]["data"]["outstanding"] if entry["culprit"] == "load_msg"]
-    assert leak["persistence"] >= 0.8 and leak["frees"] == 0 and leak["corroborated"] is True
+    leak, *_its_bookkeeping = [entry for entry in host["probes"]["memleak"]["data"]["leaks"] if entry["culprit"] == "load_msg"]
+    assert (leak["verdict"], leak["frees"], leak["corroborated"]) == ("leak", 0, True)
     fleet = json.loads((scanned[1] / "fleet.json").read_text())
     (finding,) = [finding for finding in fleet["findings"] if finding["category"] == "leak" and "load_msg" in finding["title"]]
-    assert finding["severity"] == "warning"
+    assert finding["severity"] == "error"
 
 
 def test_the_task_that_waited_is_found_with_the_one_that_ran(scanned, host):

@@ -55,6 +55,11 @@ def require(event, fields):
                           'Please report this kernel release to the maintainers of ksysak.fleet.')
 
 
+def has_kprobes():
+    """Can a kprobe be had that ends with this process? The older kind is a line in tracefs, which stays behind."""
+    return os.path.isdir('/sys/bus/event_source/devices/kprobe')
+
+
 def _return_free_memory():
     """The compiler frees some 16 MiB that the C library would keep for the rest of the window."""
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc has it, musl does not
@@ -98,8 +103,16 @@ class Program(object):
         self._load(name, self._bpf_class.RAW_TRACEPOINT)
         self._quietly('attach to ' + event, self.bpf.attach_raw_tracepoint, tp=event.encode(), fn_name=name.encode())
 
+    def attach_kprobe(self, function, name, at_return=False):
+        """Run function `name` when the kernel's function is called, or has returned. Raises Unavailable. See has_kprobes."""
+        self._load(name, self._bpf_class.KPROBE)
+        attach = self.bpf.attach_kretprobe if at_return else self.bpf.attach_kprobe
+        self._quietly('attach to ' + function, attach, event=function.encode(), fn_name=name.encode())
+
     def _load(self, name, kind):
-        self._functions.append(self._quietly('load ' + name, self.bpf.load_func, name.encode(), kind))
+        function = self._quietly('load ' + name, self.bpf.load_func, name.encode(), kind)
+        if function not in self._functions:  # one may be attached to several events
+            self._functions.append(function)
 
     def open_gate(self):
         """Begin to count."""
@@ -128,10 +141,29 @@ class Program(object):
         return self._missed
 
     def _read_missed(self):
+        return self._sum('recursion_misses')
+
+    def run_time_ns(self):
+        """How long the functions have run, while the kernel's statistics of BPF were on (from 5.1; 0 before)."""
+        return self._sum('run_time_ns')
+
+    def _sum(self, field):
         total = 0
         for function in self._functions:
             with open('/proc/self/fdinfo/%d' % function.fd) as stream:
-                found = re.search(r'^recursion_misses:\s*(\d+)', stream.read(), re.M)
+                found = re.search(r'^%s:\s*(\d+)' % field, stream.read(), re.M)
+            total += int(found.group(1)) if found else 0
+        return total
+
+    def map_bytes(self):
+        """The kernel memory of all maps, as the kernel accounts it."""
+        total = 0
+        for name in os.listdir('/proc/self/fdinfo'):
+            try:
+                with open('/proc/self/fdinfo/' + name) as stream:
+                    found = re.search(r'^map_type:.*^memlock:\s*(\d+)', stream.read(), re.M | re.S)
+            except (IOError, OSError):
+                continue  # that of the listing itself
             total += int(found.group(1)) if found else 0
         return total
 

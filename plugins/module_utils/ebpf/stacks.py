@@ -43,14 +43,28 @@ def culprit(stack):
 
 
 class Symbols(object):
-    """Names of kernel addresses, by bcc's reader of /proc/kallsyms."""
+    """Names of kernel addresses, by bcc's reader of /proc/kallsyms.
 
-    def __init__(self, bpf_class):
+    modules: ModuleSymbols, for names of modules that come and go; None: only those that bcc finds.
+    """
+
+    def __init__(self, bpf_class, modules=None):
         self._bpf_class = bpf_class
+        self._modules = modules
         self._names = {}
+
+    def remember(self, addresses):
+        """Note the names of addresses within modules while these are loaded."""
+        for address in addresses:
+            if address not in self._names:
+                name = self._modules.name(address)
+                if name is not None:
+                    self._names[address] = name[:300]
 
     def name(self, address):
         """Return 'function+0x1c [module]' for an address; hexadecimal when the kernel hides its symbols."""
+        if self._modules is not None:
+            self.remember([address])
         if address not in self._names:
             name = self._bpf_class.ksym(address, show_module=True, show_offset=True).decode('utf-8', 'replace')
             if name.endswith(' [kernel]'):
@@ -62,6 +76,13 @@ class Symbols(object):
         """Return the names of a stack's addresses, innermost first, without the tracing's own frames."""
         names = [self.name(address) for address in addresses if address]
         while names and names[0].startswith(('__traceiter_', 'trace_event_raw_event_', 'perf_trace_', 'bpf_prog_', 'trace_call_bpf',
-                                             'perf_call_bpf', '__bpf_trace_', 'bpf_trace_run')):
+                                             'perf_call_bpf', '__bpf_trace_', 'bpf_trace_run', 'kprobe_', 'ftrace_', 'kretprobe_',
+                                             '__kretprobe_', 'aggr_pre_handler', 'opt_pre_handler', 'optimized_callback')):
             names.pop(0)
         return names
+
+
+def offset(frame):
+    """Return the offset of a frame within its function in bytes: 0x1c of 'f+0x1c [ext4]'; None where it has none."""
+    found = re.match(r'[^ ]*\+0x([0-9a-f]+)', frame)
+    return int(found.group(1), 16) if found else None

@@ -1,24 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The BPF text of memleak, cut to the tracepoints that this kernel has. The text itself is GPL-2.0.
+"""The BPF text of memleak, cut to what this kernel has. The text itself is GPL-2.0.
 
-One address in SAMPLE is followed. The choice is a hash of the address, so that
-the allocation and the free of an object are either both followed or both not,
-and an allocation at an address that is still listed corrects a free that was
-missed (counted as stale).
+Stage 1 follows one address in a few, without a call stack: a hash of the address decides, so that the allocation
+and the free of an object are either both followed or both not. A counter by hash (`filter`) lets a free of what is not
+followed pass at the price of one array read. An allocation at an address that is still listed corrects a free that
+was missed (counted as stale). Stage 2 follows the call sites that user space suspects, with their call stacks.
 """
 
+import collections
+
+SLOTS = 32  # parts of the window; at least half of them are in use
+OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
+SUSPECTS, FILTER = 1024, 65536
+
+SLAB, PAGE, PERCPU, VMALLOC = 0, 1, 2, 3
+TYPES = ('slab', 'page', 'percpu', 'vmalloc')
+FOLLOWED, DROPPED, STALE, STACKLESS, SPLIT, GROUPLESS = 0, 1, 2, 3, 4, 5
+
 _TEXT = """
-struct live_t { u64 at_ns; u64 bytes; u64 call_site; s32 stack; u32 type; char comm[16]; };
-struct site_t { u64 allocations; u64 frees; };
-struct site_key_t { s32 stack; u32 type; u64 call_site; };
+struct config_t {
+  u64 opened_ns; u64 settle_ns; u64 size; u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks; u32 unused;
+};
+struct live_t { u64 at_ns; u64 bytes; u64 site; u64 cache; s32 stack; u32 type; u32 weight; u32 unused; char comm[16]; };
+struct group_key_t { u64 site; u64 cache; s32 stack; u32 type; };
+struct group_t {
+  u64 allocations; u64 frees; u64 old_frees; u64 unused;
+  u64 born_bytes[SLOTS]; u64 freed_bytes[SLOTS]; u32 born[SLOTS]; u32 died[SLOTS];
+};
+struct cache_t { char name[32]; u32 size; u32 unused; };
 struct stack_t { u64 ip[DEPTH]; };
 BPF_TABLE("stacktrace", int, struct stack_t, stacks, STACKS);
 BPF_HASH(live, u64, struct live_t, OBJECTS);
-BPF_HASH(sites, struct site_key_t, struct site_t, STACKS);
+BPF_HASH(groups, struct group_key_t, struct group_t, GROUPS);
+BPF_HASH(caches, u64, struct cache_t, 1024);
+BPF_ARRAY(config, struct config_t, 1);
+BPF_ARRAY(nothing, struct group_t, 1);
+BPF_ARRAY(filter, u32, FILTER);
+BPF_ARRAY(suspects, u64, SUSPECTS);
 BPF_PERCPU_ARRAY(counts, u64, 8);
-
-enum { SLAB = 0, PAGE = 1 };
-enum { ALLOCATIONS = 0, FREES = 2, DROPPED = 4, STALE = 5, STACKLESS = 6 };
 
 static inline void count(u32 what) {
   u64 *value = counts.lookup(&what);
@@ -26,110 +45,443 @@ static inline void count(u32 what) {
     *value += 1;
 }
 
-static inline int followed(u64 key) {
-  return !((((key ^ SALT) * 0x9E3779B97F4A7C15ULL) >> 40) & (SAMPLE - 1));
+static inline struct config_t *settings(void) {
+  int zero = 0;
+  return gate_is_open() ? config.lookup(&zero) : 0;
 }
 
-static inline int allocated(void *ctx, u64 key, u64 bytes, u64 call_site, u32 type) {
+static inline u64 mixed(u64 key) {
+  return (key ^ SALT) * 0x9E3779B97F4A7C15ULL;
+}
+
+static inline u32 *listed(u64 hash) {
+  u32 index = (hash >> 47) & (FILTER - 1);
+  return filter.lookup(&index);
+}
+
+static inline u32 slot_of(struct config_t *with, u64 at_ns) {
+  u64 slot = (at_ns - with->opened_ns) >> with->shift;
+  return slot < SLOTS ? slot : SLOTS - 1;
+}
+
+/* pages: how much is given back of what was allocated; 0: all of it. */
+static inline int retire(struct config_t *with, u64 key, u32 *filtered, u64 pages) {
+  struct live_t *object = live.lookup(&key);
+  if (!object)
+    return 0;
+  struct group_key_t where = {};
+  where.site = object->site;
+  where.cache = object->cache;
+  where.stack = object->stack;
+  where.type = object->type;
+  u64 born_ns = object->at_ns, bytes = object->bytes;
+  u32 weight = object->weight;
+  if (live.delete(&key))
+    return 0;
+  __sync_fetch_and_add(filtered, -1);
+  count(FOLLOWED);
+  if (pages && pages < bytes)
+    count(SPLIT);
+  struct group_t *group = groups.lookup(&where);
+  if (!group)
+    return 0;
+  u64 now_ns = bpf_ktime_get_ns();
+  u32 slot = slot_of(with, born_ns) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->died[slot], 1);
+  slot = slot_of(with, now_ns) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->freed_bytes[slot], bytes * weight);
+  __sync_fetch_and_add(&group->frees, weight);
+  if (now_ns - born_ns > with->settle_ns)
+    __sync_fetch_and_add(&group->old_frees, 1);
+  return 0;
+}
+
+static inline int freed(struct config_t *with, u64 key, u64 pages) {
+  u32 *filtered = listed(mixed(key));
+  if (!filtered || !*filtered)
+    return 0;
+  return retire(with, key, filtered, pages);
+}
+
+static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type,
+                         u32 weight, int with_stack) {
+  u32 *filtered = listed(hash);
+  if (!filtered)
+    return 0;
   struct live_t object = {};
   object.at_ns = bpf_ktime_get_ns();
   object.bytes = bytes;
+  object.site = site;
+  object.cache = cache;
   object.type = type;
-  object.stack = stacks.get_stackid(ctx, 0);
-  if (object.stack < 0) {
-    object.stack = -1;
-    object.call_site = call_site;
-    count(STACKLESS);
+  object.weight = weight;
+  object.stack = -1;
+  if (with_stack) {
+    object.stack = stacks.get_stackid(ctx, 0);
+    if (object.stack < 0) {
+      object.stack = -1;
+      count(STACKLESS);
+    }
+    bpf_get_current_comm(object.comm, sizeof(object.comm));
   }
-  bpf_get_current_comm(object.comm, sizeof(object.comm));
-  count(ALLOCATIONS + type);
-  if (live.lookup(&key))
-    count(STALE);
+  count(FOLLOWED);
   if (live.update(&key, &object)) {
     count(DROPPED);
     return 0;
   }
-  struct site_key_t where = {};
+  __sync_fetch_and_add(filtered, 1);
+  struct group_key_t where = {};
+  where.site = site;
+  where.cache = cache;
   where.stack = object.stack;
   where.type = type;
-  where.call_site = object.call_site;
-  struct site_t none = {}, *site = sites.lookup_or_try_init(&where, &none);
-  if (site)
-    __sync_fetch_and_add(&site->allocations, 1);
+  struct group_t *group = groups.lookup(&where);
+  if (!group) {
+    int zero = 0;
+    struct group_t *none = nothing.lookup(&zero);
+    if (!none)
+      return 0;
+    group = groups.lookup_or_try_init(&where, none);
+    if (!group) {
+      count(GROUPLESS);
+      return 0;
+    }
+  }
+  u32 slot = slot_of(with, object.at_ns) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->born[slot], 1);
+  __sync_fetch_and_add(&group->born_bytes[slot], bytes * weight);
+  __sync_fetch_and_add(&group->allocations, weight);
   return 0;
 }
 
-static inline int freed(u64 key, u32 type) {
-  struct live_t *object = live.lookup(&key);
-  if (!object)
+static inline int is_suspect(u64 site) {
+  u32 index = (site * 0x9E3779B97F4A7C15ULL) >> 54;
+  u64 *found = suspects.lookup(&index);
+  return found && *found == site;
+}
+
+/* An object at an address that is listed: its free was not seen. */
+static inline void correct(struct config_t *with, u64 key, u64 hash) {
+  u32 *filtered = listed(hash);
+  if (filtered && *filtered && live.lookup(&key)) {
+    count(STALE);
+    retire(with, key, filtered, 0);
+  }
+}
+
+/* Large objects are fewer: of each 16 KiB one object is followed at the default. */
+static inline u32 slab_mask(struct config_t *with, u64 bytes) {
+  if (bytes <= 1024)
+    return with->slab_mask;
+  if (bytes <= 2048)
+    return with->slab_mask >> 1;
+  if (bytes <= 4096)
+    return with->slab_mask >> 2;
+  if (bytes <= 8192)
+    return with->slab_mask >> 3;
+  return with->slab_mask >> 4;
+}
+
+static inline int in_kernel(u64 address) {
+  return (address >> 63) && address < -4096ULL;
+}
+
+/* The size of an object stands in its cache, and is asked for where the object is followed only. */
+static inline u32 size_of(u64 cache) {
+  struct cache_t *known = caches.lookup(&cache);
+  if (known)
+    return known->size;
+  struct cache_t named = {};
+  u64 name = 0;
+  bpf_probe_read_kernel(&named.size, sizeof(named.size), (void *)(cache + CACHE_SIZE_AT));
+  bpf_probe_read_kernel(&name, sizeof(name), (void *)(cache + CACHE_NAME_AT));
+  bpf_probe_read_kernel_str(named.name, sizeof(named.name), (void *)name);
+  caches.update(&cache, &named);
+  return named.size;
+}
+
+/* cache: 0 where bytes are known. */
+static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, u64 bytes, u64 site, u64 cache) {
+  u64 hash = mixed(address);
+  correct(with, address, hash);
+  u32 mask = cache ? with->slab_mask : slab_mask(with, bytes);
+  int with_stack = with->stacks;
+  if (!with_stack && with->suspects && is_suspect(site)) {
+    mask &= with->suspect_mask;
+    with_stack = 1;
+  }
+  if ((hash >> 40) & mask)
     return 0;
-  struct site_key_t where = {};
-  where.stack = object->stack;
-  where.type = object->type;
-  where.call_site = object->call_site;
-  struct site_t *site = sites.lookup(&where);
-  if (site)
-    __sync_fetch_and_add(&site->frees, 1);
-  count(FREES + type);
-  live.delete(&key);
-  return 0;
+  if (cache)
+    bytes = size_of(cache);
+  if (with->size && bytes != with->size)
+    return 0;
+  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask + 1, with_stack);
 }
 """
 
+_KMALLOC = """
+int %(name)s(%(context)s) {
+  struct config_t *with = settings();
+  u64 address = %(ptr)s;
+  if (!with || !in_kernel(address))
+    return 0;
+  return slab_allocated(ctx, with, address, %(bytes)s, %(site)s, 0);
+}
+"""
+
+# From 6.1: the third argument of kmalloc is a size, that of kmem_cache_alloc the cache.
 _SLAB_ALLOC = """
-int on_%(event)s(struct tracepoint__kmem__%(event)s *args) {
-  u64 address = (u64)args->ptr;
-  if (!gate_is_open() || !address || !followed(address >> 3))
+int on_slab_alloc(struct bpf_raw_tracepoint_args *ctx) {
+  struct config_t *with = settings();
+  u64 address = ctx->args[1], cache = ctx->args[2], bytes = 0;
+  if (!with || !in_kernel(address))
     return 0;
-  return allocated(args, address, args->bytes_alloc, (u64)args->call_site, SLAB);
+  if (!in_kernel(cache)) {
+    cache = 0;
+    bytes = ctx->args[3];
+  }
+  return slab_allocated(ctx, with, address, bytes, ctx->args[0], cache);
 }
 """
 
-_SLAB_FREE = """
-int on_%(event)s(struct tracepoint__kmem__%(event)s *args) {
-  u64 address = (u64)args->ptr;
-  if (!gate_is_open() || !address || !followed(address >> 3))
+_FREE = """
+int %(name)s(%(context)s) {
+  struct config_t *with = settings();
+  u64 address = %(ptr)s;
+  if (!with || !address)
     return 0;
-  return freed(address, SLAB);
+  return freed(with, address, 0);
 }
 """
 
-# A page frame number cannot be taken for an address of a slab object: those are above 2^63.
 # Movable pages are user memory and page cache (__GFP_MOVABLE is 0x8 on every kernel from 4.19 to 6.18).
-_PAGE = """
-int on_mm_page_alloc(struct tracepoint__kmem__mm_page_alloc *args) {
-  u64 frame = args->pfn;
-  if (!gate_is_open() || (args->gfp_flags & 0x8) || frame == ~0ULL || !followed(frame))
+_PAGE_ALLOC = """
+int %(name)s(%(context)s) {
+  struct config_t *with = settings();
+  u64 page = %(page)s;
+  if (!with || !page || page == -1ULL)
     return 0;
-  return allocated(args, frame, 4096ULL << args->order, 0, PAGE);
+  u32 gfp = %(gfp)s, order = %(order)s;
+  if (gfp & 0x8)
+    return 0;
+  u64 hash = mixed(page);
+  correct(with, page, hash);
+  u32 mask = order < 2 ? with->page_mask >> order : with->page_mask >> 4;
+  if ((hash >> 40) & mask)
+    return 0;
+  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask + 1, 1);
 }
-int on_mm_page_free(struct tracepoint__kmem__mm_page_free *args) {
-  u64 frame = args->pfn;
-  if (!gate_is_open() || !followed(frame))
+"""
+# page_passes is the loosest mask that single pages were ever chosen by; most pages are user memory and end here.
+_PAGE_FREE = """
+int %(name)s(%(context)s) {
+  struct config_t *with = settings();
+  u64 page = %(page)s;
+  u32 order = %(order)s;
+  if (!with || (!order && ((mixed(page) >> 40) & with->page_passes)))
     return 0;
-  return freed(frame, PAGE);
+  return freed(with, page, 4096ULL << (order & 31));
 }
 """
 
-SLAB_ALLOCS = ('kmalloc', 'kmalloc_node', 'kmem_cache_alloc', 'kmem_cache_alloc_node')
-SLAB_FREES = ('kfree', 'kmem_cache_free')
-PAGE_EVENTS = ('mm_page_alloc', 'mm_page_free')
+# A per-CPU pointer is an offset: no other key looks like it.
+_PERCPU = """
+int on_percpu_alloc_percpu(struct tracepoint__percpu__percpu_alloc_percpu *args) {
+  struct config_t *with = settings();
+  u64 pointer = (u64)args->ptr;
+  if (!with || !pointer)
+    return 0;
+  u64 hash = mixed(pointer);
+  correct(with, pointer, hash);
+  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 1, 1);
+}
+int on_percpu_free_percpu(struct tracepoint__percpu__percpu_free_percpu *args) {
+  struct config_t *with = settings();
+  u64 pointer = (u64)args->ptr;
+  if (!with || !pointer)
+    return 0;
+  return freed(with, pointer, 0);
+}
+"""
 
-ALLOCATIONS, FREES, DROPPED, STALE, STACKLESS = 0, 2, 4, 5, 6
-TYPES = ('slab', 'page')
+# Which areas are held is read from /proc/vmallocinfo; the call stack behind it comes from here.
+_VMALLOC = """
+static inline int area_allocated(void *ctx, u64 bytes) {
+  struct config_t *with = settings();
+  if (!with)
+    return 0;
+  struct group_key_t where = {};
+  where.type = VMALLOC;
+  where.stack = stacks.get_stackid(ctx, 0);
+  if (where.stack < 0)
+    return 0;
+  struct group_t *group = groups.lookup(&where);
+  if (!group) {
+    int zero = 0;
+    struct group_t *none = nothing.lookup(&zero);
+    if (!none)
+      return 0;
+    group = groups.lookup_or_try_init(&where, none);
+    if (!group)
+      return 0;
+    u64 key = -1ULL - (u32)where.stack;
+    struct live_t who = {};
+    who.type = VMALLOC;
+    who.stack = where.stack;
+    bpf_get_current_comm(who.comm, sizeof(who.comm));
+    live.update(&key, &who);
+  }
+  u32 slot = slot_of(with, bpf_ktime_get_ns()) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->born[slot], 1);
+  __sync_fetch_and_add(&group->born_bytes[slot], bytes);
+  __sync_fetch_and_add(&group->allocations, 1);
+  return 0;
+}
+"""
+_VMALLOC_EVENT = """
+int on_alloc_vmap_area(struct tracepoint__vmalloc__alloc_vmap_area *args) {
+  return args->failed ? 0 : area_allocated(args, args->size);
+}
+"""
+_VMALLOC_PROBE = """
+int on_vmalloc_node_range(struct pt_regs *ctx) {
+  return area_allocated(ctx, ctx->di);
+}
+"""
+
+# kfree_rcu and others free many objects at once, past the tracepoints.
+_BULK_FREE = """
+int on_free_bulk(struct pt_regs *ctx) {
+  struct config_t *with = settings();
+  if (!with)
+    return 0;
+  u64 size = ctx->si, list = ctx->dx, address = 0;
+  for (int index = 0; index < 512; index++) {
+    if (index >= size)
+      break;
+    bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
+    freed(with, address, 0);
+  }
+  return 0;
+}
+"""
+_BULK_ALLOC = """
+struct bulk_t { u64 cache; u64 size; u64 list; u64 site; };
+BPF_HASH(bulks, u64, struct bulk_t, 1024);
+int on_alloc_bulk(struct pt_regs *ctx) {
+  u64 task = bpf_get_current_pid_tgid();
+  struct bulk_t call = {};
+  if (!settings())
+    return 0;
+  call.cache = ctx->di;
+  call.size = ctx->dx;
+  call.list = ctx->cx;
+  bpf_probe_read_kernel(&call.site, sizeof(call.site), (void *)ctx->sp);
+  bulks.update(&task, &call);
+  return 0;
+}
+int on_alloc_bulk_done(struct pt_regs *ctx) {
+  u64 task = bpf_get_current_pid_tgid(), address = 0;
+  struct bulk_t *found = bulks.lookup(&task);
+  if (!found)
+    return 0;
+  struct bulk_t call = *found;
+  bulks.delete(&task);
+  struct config_t *with = settings();
+  if (!with || !ctx->ax)
+    return 0;
+  for (int index = 0; index < 64; index++) {
+    if (index >= call.size)
+      break;
+    bpf_probe_read_kernel(&address, sizeof(address), (void *)(call.list + index * 8));
+    if (in_kernel(address))
+      slab_allocated(ctx, with, address, 0, call.site, call.cache);
+  }
+  return 0;
+}
+"""
+
+# How a function is attached: at 'raw:kmalloc', 'tracepoint:kmem:kmalloc', 'kprobe:name' or 'kretprobe:name'. One whose text
+# is empty has been seen already.
+Function = collections.namedtuple('Function', 'at name text')
+
+_RAW = 'struct bpf_raw_tracepoint_args *ctx'
 
 
-def text(events, sample, salt, depth, objects=65536, stacks=16384):
-    """Return the C text for the given kmem events.
+def _raw(events, name, text, **values):
+    """One function for several raw tracepoints with the same arguments."""
+    filled = text % dict(values, name=name, context=_RAW)
+    return [Function('raw:' + event, name, '' if number else filled) for number, event in enumerate(events)]
 
-    events: names out of SLAB_ALLOCS, SLAB_FREES and PAGE_EVENTS; sample: power of two;
-    salt: int below 2^63, so that two scans do not follow the same addresses;
-    depth: frames a stack; objects, stacks: entries of the maps.
+
+def _ordinary(events, text, **values):
+    """A function for each tracepoint, whose layout bcc takes from its name."""
+    return [Function('tracepoint:kmem:' + event, 'on_' + event,
+                     text % dict(values, name='on_' + event, context='struct tracepoint__kmem__%s *ctx' % event)) for event in events]
+
+
+def frees(raw):
+    """Return the Functions of the frees: to be attached first, as an allocation whose free is not seen looks like a leak."""
+    events = ('kfree', 'kmem_cache_free')
+    return _raw(events, 'on_free', _FREE, ptr='ctx->args[1]') if raw else _ordinary(events, _FREE, ptr='(u64)ctx->ptr')
+
+
+def slab(layout, nodes):
+    """Return the Functions of slab allocations.
+
+    layout: 'cache' (raw; the cache is the third argument of kmem_cache_alloc, from 6.1), 'sizes' (raw; the size is, to 5.18)
+    or 'fields' (ordinary); nodes: whether kmalloc_node and kmem_cache_alloc_node are tracepoints of their own (to 6.0).
     """
-    parts = [_TEXT]
-    parts += [_SLAB_ALLOC % {'event': event} for event in events if event in SLAB_ALLOCS]
-    parts += [_SLAB_FREE % {'event': event} for event in events if event in SLAB_FREES]
-    if 'mm_page_alloc' in events:
-        parts.append(_PAGE)
-    values = {'SAMPLE': '%dULL' % sample, 'SALT': '%dULL' % salt, 'DEPTH': depth, 'OBJECTS': objects, 'STACKS': stacks}
-    return ''.join('#define %s %s\n' % item for item in sorted(values.items())) + ''.join(parts)
+    events = ('kmalloc', 'kmem_cache_alloc') + (('kmalloc_node', 'kmem_cache_alloc_node') if nodes else ())
+    if layout == 'fields':
+        return _ordinary(events, _KMALLOC, ptr='(u64)ctx->ptr', bytes='ctx->bytes_alloc', site='(u64)ctx->call_site')
+    if layout == 'sizes':
+        return _raw(events, 'on_slab_alloc', _KMALLOC, ptr='ctx->args[1]', bytes='ctx->args[3]', site='ctx->args[0]')
+    return _raw(events, 'on_slab_alloc', _SLAB_ALLOC)
+
+
+def bulk(layout):
+    """Return the Functions of allocations and frees of many slab objects at once; the kernel needs bounded loops (5.3)."""
+    found = [Function('kprobe:kmem_cache_free_bulk', 'on_free_bulk', _BULK_FREE)]
+    if layout == 'cache':
+        found.append(Function('kprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk', _BULK_ALLOC))
+        found.append(Function('kretprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk_done', ''))
+    return found
+
+
+def pages(raw):
+    """Return the Functions of page allocation and free."""
+    if raw:
+        return (_raw(('mm_page_free',), 'on_mm_page_free', _PAGE_FREE, page='ctx->args[0]', order='ctx->args[1]')
+                + _raw(('mm_page_alloc',), 'on_mm_page_alloc', _PAGE_ALLOC, page='ctx->args[0]', order='ctx->args[1]', gfp='ctx->args[2]'))
+    return (_ordinary(('mm_page_free',), _PAGE_FREE, page='ctx->pfn', order='ctx->order')
+            + _ordinary(('mm_page_alloc',), _PAGE_ALLOC, page='ctx->pfn', order='ctx->order', gfp='ctx->gfp_flags'))
+
+
+def percpu():
+    """Return the Functions of per-CPU memory."""
+    return [Function('tracepoint:percpu:percpu_free_percpu', 'on_percpu_free_percpu', _PERCPU),
+            Function('tracepoint:percpu:percpu_alloc_percpu', 'on_percpu_alloc_percpu', '')]
+
+
+def vmalloc(function):
+    """Return the Functions that see vmalloc areas made; function: the kernel's to probe, None: it has the tracepoint (6.3)."""
+    if function is None:
+        return [Function('tracepoint:vmalloc:alloc_vmap_area', 'on_alloc_vmap_area', _VMALLOC + _VMALLOC_EVENT)]
+    return [Function('kprobe:' + function, 'on_vmalloc_node_range', _VMALLOC + _VMALLOC_PROBE)]
+
+
+def text(functions, salt, depth, cpus, cache_offsets):
+    """Return the C text of these functions.
+
+    salt: int below 2^63, so that two scans do not follow the same addresses; depth: frames a stack; cpus: possible ones;
+    cache_offsets: (of the name, of the size) in bytes within struct kmem_cache, None when no function reads them.
+    """
+    name_at, size_at = cache_offsets or (0, 0)
+    values = {'SALT': '%dULL' % salt, 'DEPTH': depth, 'OBJECTS': OBJECTS, 'GROUPS': GROUPS, 'STACKS': STACKS, 'SUSPECTS': SUSPECTS,
+              'FILTER': FILTER, 'SLOTS': SLOTS, 'CPUS': cpus, 'CACHE_NAME_AT': name_at, 'CACHE_SIZE_AT': size_at,
+              'SLAB': SLAB, 'PAGE': PAGE, 'PERCPU': PERCPU, 'VMALLOC': VMALLOC, 'FOLLOWED': FOLLOWED, 'DROPPED': DROPPED, 'STALE': STALE,
+              'STACKLESS': STACKLESS, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
+    defined = ''.join('#define %s %s\n' % item for item in sorted(values.items()))
+    return defined + _TEXT + ''.join(function.text for function in functions)

@@ -7,6 +7,8 @@ from ..policy.text import plain_function
 
 ENTRIES = 200
 HOSTS = 50
+# What is told of the host where it is worst.
+FIELDS = ("verdict", "reasons", "cache", "growth_ci95", "trend", "corroborated", "stack", "comms")
 
 
 class Leaks:
@@ -19,7 +21,7 @@ class Leaks:
     def add(self, host: str, data: dict) -> None:
         """data: what memleak measured on this host."""
         self._hosts += 1
-        for leak in data["outstanding"]:
+        for leak in [*data["leaks"], *data["outstanding"]]:
             culprit = plain_function(leak["culprit"])
             key = (leak["type"], culprit, leak["module"])
             entry = self._entries.setdefault(
@@ -27,17 +29,18 @@ class Leaks:
                 {
                     "type": leak["type"], "culprit": culprit, "module": leak["module"], "hosts": {},
                     "bytes_outstanding": 0, "objects_outstanding": 0, "growth_bytes_per_s": 0.0,
-                    "persistence": 0.0, "oldest_age_s": 0.0, "worst": -1.0,
+                    "confidence": 0.0, "oldest_age_s": 0.0, "worst": (False, -1.0),
                 },
             )  # fmt: skip
             entry["hosts"][host] = entry["hosts"].get(host, 0.0) + leak["growth_bytes_per_s"]
             for field in ("bytes_outstanding", "objects_outstanding", "growth_bytes_per_s"):
                 entry[field] += leak[field]
-            for field in ("persistence", "oldest_age_s"):
+            for field in ("confidence", "oldest_age_s"):
                 entry[field] = max(entry[field], leak[field])
-            if leak["growth_bytes_per_s"] > entry["worst"]:
-                entry.update(worst=leak["growth_bytes_per_s"], worst_host=host, corroborated=leak["corroborated"])
-                entry.update(stack=leak["stack"], comms=leak["comms"])
+            worst = (bool(leak["trend"]), leak["growth_bytes_per_s"])
+            if worst > entry["worst"]:
+                entry.update(worst=worst, worst_host=host)
+                entry.update((field, leak[field]) for field in FIELDS)
 
     def result(self, suspected: dict[tuple, str]) -> dict:
         """Return the section 'leaks' of the fleet document.

@@ -63,7 +63,8 @@ def leak(expected: dict, readings: list[dict], envelope: dict) -> dict:
         return made("untested", "the injector did not leak all through the window: was its ceiling reached?", least, most)
     data = envelope["data"]
     culprit, module, size = expected["culprit"], expected["module"], expected["object_bytes"]
-    entries = [row for row in data["outstanding"] if (row["culprit"], row["module"]) == (culprit, module)]
+    found = [*data["leaks"], *data["outstanding"]]
+    entries = [row for row in found if (row["culprit"], row["module"]) == (culprit, module)]
     right = sum(row["bytes_outstanding"] for row in entries if row["type"] == expected["type"])
     slack = envelope["cost"]["lost_events"] * size + expected["churn_bytes_per_s"] * CHURN_S
     slack += SIGMAS * math.sqrt(most * size * max(0, data["sample"] - 1))
@@ -71,13 +72,16 @@ def leak(expected: dict, readings: list[dict], envelope: dict) -> dict:
     if right:
         if not bounds[0] <= right <= bounds[1]:
             return made("degraded", f"{culprit} is found, with a wrong number of bytes", *bounds, right)
+        if not any(row["verdict"] == "leak" for row in entries if row["type"] == expected["type"]):
+            reasons = "; ".join(reason for row in entries for reason in row["reasons"])
+            return made("degraded", f"{culprit} is found, but not called a leak: {reasons}", *bounds, right)
         if envelope["status"] == "degraded":
             return made("degraded", f"{culprit} is found; the probe says: {envelope['reason']}", *bounds, right)
         return made("proven", "", *bounds, right)
     if entries:
         total, kinds = sum(row["bytes_outstanding"] for row in entries), sorted({row["type"] for row in entries})
         return made("degraded", f"{culprit} is found, but as type {', '.join(kinds)} instead of {expected['type']}", *bounds, total)
-    blamed = [row for row in data["outstanding"] if any(f"[{module}]" in frame for frame in row["stack"])]
+    blamed = [row for row in found if any(f"[{module}]" in frame for frame in row["stack"])]
     if blamed:
         names = sorted({f"{row['culprit']} ({row['type']})" for row in blamed})
         total = sum(row["bytes_outstanding"] for row in blamed)

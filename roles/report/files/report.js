@@ -269,20 +269,34 @@
   // --- leaks ----------------------------------------------------------------------------------------------------------
   const leaks = fleet.leaks
   const suspected = leaks.outstanding.filter((leak) => leak.finding).length
+  // Bytes outstanding from the begin to the end of the window; what they were is told in words beside.
+  function curve (points) {
+    const [width, height] = [150, 28]
+    const end = points[points.length - 1][0] || 1
+    const most = Math.max(1, ...points.map((point) => point[1]))
+    const line = points.map(([at, value]) => `${(at / end * width).toFixed(1)},${(height - 1 - value / most * (height - 2)).toFixed(1)}`).join(' ')
+    const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+    const path = document.createElementNS(svg.namespaceURI, 'polyline')
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `from 0 to ${bytes(points[points.length - 1][1])} in ${seconds(end)}` })) svg.setAttribute(name, value)
+    for (const [name, value] of Object.entries({ points: line, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5 })) path.setAttribute(name, value)
+    svg.append(path)
+    return svg
+  }
   byId('leaks-lead').textContent = leaks.hosts
-    ? `${suspected ? plural(suspected, 'call stack is', 'call stacks are') : 'No call stack is'} suspected of leaking. Listed is all kernel memory that was allocated in the window and not freed by its end, on ${plural(leaks.hosts, 'host')}; most of it is caches at work.${leaks.cut ? ` ${number(leaks.cut)} smaller entries are not listed.` : ''}`
+    ? `${suspected ? plural(suspected, 'call stack is', 'call stacks are') : 'No call stack is'} suspected of leaking. Listed is all kernel memory that was allocated in the window and not freed by its end, on ${plural(leaks.hosts, 'host')}; most of it is caches at work. A row's stack says why it is a leak, or none.${leaks.cut ? ` ${number(leaks.cut)} smaller entries are not listed.` : ''}`
     : 'No host measured kernel memory.'
   grid('leaks-table', leaks.outstanding, [
-    { title: 'Suspected', field: 'finding', width: 110, responsive: 0, headerSort: false, draw: (id) => id ? badge(groups.get(id).severity) : '' },
+    { title: 'Verdict', field: 'finding', width: 110, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : leak.verdict },
     { title: 'Function', field: 'culprit', minWidth: 170, widthGrow: 3, responsive: 0, draw: (name, leak) => leak.finding ? link('finding', leak.finding, name) : el('bdi', {}, name) },
     { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? 'kernel' : name },
     { title: 'Type', field: 'type', width: 70, responsive: 5 },
     figure('Growth, all hosts', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
     figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 115 }),
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
-    figure('Persistence', 'persistence', percent, { responsive: 6, minWidth: 128 }),
+    figure('Confidence', 'confidence', percent, { responsive: 3, minWidth: 110 }),
+    { title: 'Outstanding over time', field: 'trend', width: 170, responsive: 4, headerSort: false, draw: (points) => points.length > 1 ? curve(points) : '' },
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
-    { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : 'not captured'), el('pre', {}, stack.join('\n') || '–')) }
+    { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack, leak) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : 'not captured'), el('p', {}, leak.reasons.join('; ')), el('pre', {}, stack.join('\n') || '–')) }
   ])
 
   // --- jitter ---------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def with_probe(name, probe_data, **changes):
     ("kind", "expected"),
     [
         ("healthy", set()),
-        ("leaking", {("memleak-suspected", "warning"), ("slab-growth", "warning")}),
+        ("leaking", {("memleak-suspected", "error"), ("slab-growth", "warning")}),
         ("noisy", {("runq-latency", "error"), ("interrupt-cpu-share", "warning"), ("cpu-interrupted", "warning")}),
         ("oopsing", {("os-exception", "critical"), ("os-exception", "error")}),
         ("degraded", {("probe-status", "info")}),
@@ -62,19 +62,23 @@ def test_shipped_policy_finds_what_is_there_and_no_more(kind, expected):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"persistence": 0.75},
-        {"oldest_age_s": 9.9},
+        {"confidence": 0.39},
         {"growth_bytes_per_s": 4095.0},
-        {"objects_outstanding": 31},
-        {"corroborated": False},
-        {"culprit": "pte_alloc_one"},
+        {"objects_outstanding": 7},
+        {"verdict": "clean"},
     ],
 )
 def test_a_leak_is_suspected_only_when_all_signs_agree(changes):
-    border = {"persistence": 0.8, "oldest_age_s": 10.0, "growth_bytes_per_s": 4096.0, "objects_outstanding": 32, "corroborated": None}
+    border = {"verdict": "suspect", "confidence": 0.4, "growth_bytes_per_s": 4096.0, "objects_outstanding": 8}
     suspected = {("memleak-suspected", "warning")}
     assert found(with_probe("memleak", data.memleak(data.outstanding(**{**data.LEAK, **border})))) == suspected
     assert found(with_probe("memleak", data.memleak(data.outstanding(**{**data.LEAK, **border, **changes})))) == set()
+
+
+def test_a_leak_that_is_known_can_be_accepted():
+    document = with_probe("memleak", data.memleak(data.outstanding(**{**data.LEAK, "culprit": "f"})))
+    assert found(document) == {("memleak-suspected", "error")}
+    assert found(document, **{"memleak-suspected": {"accepted": ["f"]}}) == set()
 
 
 def test_unaccounted_memory_is_a_finding():
@@ -163,7 +167,7 @@ def test_a_finding_has_the_shape_of_the_design():
     assert set(finding) == {
         "id", "rule", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references", "weight",
     }  # fmt: skip
-    assert finding["title"] == "Suspected kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
+    assert finding["title"] == "Kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
     assert finding["signature"] == "memleak-suspected|slab|acme_rx_refill|acme_nic"
 
 
@@ -190,8 +194,8 @@ def test_overrides_change_thresholds_and_switch_rules_off():
         ({"runq-latency": {"nope": 1}}, "rule 'runq-latency': 'nope': no such parameter"),
         ({"runq-latency": {"delay_us": "20"}}, "'delay_us': a number \\(us\\) is expected"),
         ({"runq-latency": {"delay_us": True}}, "'delay_us': a number"),
-        ({"memleak-suspected": {"working_set": "f"}}, "'working_set': a list of texts is expected"),
-        ({"memleak-suspected": {"working_set": [1]}}, "'working_set': a list of texts is expected"),
+        ({"memleak-suspected": {"accepted": "f"}}, "'accepted': a list of texts is expected"),
+        ({"memleak-suspected": {"accepted": [1]}}, "'accepted': a list of texts is expected"),
         ({"runq-latency": {"enabled": "no"}}, "'enabled': true or false"),
         ({"runq-latency": 5}, "a dictionary of parameters"),
     ],

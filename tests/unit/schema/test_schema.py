@@ -59,7 +59,7 @@ WRONG = [
     (("probes", "memleak", "status"), "great", "probes.memleak.status"),
     (("probes", "memleak", "cost", "cpu_s"), -1, "probes.memleak.cost.cpu_s"),
     (("probes", "memleak", "schema"), "ksysak.runlatency/1", "probes.memleak.schema"),
-    (("probes", "memleak", "data", "outstanding", 0, "persistence"), 1.5, "probes.memleak.data.outstanding.0.persistence"),
+    (("probes", "memleak", "data", "outstanding", 0, "confidence"), 1.5, "probes.memleak.data.outstanding.0.confidence"),
     ((*RUNLATENCY, "histograms", "wakeup"), {"-4": 1}, "probes.runlatency.data.histograms.wakeup"),
     ((*RUNLATENCY, "count"), "many", "probes.runlatency.data.count"),
     (("probes", "os_exceptions", "data", "kinds"), {"oom": 0}, "probes.os_exceptions.data.kinds.oom"),

@@ -19,7 +19,7 @@ READINGS = [
     for tick in range(151)
 ]
 FRAMES = ["ksysak_leak_deep+0x1c [test_slab_leak]", "ksysak_descend+0x33 [test_slab_leak]", "process_one_work+0x1e2"]
-RIGHT = {"culprit": "ksysak_leak_deep", "module": "test_slab_leak", "bytes_outstanding": 2000 * SIZE, "stack": FRAMES}
+RIGHT = {"verdict": "leak", "culprit": "ksysak_leak_deep", "module": "test_slab_leak", "bytes_outstanding": 2000 * SIZE, "stack": FRAMES}
 
 
 def memleak(*entries, status="ok", reason="", sample=1, lost=0, **meminfo):
@@ -50,6 +50,7 @@ def test_readings_must_enclose_the_window(cut):
         (memleak({**RIGHT, "bytes_outstanding": 2300 * SIZE}), "degraded", "wrong number of bytes"),
         (memleak({**RIGHT, "bytes_outstanding": 1700 * SIZE}, lost=200), "proven", ""),
         (memleak({**RIGHT, "bytes_outstanding": 1500 * SIZE}, sample=16), "proven", ""),
+        (memleak({**RIGHT, "verdict": "suspect"}), "degraded", "not called a leak"),
         (memleak({**RIGHT, "type": "page"}), "degraded", "as type page instead of slab"),
         (memleak({**RIGHT, "culprit": "other", "module": None}), "degraded", r"other \(slab\) is blamed instead"),
         (memleak(RIGHT, status="degraded", reason="events were lost"), "degraded", "events were lost"),

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Symbols of kernel modules, kept when a module is unloaded.
+
+bcc reads the kernel's symbols once. A module that is loaded later has no names there, or those of another, and one that is
+unloaded before the names are asked for has none any more.
+"""
+
+import bisect
+import re
+
+_KALLSYMS = '/proc/kallsyms'
+_MODULES = '/proc/modules'
+_SYMBOL = re.compile(r'^([0-9a-f]{16}) [a-zA-Z] (\S+)\t\[(\S+)\]$', re.M)
+# Modules lie above the kernel itself on x86_64 (Documentation/x86/x86_64/mm.rst), per-CPU symbols near zero.
+_LOWEST = 0xffffffffa0000000
+
+
+class ModuleSymbols(object):
+    """Call refresh() before and now and then while tracing."""
+
+    def __init__(self):
+        self._addresses, self._names, self._loaded = [], [], None
+        self._kernel = b''
+        self.hidden = False  # the kernel hides its symbols even from root
+
+    def refresh(self):
+        """Read the symbols anew when modules were loaded or unloaded since."""
+        rows = [line.split() for line in _lines(_MODULES)]
+        loaded = [(words[0], words[5:6]) for words in rows if words]  # the name and the address
+        if loaded != self._loaded:
+            self._loaded = loaded
+            self._read()
+
+    def _read(self):
+        try:
+            with open(_KALLSYMS, 'rb') as stream:
+                data = stream.read()
+        except (IOError, OSError):
+            data = b''
+        # Those of modules come last.
+        first = data.find(b'\t[')
+        first = data.rfind(b'\n', 0, first) + 1 if first >= 0 else len(data)
+        self._kernel = data[:first]
+        self.hidden = not self._kernel.strip(b'\n') or self._kernel.startswith(b'0000000000000000') and b'\nffffffff' not in self._kernel
+        found = sorted((int(address, 16), name, module) for address, name, module in _SYMBOL.findall(data[first:].decode('ascii', 'replace')))
+        found = [row for row in found if row[0] >= _LOWEST]
+        self._addresses = [address for address, _name, _module in found]
+        self._names = [(name, module) for _address, name, module in found]
+
+    def has(self, function):
+        """Does the kernel itself have a function of that name?"""
+        return any((b' %s %s\n' % (kind, function.encode())) in self._kernel for kind in (b'T', b't'))
+
+    def forget_kernel(self):
+        """Free the text that has() looks at."""
+        self._kernel = b''
+
+    def name(self, address):
+        """Return 'function+0x1c [module]' of an address within a module, else None."""
+        index = bisect.bisect_right(self._addresses, address) - 1
+        if index < 0 or not address or address < _LOWEST:
+            return None
+        name, module = self._names[index]
+        return '%s+0x%x [%s]' % (name, address - self._addresses[index], module)
+
+
+def _lines(path):
+    try:
+        with open(path) as stream:
+            return stream.read().splitlines()
+    except (IOError, OSError):
+        return []
