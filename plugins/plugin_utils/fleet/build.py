@@ -6,45 +6,50 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ..policy.policy import SEVERITIES, Policy
+from ..policy.policy import SEVERITIES, Judgement, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
 from . import load, selftest
+from .compliance import Compliance
+from .drift import Drift
 from .exceptions import Exceptions
+from .factors import Factors
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .interference import Interference
 from .jitter import Jitter
 from .leaks import Leaks
 from .measurement import Measurement
+from .outliers import Outliers
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy) -> dict:
+def build(folder: Path, policy: Policy, baseline: Path | None = None) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
-    Raises load.ResultsError when there is nothing that a report could be made of.
+    baseline: folder of an earlier scan to compare with. Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement = Groups(), _Sections(), Measurement()
+    groups, sections, measurement, analysis = Groups(), _Sections(), Measurement(), _Analysis(policy, baseline)
     rules: dict[str, list[str]] = {}
     for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
         if document is None:
             broken[file] = reason
             continue
         host = document["host"]
-        findings, troubles = policy.evaluate(document)
-        for trouble in troubles:
+        judged = policy.judge(document)
+        for trouble in judged.problems:
             rules.setdefault(trouble, []).append(host)
-        groups.add(host, findings)
-        sections.add(document, findings)
+        groups.add(host, judged.findings)
+        sections.add(document, judged.findings)
+        analysis.add(document, judged)
         measurement.add(host, document["probes"])
-        hosts[host] = summary(document, findings, requested)
+        hosts[host] = summary(document, judged.findings, requested)
     scan_id = scan["scan_id"] if scan else next(iter(sections.scan_ids), folder.name[:64])
     notes = _add_absent(hosts, broken, scan)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
@@ -52,8 +57,9 @@ def build(folder: Path, policy: Policy) -> dict:
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries)
-    problems += troubles
+    problems += troubles + analysis.problems
     listed, cut = groups.result()
+    analysed = analysis.result(listed, set(hosts))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -63,6 +69,7 @@ def build(folder: Path, policy: Policy) -> dict:
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
     said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None)
+    notes += _policy_notes(analysed["compliance"]) + _drift_notes(analysed["drift"])
     return {
         "schema": "ksysak.fleet/1",
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -77,6 +84,7 @@ def build(folder: Path, policy: Policy) -> dict:
         "findings": listed,
         "hosts": entries,
         **sections.result(listed),
+        **analysed,
         "measurement": measurement.result(),
         "selftest": tested,
         "problems": problems,
@@ -121,6 +129,50 @@ class _Sections:
             "interference": self._interference.result(),
             "exceptions": self._exceptions.result(reported),
         }
+
+
+class _Analysis:
+    """What is only seen when hosts, rules and scans are compared."""
+
+    def __init__(self, policy: Policy, baseline: Path | None):
+        self._factors, self._outliers, self._compliance = Factors(), Outliers(), Compliance(policy)
+        self._drift = Drift(baseline, policy) if baseline else None
+        self.problems = self._drift.problems if self._drift else []
+
+    def add(self, document: dict, judged: Judgement) -> None:
+        self._compliance.add(document["host"], judged)
+        if document["state"] != "scanned":
+            return
+        self._factors.add(document, judged.outcomes)
+        self._outliers.add(document)
+        if self._drift:
+            self._drift.add(document, judged)
+
+    def result(self, groups: list[dict], everybody: set[str]) -> dict:
+        self._factors.explain(groups)
+        return {
+            "compliance": self._compliance.result(len(everybody)),
+            "outliers": self._outliers.result(),
+            "drift": self._drift.result(groups, everybody) if self._drift else None,
+        }
+
+
+def _policy_notes(compliance: dict) -> list[str]:
+    """What one must know of waivers to judge the verdict."""
+    notes = []
+    if compliance["waived"]:
+        notes.append(f"Not counted, because somebody answers for them: {plural(len(compliance['waived']), 'waived finding')}.")
+    if compliance["expired"]:
+        notes.append(f"{plural(len(compliance['expired']), 'waiver')} expired and {'does' if len(compliance['expired']) == 1 else 'do'} not count any more.")
+    return notes
+
+
+def _drift_notes(drift: dict | None) -> list[str]:
+    if drift is None:
+        return []
+    new = drift["new_groups"]
+    said = f"{plural(new, 'kind')} of findings {'is' if new == 1 else 'are'} new" if new else "Nothing is new"
+    return [f"{said} since the scan {drift['baseline']['scan_id']}."]
 
 
 def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None) -> list[str]:

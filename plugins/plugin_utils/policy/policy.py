@@ -178,7 +178,7 @@ class Judgement:
     """What a policy says of one host.
 
     findings: worst first, as in the design, and weight: number, the larger the worse; waived: the same, with waiver:
-    {owner, reason, expires}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
+    {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
     'pass', 'unknown' (what it asks was not measured) or 'off'}.
     """
 
@@ -299,7 +299,7 @@ def _waivers(source: Source, known: set[str]) -> list[Waiver]:
         if spec.get("rule", min(known, default="")) not in known:
             raise PolicyError(f"{source.place([*steps, 'rule'])}: waiver: no rule is called '{spec['rule']}'")
         try:
-            made.append(Waiver(spec, source.place(steps)))
+            made.append(Waiver(spec, source.place(steps).replace(str(source.path), source.path.name, 1)))
         except ValueError:
             raise PolicyError(f"{source.place([*steps, 'expires'])}: waiver: '{spec['expires']}' is not a day (as 2027-01-31)") from None
     return made

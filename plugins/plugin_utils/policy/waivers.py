@@ -17,7 +17,7 @@ def fits(host: str, groups: list[str], hosts: list[str] | None, wanted: list[str
 class Waiver:
     """One waiver of a policy file.
 
-    spec: as in the policy's schema; place: of it in its file, for people. Raises ValueError for a day that is none.
+    spec: as in the policy's schema; place: file, line and column. Raises ValueError for a day that is none.
     """
 
     def __init__(self, spec: dict, place: str):
@@ -40,5 +40,5 @@ class Waiver:
 
     @property
     def said(self) -> dict:
-        """What a report says of it: {owner, reason, expires}."""
-        return {field: self.spec[field] for field in ("owner", "reason", "expires")}
+        """What a report says of it: {owner, reason, expires, place}."""
+        return {**{field: self.spec[field] for field in ("owner", "reason", "expires")}, "place": self.place}
