@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES, Judgement, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
@@ -26,10 +27,11 @@ from .verdict import plural, verdict
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy, baseline: Path | None = None) -> dict:
+def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messages = ENGLISH) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
-    baseline: folder of an earlier scan to compare with. Raises load.ResultsError when there is nothing that a report could be made of.
+    baseline: folder of an earlier scan to compare with; say: language of the verdict. Raises load.ResultsError when there is
+    nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
     requested = scan["options"]["probes"] if scan else []
@@ -51,7 +53,7 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None) -> dict:
         measurement.add(host, document["probes"])
         hosts[host] = summary(document, judged.findings, requested)
     scan_id = scan["scan_id"] if scan else next(iter(sections.scan_ids), folder.name[:64])
-    notes = _add_absent(hosts, broken, scan)
+    notes = _add_absent(hosts, broken, scan, say)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
@@ -68,8 +70,8 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None) -> dict:
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
-    said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None)
-    notes += _policy_notes(analysed["compliance"]) + _drift_notes(analysed["drift"])
+    said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, say)
+    notes += _policy_notes(analysed["compliance"], say) + _drift_notes(analysed["drift"], say)
     return {
         "schema": "ksysak.fleet/1",
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -157,28 +159,30 @@ class _Analysis:
         }
 
 
-def _policy_notes(compliance: dict) -> list[str]:
+def _policy_notes(compliance: dict, say: Messages) -> list[str]:
     """What one must know of waivers to judge the verdict."""
+    waived, expired = len(compliance["waived"]), len(compliance["expired"])
     notes = []
-    if compliance["waived"]:
-        notes.append(f"Not counted, because somebody answers for them: {plural(len(compliance['waived']), 'waived finding')}.")
-    if compliance["expired"]:
-        notes.append(f"{plural(len(compliance['expired']), 'waiver')} expired and {'does' if len(compliance['expired']) == 1 else 'do'} not count any more.")
+    if waived:
+        notes.append(say("Not counted, because somebody answers for them: {waived}.", waived=say.many(waived, "waived finding")))
+    if expired:
+        notes.append(say("Expired, and without effect: {waivers}.", waivers=say.many(expired, "waiver")))
     return notes
 
 
-def _drift_notes(drift: dict | None) -> list[str]:
+def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
     if drift is None:
         return []
-    new = drift["new_groups"]
-    said = f"{plural(new, 'kind')} of findings {'is' if new == 1 else 'are'} new" if new else "Nothing is new"
-    return [f"{said} since the scan {drift['baseline']['scan_id']}."]
+    scan = drift["baseline"]["scan_id"]
+    if not drift["new_groups"]:
+        return [say("Nothing is new since the scan {scan}.", scan=scan)]
+    return [say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))]
 
 
-def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None) -> list[str]:
+def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None, say: Messages) -> list[str]:
     """Add the hosts that were meant to be scanned and have no usable file; return notes for the verdict."""
     if scan is None:
-        return ["Which hosts were meant to be scanned is not known: scan.json is missing or broken."]
+        return [say("Which hosts were meant to be scanned is not known: scan.json is missing or broken.")]
     extra = len(set(hosts) - set(scan["hosts"]))
     for host in scan["hosts"]:
         if host not in hosts:
@@ -186,9 +190,9 @@ def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | Non
             hosts[host] = absent(host, "unreadable", f"its result file {reason}") if reason else absent(host, "missing", NO_RESULT)
     notes = []
     if scan["ended_at"] is None:
-        notes.append("The scan was interrupted, or was still running when this report was made.")
+        notes.append(say("The scan was interrupted, or was still running when this report was made."))
     if extra:
-        notes.append(f"Not named in scan.json, as after merging slices of a scan: {plural(extra, 'host')}.")
+        notes.append(say("Not named in scan.json, as after merging slices of a scan: {hosts}.", hosts=say.many(extra, "host")))
     return notes
 
 

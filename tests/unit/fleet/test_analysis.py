@@ -160,7 +160,7 @@ def test_every_rule_is_in_the_compliance_table_and_every_host_in_its_row(tmp_pat
     assert [waiver["rule"] for waiver in fleet["compliance"]["expired"]] == ["memleak-suspected"]
     assert "slab-growth" not in {group["rule"] for group in fleet["findings"]}
     assert any("waived finding" in note for note in fleet["verdict"]["notes"])
-    assert any("1 waiver expired and does not count" in note for note in fleet["verdict"]["notes"])
+    assert any("without effect: 1 waiver." in note for note in fleet["verdict"]["notes"])
 
 
 # --- drift -------------------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_a_finding_that_was_on_no_host_is_a_new_group(compared):
     fleet = compared([data.host("web1"), data.host("web2")], [data.host("web1", "oopsing"), data.host("web2")])
     assert fleet["drift"]["new_groups"] == 2
     assert fleet["drift"]["counts"]["new"] == 2
-    assert any("2 kinds of findings are new" in note for note in fleet["verdict"]["notes"])
+    assert any(f"New since the scan {data.SCAN_ID}: 2 kinds of findings." in note for note in fleet["verdict"]["notes"])
 
 
 def test_a_finding_that_spreads_is_no_new_group(compared):
