@@ -102,7 +102,7 @@
     const kind = (place) => numeric.includes(place) ? { class: 'number' } : {}
     const head = el('tr', {}, heads.map((text, place) => el('th', { scope: 'col', ...kind(place) }, t(text))))
     const body = lines.map((line) => el('tr', {}, line.map((item, place) => el('td', kind(place), item))))
-    return el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': t('Table') }, el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, body)))
+    return el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('Table') }, el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, body)))
   }
 
   // --- CSV of what is seen ----------------------------------------------------------------------------------------------
@@ -130,6 +130,18 @@
     next: t('Next'), next_title: t('Next page'), page_size: t('Rows'), page_title: t('Show page'), all: t('All'),
     counter: { showing: t('Showing'), of: t('of'), rows: t('rows'), pages: t('pages') }
   }
+  /* Tabulator's headers sort by mouse alone, and its holder takes the focus for scrolling that our tables do not have.
+     Its pages are turned by buttons, which have no place inside of a grid. */
+  function reachable (table) {
+    table.querySelector('.tabulator-tableholder').removeAttribute('tabindex')
+    const footer = table.querySelector('.tabulator-footer')
+    if (footer) table.after(el('div', { class: 'tabulator' }, footer))
+    for (const head of table.querySelectorAll('.tabulator-col.tabulator-sortable')) {
+      head.tabIndex = 0
+      head.addEventListener('keydown', (event) => { if (['Enter', ' '].includes(event.key)) { event.preventDefault(); head.click() } })
+    }
+  }
+
   const built = []
   const tables = []
 
@@ -166,7 +178,7 @@
       ...(rest.placeholder ? { placeholder: t(rest.placeholder) } : {})
     })
     tables.push(made)
-    built.push(new Promise((resolve) => made.on('tableBuilt', resolve)))
+    built.push(new Promise((resolve) => made.on('tableBuilt', () => { reachable(byId(id)); resolve() })))
     made.on('dataSorted', (sorters) => {
       const said = sorters.length ? `${sorters[0].field}:${sorters[0].dir}` : ''
       if ((state().get(`sort.${name}`) || '') !== said) keep({ [`sort.${name}`]: said })
@@ -335,7 +347,7 @@
     const close = el('button', { type: 'button', class: 'close' }, t('Close'))
     close.addEventListener('click', () => dialog.close())
     dialog.firstElementChild.replaceChildren(
-      el('header', {}, el('div', {}, over, el('h2', { id: 'detail-title' }, el('bdi', {}, title))), close), ...parts.filter(Boolean))
+      el('div', { class: 'head' }, el('div', {}, over, el('h2', { id: 'detail-title' }, el('bdi', {}, title))), close), ...parts.filter(Boolean))
     if (!dialog.open) dialog.showModal()
     dialog.scrollTop = 0
   }
