@@ -89,7 +89,9 @@ class ActionModule(ActionBase):
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
             raise AnsibleActionFail(str(error)) from None
-        written = [f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"]
+        written = [
+            f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"
+        ]
         written.append(f"Results: {result['results']}")
         # Shown here and not by a debug task: whatever the format of results is, these are lines.
         for line in ["", *result["digest"], *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:

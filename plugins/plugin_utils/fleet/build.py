@@ -176,7 +176,9 @@ def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
     scan = drift["baseline"]["scan_id"]
     if not drift["new_groups"]:
         return [say("Nothing is new since the scan {scan}.", scan=scan)]
-    return [say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))]
+    return [
+        say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))
+    ]
 
 
 def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None, say: Messages) -> list[str]:

@@ -32,7 +32,11 @@ class Compliance:
             self._used.add(finding["waiver"]["place"])
             entry = self._waived.setdefault(
                 f"{finding['signature']}\0{finding['waiver']['place']}",
-                {**{field: finding[field] for field in ("signature", "rule", "severity", "category", "title")}, **finding["waiver"], "hosts": {}},
+                {
+                    **{field: finding[field] for field in ("signature", "rule", "severity", "category", "title")},
+                    **finding["waiver"],
+                    "hosts": {},
+                },
             )
             entry["hosts"][host] = None
 

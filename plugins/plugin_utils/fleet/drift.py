@@ -85,7 +85,9 @@ class Drift:
             count = {change: len(changes.get(change, ())) for change in CHANGES}
             names = {change: sorted(changes[change])[:HOSTS] for change in CHANGES if change in changes}
             listed.append({"signature": signature, **self._said[signature], "finding": ids.get(signature), "counts": count, "hosts": names})
-        listed.sort(key=lambda entry: (SEVERITIES.index(entry["severity"]), -entry["counts"]["new"], -entry["counts"]["worse"], entry["signature"]))
+        listed.sort(
+            key=lambda entry: (SEVERITIES.index(entry["severity"]), -entry["counts"]["new"], -entry["counts"]["worse"], entry["signature"])
+        )
         by_signature = {entry["signature"]: entry["counts"] for entry in listed}
         for group in groups:
             group["drift"] = by_signature.get(group["signature"])

@@ -60,7 +60,11 @@ def _serious(serious: list[dict], total: int, missing: str, say: Messages) -> st
     worst = serious[0]
     where = say.many(worst["host_count"], "host") if worst["host_count"] > 1 else worst["hosts"][0]["host"]
     said = say("Worst: {title}, on {where}.", title=bounded(worst["title"], 160), where=where)
-    return say("{needs}; {missing}. {worst}", needs=needs, missing=missing, worst=said) if missing else say("{needs}. {worst}", needs=needs, worst=said)
+    return (
+        say("{needs}; {missing}. {worst}", needs=needs, missing=missing, worst=said)
+        if missing
+        else say("{needs}. {worst}", needs=needs, worst=said)
+    )
 
 
 def _notes(counts: dict, say: Messages) -> list[str]:

@@ -55,7 +55,9 @@ class Rule:
             self._expression = Expression(spec["evidence"], self.parameters)
             self._expression.check_fits_hosts()
         except ExpressionError as error:
-            raise PolicyError(f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}") from None
+            raise PolicyError(
+                f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
+            ) from None
         self.probes = self._expression.probes
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})

@@ -8,6 +8,7 @@ known is judged: what functions return is anything, but for those of our own tha
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 
 from ..schema.validate import FOLDER, versions
@@ -61,7 +62,8 @@ def probes_of(parsed: dict) -> set[str]:
     found = set().union(*map(probes_of, children))
     if parsed["type"] == "subexpression":
         steps = _steps(parsed)
-        found |= {after["value"] for before, after in zip(steps, steps[1:]) if before.get("value") == "probes" and after["type"] == "field"}
+        pairs = itertools.pairwise(steps)
+        found |= {after["value"] for before, after in pairs if before.get("value") == "probes" and after["type"] == "field"}
     return found
 
 

@@ -23,7 +23,9 @@ def digest(fleet: dict, say: Messages = ENGLISH) -> list[str]:
     hosts, groups = fleet["counts"]["hosts"], fleet["counts"]["groups"]
     lines = [f"{say(fleet['verdict']['level']).upper()}: {fleet['verdict']['sentence']}"]
     lines += [f"  {note}" for note in fleet["verdict"]["notes"]]
-    states = [f"{hosts[state]} {say(state)}" for state in ("scanned", "unreachable", "failed", "lost", "missing", "unreadable") if hosts[state]]
+    states = [
+        f"{hosts[state]} {say(state)}" for state in ("scanned", "unreachable", "failed", "lost", "missing", "unreadable") if hosts[state]
+    ]
     lines.append(say("Hosts: {total} ({states}); measured wholly {full}, partly {partial}, not at all {none}", total=hosts["total"],
                      states=", ".join(states) or say("none"), full=hosts["coverage_full"], partial=hosts["coverage_partial"],
                      none=hosts["coverage_none"]))  # fmt: skip
@@ -39,7 +41,9 @@ def digest(fleet: dict, say: Messages = ENGLISH) -> list[str]:
     blind = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     if blind:
         lines.append(say("Not looked at:"))
-    lines += [f"  {say(host['state']):11} {host['host']}: {host['reason'] or say('no probe could measure')}" for host in blind[:BLIND_HOSTS]]
+    lines += [
+        f"  {say(host['state']):11} {host['host']}: {host['reason'] or say('no probe could measure')}" for host in blind[:BLIND_HOSTS]
+    ]
     lines += _more(len(blind) - BLIND_HOSTS, "host", say)
     if fleet["problems"]:
         lines.append(say("Problems of this report:"))

@@ -72,7 +72,10 @@ def _located(rule: str, signature: str, title: str, severity: str, host: str, pl
         "message": {"text": title or signature},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": f"hosts/{host_file_name(host)}", "uriBaseId": "SCAN"}, "region": {"startLine": 1}},
+                "physicalLocation": {
+                    "artifactLocation": {"uri": f"hosts/{host_file_name(host)}", "uriBaseId": "SCAN"},
+                    "region": {"startLine": 1},
+                },
                 "logicalLocations": [{"name": host, "fullyQualifiedName": host, "kind": "host"}],
             }
         ],

@@ -25,7 +25,16 @@ def render(fleet: dict) -> str:
     """
     hosts = {host["host"]: host for host in fleet["hosts"]}
     rows = [
-        _row(hosts, member["host"], "finding", group, severity=member["severity"], title=member["title"], times=member["count"], remedy=group["remedy"])
+        _row(
+            hosts,
+            member["host"],
+            "finding",
+            group,
+            severity=member["severity"],
+            title=member["title"],
+            times=member["count"],
+            remedy=group["remedy"],
+        )
         for group in fleet["findings"]
         for member in group["hosts"]
     ]
@@ -51,5 +60,10 @@ def _row(hosts: dict[str, dict], name: str, state: str, finding: dict, **more) -
     host = hosts[name]
     system = host["system"] or {}
     fields = {field: finding[field] for field in ("severity", "category", "rule", "title", "signature") if field in finding}
-    place = {"host": name, "groups": " ".join(host["groups"]), "kernel": system.get("kernel", ""), "distribution": system.get("distribution", "")}
+    place = {
+        "host": name,
+        "groups": " ".join(host["groups"]),
+        "kernel": system.get("kernel", ""),
+        "distribution": system.get("distribution", ""),
+    }
     return {"state": state, **fields, **place, **more}

@@ -54,7 +54,7 @@ HOSTILE = "</failure><x>&amp;\"' ]]>\ufffe\uffff=1+1"
 
 
 def hostile():
-    document = data.host(f"web<1>&\"{HOSTILE}", "noisy")
+    document = data.host(f'web<1>&"{HOSTILE}', "noisy")
     document["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, instead=HOSTILE))
     down = data.host("\u202eweb2 ]]>", "failed")
     down["reason"] = HOSTILE + "\x00\x1b[31m\u2028"
@@ -96,7 +96,11 @@ def test_the_public_schema_refuses_what_is_no_sarif(fleet_of):
 def test_sarif_has_every_finding_with_its_place_and_every_waiver_as_a_suppression(fleet_of):
     fleet = fleet_of(*mixed())
     (run,) = json.loads(sarif.render(fleet))["runs"]
-    told = {(result["ruleId"], result["locations"][0]["logicalLocations"][0]["name"]) for result in run["results"] if "suppressions" not in result}
+    told = {
+        (result["ruleId"], result["locations"][0]["logicalLocations"][0]["name"])
+        for result in run["results"]
+        if "suppressions" not in result
+    }
     assert told == {(group["rule"], member["host"]) for group in fleet["findings"] for member in group["hosts"]}
     (waived,) = [result for result in run["results"] if "suppressions" in result]
     assert waived["ruleId"] == "slab-growth"
@@ -158,7 +162,9 @@ def test_junit_is_what_build_servers_take(fleet_of, name):
 
 def test_junit_fails_for_findings_and_errs_for_hosts_that_nobody_saw(fleet_of):
     suites = checked_junit(fleet_of(*mixed()))
-    assert {case.get("name").split(":")[0] for case in suites["os-exception"].iter("testcase") if case.find("failure") is not None} == {"web3"}
+    assert {case.get("name").split(":")[0] for case in suites["os-exception"].iter("testcase") if case.find("failure") is not None} == {
+        "web3"
+    }
     assert [case.get("name") for case in suites["hosts"].iter("testcase") if case.find("error") is not None] == ["web5", "web6", "web7"]
     assert suites["hosts"].findall("testcase")[-1].get("name") == "5 hosts looked at"
     (skipped,) = [case for case in suites["slab-growth"] if case.get("name").startswith("web1: ")]
@@ -197,7 +203,8 @@ def test_csv_has_a_row_for_everything(fleet_of):
 
 
 @pytest.mark.parametrize(
-    "formula", ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", " \n =1", "\uff1d1+1", "|x", "%x", "=HYPERLINK(\"http://x\")"]
+    "formula",
+    ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", " \n =1", "\uff1d1+1", "|x", "%x", '=HYPERLINK("http://x")'],
 )
 def test_no_cell_is_a_formula(fleet_of, formula):
     document = data.host(f"{formula}host", "oopsing")
@@ -272,7 +279,11 @@ def test_what_is_not_good_enough_does_not_pass(tmp_path, kinds, failing):
 
 
 def test_the_baseline_is_a_scan_or_the_last_one_before(tmp_path):
-    for name, began, kind in (("a", "2026-01-01T00:00:00Z", "healthy"), ("b", "2026-02-01T00:00:00Z", "leaking"), ("c", "2026-03-01T00:00:00Z", "oopsing")):
+    for name, began, kind in (
+        ("a", "2026-01-01T00:00:00Z", "healthy"),
+        ("b", "2026-02-01T00:00:00Z", "leaking"),
+        ("c", "2026-03-01T00:00:00Z", "oopsing"),
+    ):
         folder = data.write(tmp_path / "made", [data.host("web1", kind, scan_id=name)], scan_id=name, started_at=began)
         folder.rename(tmp_path / name)
     last = report.make(options(tmp_path, baseline=str(tmp_path)), check_mode=True)
