@@ -306,7 +306,9 @@
   }
   const known = new Map(fleet.hosts.map((host) => [host.host, [host.host, host.state, host.reason, ...host.groups, ...(host.system ? [host.system.kernel, host.system.distribution] : [])].join('\n').toLowerCase()]))
   let hostTable = null
-  function filter () {
+  let later = 0
+  /* typing: the tables further down wait until the keyboard rests. */
+  function filter (typing = false) {
     const now = state()
     const wanted = (now.get('severity') || '').split(',').filter((severity) => SEVERITIES.includes(severity))
     const words = (now.get('q') || '').toLowerCase().split(/\s+/).filter(Boolean)
@@ -320,9 +322,13 @@
     const hostFits = (host) => (!members || members.has(host.host)) && (!(wanted.length || category || change) || ofHost(host.host).length > 0) && (words.every((word) => known.get(host.host).includes(word)) || ofHost(host.host).length > 0)
     const set = (table, test) => { if (table) { if (active) table.setFilter(test); else table.clearFilter() } }
     set(findings, (one) => fitting.has(one.id))
-    set(map, (row) => (!members || members.has(row.host)) && ofHost(row.host).length > 0)
-    set(changes, (entry) => narrow(entry) && (!change || entry.counts[change] > 0) && words.every((word) => `${entry.title}\n${entry.signature}\n${Object.values(entry.hosts).flat().join('\n')}`.toLowerCase().includes(word)) && (!members || Object.values(entry.hosts).flat().some((name) => members.has(name))))
-    set(hostTable, hostFits)
+    const others = () => {
+      set(map, (row) => (!members || members.has(row.host)) && ofHost(row.host).length > 0)
+      set(changes, (entry) => narrow(entry) && (!change || entry.counts[change] > 0) && words.every((word) => `${entry.title}\n${entry.signature}\n${Object.values(entry.hosts).flat().join('\n')}`.toLowerCase().includes(word)) && (!members || Object.values(entry.hosts).flat().some((name) => members.has(name))))
+      set(hostTable, hostFits)
+    }
+    clearTimeout(later)
+    if (typing) later = setTimeout(others, 250); else others()
     for (const chip of chips) chip.setAttribute('aria-pressed', String(wanted.includes(chip.dataset.severity)))
     for (const select of selects) select.value = now.get(select.dataset.key) || ''
     if (document.activeElement !== byId('q')) byId('q').value = now.get('q') || ''
@@ -338,7 +344,7 @@
   document.querySelector('.filter').addEventListener('submit', (event) => event.preventDefault())
   byId('q').addEventListener('input', () => {
     keep({ q: byId('q').value.trim() })
-    filter()
+    filter(true)
   })
 
   // --- one finding, one host ------------------------------------------------------------------------------------------
