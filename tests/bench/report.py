@@ -25,14 +25,23 @@ CMDB_HOSTS = 4000
 from ansible_collections.ksysak.fleet.tests import fleet_data as data  # noqa: E402
 
 
-def enlarge(document):
-    """Fill a healthy host's document with more call stacks, as real ones have, up to the usual size."""
-    measured = document["probes"].get("memleak", {}).get("data")
-    place = 0
-    while measured and len(json.dumps(document)) < HOST_BYTES:
+def stacks():
+    """Return call stacks that make a host's document as large as real ones."""
+    found = []
+    size = len(json.dumps(data.host("web1")))
+    while size < HOST_BYTES:
+        place = len(found)
         frames = [f"function_{place}_{depth}+0x{16 * depth:x}" for depth in range(16)]
-        measured["outstanding"].append(data.outstanding(culprit=f"function_{place}", module=None, stack=frames))
-        place += 1
+        found.append(data.outstanding(culprit=f"function_{place}", module=None, stack=frames))
+        size += len(json.dumps(found[-1])) + 2
+    return found
+
+
+def enlarge(document, more):
+    """Return a document with these call stacks beside its own."""
+    measured = document["probes"].get("memleak", {}).get("data")
+    if measured:
+        measured["outstanding"] += more
     return document
 
 
@@ -94,6 +103,7 @@ def main(argv):
     if argv[:1] == ["--make"]:
         make(*argv[1:])
         return
+    more = stacks()
     counts = [int(number) for number in argv] or [100, 1000, 10000]
     print(
         "%8s %10s %10s %10s %12s %10s %12s %s"
@@ -102,7 +112,7 @@ def main(argv):
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            scan = data.write(root, [enlarge(document) for document in data.fleet(count)])
+            scan = data.write(root, [enlarge(document, more) for document in data.fleet(count)])
             page = root / "report.html"
             command = [sys.executable, __file__, "--make", str(scan), str(page)]
             took, used = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
