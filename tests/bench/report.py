@@ -95,7 +95,7 @@ def cmdb(folder, hosts):
     page = folder / "cmdb.html"
     began = time.monotonic()
     with page.open("w", encoding="utf-8") as file:
-        done = subprocess.run([sys.executable, command, "-t", "html_fancy", str(facts)], stdout=file, check=False)
+        done = subprocess.run([command, "-t", "html_fancy", str(facts)], stdout=file, check=False)
     return (time.monotonic() - began, page.stat().st_size) if done.returncode == 0 else None
 
 

@@ -91,7 +91,7 @@ def test_chance_is_not_taken_for_a_cause(tmp_path):
     documents = []
     for place in range(60):
         document = data.host(f"web{place}", "leaking" if rng.random() < 0.3 else "healthy")
-        document["system"]["modules"] = sorted({f"module{rng.randrange(400)}" for _ in range(200)})
+        document["system"]["modules"] = sorted({f"module{rng.randrange(400)}" for _draw in range(200)})
         documents.append(document)
     fleet = made(data.write(tmp_path, documents))
     assert group_of(fleet, "memleak-suspected")["common"] == []

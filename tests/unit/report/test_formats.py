@@ -5,8 +5,8 @@ import csv
 import io
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import fastjsonschema
 import pytest
