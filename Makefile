@@ -38,8 +38,9 @@ scan: build ## scan the inventory (default: this machine) and write the report
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
-bench: build test-needs ## what the probes cost others, beside the same without them (root; a quiet machine)
+bench: build test-needs ## what the probes cost others, and what a report costs (root; a quiet machine)
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
+	$(VENV_TEST)/bin/python tests/bench/report.py
 
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests

@@ -3,47 +3,62 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, html, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
 
 display = Display()
 
+OPTIONS = {"json": "json_dest"}
 BAD_INPUT = (load.ResultsError, policy.PolicyError, assets.AssetError, write.WriteError)
+
+
+def _paths(args: dict, folder: Path) -> dict[str, Path]:
+    """Return {format: path} of what is to be written. Raises WriteError when a path could not be."""
+    html = Path(args["dest"] or folder / formats.FILES["html"])
+    paths = {name: html.with_name(formats.FILES[name]) for name in formats.FILES if name in args["formats"]}
+    paths.update({name: Path(path) for name, path in (("html", html), ("json", args["json_dest"])) if path and name in paths})
+    for name, path in paths.items():
+        write.check(path, OPTIONS.get(name, "ksysak_report"))
+    return paths
 
 
 def make(args: dict, check_mode: bool) -> dict:
     """Return what the task returns. args: the task's options. Raises one of BAD_INPUT."""
     folder = load.find(args["results"], args["scan_id"] or None)
-    dest = Path(args["dest"] or folder / "report.html")
-    json_dest = Path(args["json_dest"] or dest.with_name("fleet.json"))
-    write.check(dest, "ksysak_report")
-    write.check(json_dest, "json_dest")
-    parts = assets.Assets(args["assets"])
-    fleet = build.build(folder, policy.load(args["policies"], args["policy_overrides"]))
-    page = html.render(fleet, parts)
-    if not check_mode:
-        write.write(json_dest, json.dumps(fleet, indent=1, allow_nan=False) + "\n", "json_dest")
-        write.write(dest, page, "ksysak_report")
+    baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
+    paths = _paths(args, folder)
+    parts = assets.Assets(args["assets"], args["language"])
+    fleet = build.build(folder, policy.load(args["policies"], args["policy_overrides"]), baseline, parts.say)
+    if args["baseline"] and baseline is None:
+        fleet["verdict"]["notes"].append(parts.say("There is no earlier scan to compare with yet."))
+    render = formats.renderers(parts, parts.say)
+    sizes = {}
+    for name, path in paths.items():
+        text = render[name](fleet)
+        sizes[name] = len(text.encode("utf-8", "replace"))
+        if not check_mode:
+            write.write(path, text, OPTIONS.get(name, "ksysak_report"))
     return {
-        "changed": True,
+        "changed": bool(paths),
         "scan_id": fleet["scan"]["scan_id"],
         "results": str(folder),
-        "report": str(dest),
-        "fleet": str(json_dest),
-        "report_bytes": len(page.encode("utf-8", "replace")),
+        **{name: str(paths[kind]) for name, kind in (("report", "html"), ("fleet", "json")) if kind in paths},
+        "files": {name: {"path": str(path), "bytes": sizes[name]} for name, path in paths.items()},
+        "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
+        "passed": verdict.passes(fleet["verdict"]["level"], args["fail_on"]),
         "hosts": fleet["counts"]["hosts"],
         "findings": fleet["counts"]["groups"],
+        "drift": fleet["drift"]["counts"] if fleet["drift"] else {},
         "problems": len(fleet["problems"]),
-        "digest": digest.digest(fleet),
+        "digest": digest.digest(fleet, parts.say),
     }
 
 
@@ -61,6 +76,10 @@ class ActionModule(ActionBase):
                 "scan_id": {"type": "str", "default": ""},
                 "dest": {"type": "path"},
                 "json_dest": {"type": "path"},
+                "formats": {"type": "list", "elements": "str", "default": ["html", "json"], "choices": list(formats.FILES)},
+                "baseline": {"type": "path"},
+                "language": {"type": "str", "default": "en"},
+                "fail_on": {"type": "str", "default": "never", "choices": list(verdict.FAIL_ON)},
                 "policies": {"type": "list", "elements": "path", "default": []},
                 "policy_overrides": {"type": "dict", "default": {}},
                 "assets": {"type": "path", "required": True},
@@ -70,7 +89,10 @@ class ActionModule(ActionBase):
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
             raise AnsibleActionFail(str(error)) from None
-        written = [f"Report: {result['report']}", f"Results: {result['results']}"]
+        written = [
+            f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"
+        ]
+        written.append(f"Results: {result['results']}")
         # Shown here and not by a debug task: whatever the format of results is, these are lines.
         for line in ["", *result["digest"], *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
             display.display(line)

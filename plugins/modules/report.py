@@ -9,7 +9,7 @@ short_description: Make the report of a scan
 version_added: 0.1.0
 description:
   - Reads the results folder of one scan, judges every host by the policies, and writes one self-contained HTML file and the same
-    content as JSON. Shows a digest of a few lines.
+    content for machines. Shows a digest of a few lines.
   - Works on the controller, touches no host and makes no connection. It can be repeated at any time, also with another policy.
   - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
   - The role P(ksysak.fleet.report#role) calls it with the template and the files that it needs.
@@ -30,15 +30,41 @@ options:
   json_dest:
     description: Path of the JSON file. The default is C(fleet.json) beside the HTML file.
     type: path
+  formats:
+    description:
+      - What to write. All but V(html) and V(json) have fixed names, beside the HTML file.
+      - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt).
+    type: list
+    elements: str
+    choices: [html, json, junit, sarif, csv, digest]
+    default: [html, json]
+  baseline:
+    description:
+      - Folder of an earlier scan to compare with, or of all results, of which the last scan before this one is taken.
+      - Both scans are judged by the same policy.
+    type: path
+  language:
+    description: Language of the report, V(en), V(zh) or another one that the role has messages of.
+    type: str
+    default: en
+  fail_on:
+    description:
+      - The mildest verdict that is not good enough. The task itself never fails by it, it returns RV(passed).
+      - Nothing but V(never) is good enough for a fleet of which nothing could be looked at.
+    type: str
+    choices: [never, fatal, critical, error, warning, incomplete]
+    default: never
   policies:
-    description: Policy files. When empty, the one that comes with the collection; V(default) stands for it in the list.
+    description:
+      - Policy files. When empty, the one that comes with the collection.
+      - V(default) and V(compliance) stand for the shipped ones in the list.
     type: list
     elements: path
     default: []
   policy_overrides:
     description:
-      - Changes to the rules, by rule and then by parameter.
-      - The parameter C(enabled) switches a rule off.
+      - Changes to the rules, by rule and then by parameter. C(enabled) switches a rule off, C(severity) sets its severity.
+      - Under C(groups) and C(hosts) are the same changes for some hosts only, by group and by pattern of names.
     type: dict
     default: {}
   assets:
@@ -91,14 +117,19 @@ results:
   sample: /srv/ksysak-results/20261123T030800Z-4f1c
 report:
   description: Path of the HTML file.
-  returned: success
+  returned: when O(formats) has V(html)
   type: str
   sample: /srv/ksysak-results/20261123T030800Z-4f1c/report.html
 fleet:
   description: Path of the JSON file, a document of the schema C(ksysak.fleet/1).
-  returned: success
+  returned: when O(formats) has V(json)
   type: str
   sample: /srv/ksysak-results/20261123T030800Z-4f1c/fleet.json
+files:
+  description: What was written (in check mode, would be), by format.
+  returned: success
+  type: dict
+  sample: {html: {path: /srv/ksysak-results/20261123T030800Z-4f1c/report.html, bytes: 612340}}
 report_bytes:
   description: Size of the HTML file.
   returned: success
@@ -127,6 +158,16 @@ verdict:
       elements: str
       returned: success
       sample: ["3 hosts could not be reached."]
+passed:
+  description: Whether the verdict is good enough for O(fail_on).
+  returned: success
+  type: bool
+  sample: true
+drift:
+  description: Number of findings, one for each host, by what became of them since O(baseline). Empty without one.
+  returned: success
+  type: dict
+  sample: {new: 2, worse: 0, unchanged: 14, better: 1, cured: 3, rebooted: 0, unseen: 0, uncompared: 0}
 hosts:
   description: Number of hosts by state, and by how much of them was measured.
   returned: success

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The report as a browser shows it: from disk, without a network, and safe from what hosts send."""
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
@@ -16,6 +19,8 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate impor
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "report"
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 READY = "html[data-ready=yes]"
 
 HOSTILE = [
@@ -74,10 +79,12 @@ def show(chromium, tmp_path):
     """Return a function that makes the report of host documents: (Page, fleet document). What it did is checked at the end."""
     shown = []
 
-    def make(documents, width=1440, scheme="light", **changes):
-        fleet = build(data.write(tmp_path, documents, **changes), load_policy())
+    def make(documents, width=1440, scheme="light", language="en", before=None, **changes):
+        assets = Assets(str(ROLE), language)
+        baseline = data.write(tmp_path / "before", before) if before else None
+        fleet = build(data.write(tmp_path, documents, **changes), load_policy(), baseline, assets.say)
         path = tmp_path / "report.html"
-        path.write_text(render(fleet, Assets(str(ROLE))), encoding="utf-8")
+        path.write_text(render(fleet, assets), encoding="utf-8")
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         shown.append((context, Page(context, path)))
         return shown[-1][1], fleet
@@ -184,6 +191,87 @@ def test_fleets_with_nothing_to_show_say_so(show, kinds, said):
     page = report.open()
     assert said in page.locator("h1").inner_text()
     assert "No findings." in page.locator("#findings").inner_text()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_everybody_can_use_the_page(show, width, scheme, language):
+    """axe-core finds nothing, neither on the page nor in what it opens."""
+    documents = [data.host(f"web{place}", data.KINDS[place % len(data.KINDS)]) for place in range(30)]
+    report, fleet = show(documents, width, scheme, language, before=[data.host("web1"), data.host("web2")])
+    page = report.open()
+    page.evaluate(AXE)
+    for fragment in ("", f"finding={fleet['findings'][0]['id']}", "host=web1"):
+        page.evaluate("fragment => { location.hash = fragment }", fragment)
+        expect(page.locator("dialog[open]")).to_have_count(1 if fragment else 0)
+        found = page.evaluate("async tags => (await axe.run(document, { runOnly: tags })).violations", WCAG)
+        assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == []
+
+
+def test_a_table_is_sorted_by_keyboard_and_the_order_can_be_linked(show):
+    report, _fleet = show(mixed())
+    page = report.open()
+    head = page.locator("#hosts-table .tabulator-col[tabulator-field=host]")
+    head.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"sort\.hosts=host%3Aasc"))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"sort\.hosts=host%3Adesc"))
+    page = report.open(page.url.removeprefix(report.url))
+    expect(page.locator("#hosts-table .tabulator-row").first).to_contain_text("web7")
+
+
+def test_one_filter_is_for_findings_map_and_hosts(show):
+    report, fleet = show([*mixed(), data.host("db1", "noisy")])
+    page = report.open()
+    page.get_by_label("Category", exact=True).select_option("latency")
+    page.get_by_label("Group", exact=True).select_option("db")
+    expect(page.locator("#map-table .tabulator-row")).to_have_count(1)
+    assert "category=latency&group=db" in page.url
+    page = report.open(page.url.removeprefix(report.url))
+    assert page.locator("#findings-table .tabulator-row").count() == 1
+    assert page.locator("#map-table .tabulator-row").inner_text().startswith("db1")
+    assert page.locator("#hosts-table .tabulator-row").all_inner_texts()[0].startswith("db1")
+
+
+def test_what_is_seen_is_saved_as_csv_without_formulas(show):
+    odd = data.host("=1+1", "leaking")
+    report, _fleet = show([odd, data.host("web1", "oopsing")])
+    page = report.open("#severity=critical")
+    with page.expect_download() as saved:
+        page.locator("#findings-table ~ .tools button").click()
+    rows = list(csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
+    assert [row[0] for row in rows] == ["Severity", "critical"]
+    page = report.open()
+    with page.expect_download() as saved:
+        page.locator("#hosts-table ~ .tools button").click()
+    rows = list(csv.reader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
+    assert {row[0] for row in rows} == {"Host", "'=1+1", "web1"}
+
+
+def test_causes_changes_and_compliance_are_shown(show):
+    documents = [data.host(f"web{place}", "leaking" if place < 8 else "healthy") for place in range(40)]
+    for place, document in enumerate(documents):
+        document["system"]["modules"] = ["ext4", *(["acme_nic"] if place < 8 else [])]
+    report, fleet = show(documents, before=[data.host(f"web{place}") for place in range(40)])
+    leak = next(group for group in fleet["findings"] if group["rule"] == "memleak-suspected")
+    page = report.open(f"#finding={leak['id']}")
+    said = page.locator("dialog[open]").inner_text()
+    assert "module acme_nic" in said and "8 / 8 (100 %)" in said and "8 new" in said
+    page.keyboard.press("Escape")
+    assert "16 new" in page.locator(".tiles").inner_text()
+    assert "8 new" in page.locator("#changes-table").inner_text()
+    row = page.locator("#compliance-table .tabulator-row", has_text="memleak-suspected")
+    assert row.locator("[tabulator-field=fail]").inner_text() == "8"
+
+
+def test_the_page_is_chinese(show):
+    report, fleet = show(mixed(), language="zh")
+    page = report.open()
+    assert page.locator("h1").inner_text() == fleet["verdict"]["sentence"]
+    for section, said in {"#findings": "严重程度", "#map": "泄漏", "#compliance": "不合规", "#hosts": "无法连接", "#leaks": "函数"}.items():
+        assert said in page.locator(section).inner_text(), section
 
 
 def poisoned(document):

@@ -484,4 +484,5 @@ def text(functions, salt, depth, cpus, cache_offsets):
               'SLAB': SLAB, 'PAGE': PAGE, 'PERCPU': PERCPU, 'VMALLOC': VMALLOC, 'FOLLOWED': FOLLOWED, 'DROPPED': DROPPED, 'STALE': STALE,
               'STACKLESS': STACKLESS, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
     defined = ''.join('#define %s %s\n' % item for item in sorted(values.items()))
-    return defined + _TEXT + ''.join(function.text for function in functions)
+    included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith('k') for function in functions) else ''
+    return included + defined + _TEXT + ''.join(function.text for function in functions)

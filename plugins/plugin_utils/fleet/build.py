@@ -6,54 +6,62 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ..policy.policy import SEVERITIES, Policy
+from ..messages import ENGLISH, Messages
+from ..policy.policy import SEVERITIES, Judgement, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
 from . import load, selftest
+from .compliance import Compliance
+from .drift import Drift
 from .exceptions import Exceptions
+from .factors import Factors
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .interference import Interference
 from .jitter import Jitter
 from .leaks import Leaks
 from .measurement import Measurement
+from .outliers import Outliers
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy) -> dict:
+def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messages = ENGLISH) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
-    Raises load.ResultsError when there is nothing that a report could be made of.
+    baseline: folder of an earlier scan to compare with; say: language of the verdict. Raises load.ResultsError when there is
+    nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement = Groups(), _Sections(), Measurement()
+    groups, sections, measurement, analysis = Groups(), _Sections(), Measurement(), _Analysis(policy, baseline)
     rules: dict[str, list[str]] = {}
     for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
         if document is None:
             broken[file] = reason
             continue
         host = document["host"]
-        findings, troubles = policy.evaluate(document)
-        for trouble in troubles:
+        judged = policy.judge(document)
+        for trouble in judged.problems:
             rules.setdefault(trouble, []).append(host)
-        groups.add(host, findings)
-        sections.add(document, findings)
+        groups.add(host, judged.findings)
+        sections.add(document, judged.findings)
+        analysis.add(document, judged)
         measurement.add(host, document["probes"])
-        hosts[host] = summary(document, findings, requested)
+        hosts[host] = summary(document, judged.findings, requested)
     scan_id = scan["scan_id"] if scan else next(iter(sections.scan_ids), folder.name[:64])
-    notes = _add_absent(hosts, broken, scan)
+    notes = _add_absent(hosts, broken, scan, say)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries)
-    problems += troubles
+    problems += troubles + analysis.problems
     listed, cut = groups.result()
+    analysed = analysis.result(listed, set(hosts))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -62,7 +70,8 @@ def build(folder: Path, policy: Policy) -> dict:
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
-    said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None)
+    said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, say)
+    notes += _policy_notes(analysed["compliance"], say) + _drift_notes(analysed["drift"], say)
     return {
         "schema": "ksysak.fleet/1",
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -77,6 +86,7 @@ def build(folder: Path, policy: Policy) -> dict:
         "findings": listed,
         "hosts": entries,
         **sections.result(listed),
+        **analysed,
         "measurement": measurement.result(),
         "selftest": tested,
         "problems": problems,
@@ -123,10 +133,58 @@ class _Sections:
         }
 
 
-def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None) -> list[str]:
+class _Analysis:
+    """What is only seen when hosts, rules and scans are compared."""
+
+    def __init__(self, policy: Policy, baseline: Path | None):
+        self._factors, self._outliers, self._compliance = Factors(), Outliers(), Compliance(policy)
+        self._drift = Drift(baseline, policy) if baseline else None
+        self.problems = self._drift.problems if self._drift else []
+
+    def add(self, document: dict, judged: Judgement) -> None:
+        self._compliance.add(document["host"], judged)
+        if document["state"] != "scanned":
+            return
+        self._factors.add(document, judged.outcomes)
+        self._outliers.add(document)
+        if self._drift:
+            self._drift.add(document, judged)
+
+    def result(self, groups: list[dict], everybody: set[str]) -> dict:
+        self._factors.explain(groups)
+        return {
+            "compliance": self._compliance.result(len(everybody)),
+            "outliers": self._outliers.result(),
+            "drift": self._drift.result(groups, everybody) if self._drift else None,
+        }
+
+
+def _policy_notes(compliance: dict, say: Messages) -> list[str]:
+    """What one must know of waivers to judge the verdict."""
+    waived, expired = len(compliance["waived"]), len(compliance["expired"])
+    notes = []
+    if waived:
+        notes.append(say("Not counted, because somebody answers for them: {waived}.", waived=say.many(waived, "waived finding")))
+    if expired:
+        notes.append(say("Expired, and without effect: {waivers}.", waivers=say.many(expired, "waiver")))
+    return notes
+
+
+def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
+    if drift is None:
+        return []
+    scan = drift["baseline"]["scan_id"]
+    if not drift["new_groups"]:
+        return [say("Nothing is new since the scan {scan}.", scan=scan)]
+    return [
+        say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))
+    ]
+
+
+def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None, say: Messages) -> list[str]:
     """Add the hosts that were meant to be scanned and have no usable file; return notes for the verdict."""
     if scan is None:
-        return ["Which hosts were meant to be scanned is not known: scan.json is missing or broken."]
+        return [say("Which hosts were meant to be scanned is not known: scan.json is missing or broken.")]
     extra = len(set(hosts) - set(scan["hosts"]))
     for host in scan["hosts"]:
         if host not in hosts:
@@ -134,9 +192,9 @@ def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | Non
             hosts[host] = absent(host, "unreadable", f"its result file {reason}") if reason else absent(host, "missing", NO_RESULT)
     notes = []
     if scan["ended_at"] is None:
-        notes.append("The scan was interrupted, or was still running when this report was made.")
+        notes.append(say("The scan was interrupted, or was still running when this report was made."))
     if extra:
-        notes.append(f"Not named in scan.json, as after merging slices of a scan: {plural(extra, 'host')}.")
+        notes.append(say("Not named in scan.json, as after merging slices of a scan: {hosts}.", hosts=say.many(extra, "host")))
     return notes
 
 

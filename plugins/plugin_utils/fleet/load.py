@@ -49,6 +49,22 @@ def find(results: str, scan_id: str | None = None) -> Path:
     return max(scans, key=lambda folder: (_began(folder), folder.name))
 
 
+def find_baseline(results: str, present: Path) -> Path | None:
+    """Return the folder of a scan to compare with.
+
+    results: that folder itself, or one that holds folders of scans: then the last that began before the present one, or None if
+    there is none yet; present: folder of the present scan. Raises ResultsError.
+    """
+    root = Path(results)
+    if not root.is_dir():
+        raise ResultsError(f"ksysak_baseline: {root}: no such folder")
+    if _is_scan(root):
+        return root
+    scans = [folder for folder in root.iterdir() if _is_scan(folder) and folder.resolve() != present.resolve()]
+    earlier = [folder for folder in scans if _began(folder) and _began(folder) <= (_began(present) or "9")]
+    return max(earlier, key=lambda folder: (_began(folder), folder.name), default=None)
+
+
 def _is_scan(folder: Path) -> bool:
     return (folder / "scan.json").is_file() or (folder / "hosts").is_dir()
 

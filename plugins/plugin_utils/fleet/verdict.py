@@ -3,64 +3,89 @@
 
 from __future__ import annotations
 
+from ..messages import ENGLISH, Messages
 from ..policy.text import bounded
 
+# From bad to good; 'unknown' (nothing could be looked at) passes nothing but 'never'.
+LEVELS = ("fatal", "critical", "error", "warning", "incomplete", "clear")
+FAIL_ON = ("never", *LEVELS[:-1])
 
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """Return '1 host' or '2 hosts'."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+plural = ENGLISH.many
 
 
-def verdict(counts: dict, findings: list[dict], problems: list[dict], window_s: int | None) -> dict:
+def passes(level: str, fail_on: str) -> bool:
+    """Tell whether a verdict is good enough. fail_on: one of FAIL_ON, the mildest level that is not."""
+    if fail_on == "never":
+        return True
+    return level != "unknown" and LEVELS.index(level) > LEVELS.index(fail_on)
+
+
+def verdict(counts: dict, findings: list[dict], problems: list[dict], window_s: int | None, say: Messages = ENGLISH) -> dict:
     """Return {'level', 'sentence', 'notes'}.
 
     counts: of hosts; findings: groups, worst first; level: a severity, 'incomplete' (nothing was found, but not
-    everything could be looked at), 'unknown' (nothing could be looked at) or 'clear'.
+    everything could be looked at), 'unknown' (nothing could be looked at) or 'clear'; say: the language.
     """
     total, blind = counts["total"], counts["coverage_none"]
+    hosts = say.many(total, "host")
     if not total:
-        return _made("unknown", "Nothing can be said: there is no host in this scan.", problems, [])
+        return _made("unknown", say("Nothing can be said: there is no host in this scan."), problems, [], say)
+    notes = _notes(counts, say)
     if blind == total:
-        whom = "The only host" if total == 1 else f"None of {total} hosts"
-        could = "could not be looked at" if total == 1 else "could be looked at"
-        return _made("unknown", f"Nothing can be said of this fleet: {whom.lower()} {could}.", problems, _notes(counts))
+        whom = say("the only host could not be looked at") if total == 1 else say("none of {hosts} could be looked at", hosts=hosts)
+        return _made("unknown", say("Nothing can be said of this fleet: {whom}.", whom=whom), problems, notes, say)
     serious = [group for group in findings if group["severity"] != "info"]
-    missing = f"{blind} of {plural(total, 'host')} could not be looked at" if blind else ""
-    seen = f"{total - blind} of {plural(total, 'host')}" if total > 1 else "the only host"
+    missing = say("{n} of {hosts} could not be looked at", n=blind, hosts=hosts) if blind else ""
     if serious:
-        affected = len({host["host"] for group in serious for host in group["hosts"]})
-        who = f"{affected} of {plural(total, 'host')}" if total > 1 else "The host"
-        needs = f"{who} {'needs' if affected == 1 else 'need'} attention"
-        worst = serious[0]
-        where = f"on {plural(worst['host_count'], 'host')}" if worst["host_count"] > 1 else f"on {worst['hosts'][0]['host']}"
-        sentence = f"{needs}{'; ' + missing if missing else ''}. Worst: {bounded(worst['title'], 160)}, {where}."
-        return _made(worst["severity"], sentence, problems, _notes(counts))
+        return _made(serious[0]["severity"], _serious(serious, total, missing, say), problems, notes, say)
+    seen = say("{n} of {hosts}", n=total - blind, hosts=hosts) if total > 1 else say("the only host")
     if missing or problems or counts["coverage_partial"]:
-        gap = missing or ("not everything could be measured" if counts["coverage_partial"] else "not every file or rule could be used")
-        return _made("incomplete", f"Nothing was found on {seen}, but {gap}: this is no all-clear.", problems, _notes(counts))
-    window = f" in a window of {window_s} s" if window_s else ""
-    return _made("clear", f"All clear: nothing was found on {seen}{window}.", problems, [])
+        part = say("not everything could be measured") if counts["coverage_partial"] else say("not every file or rule could be used")
+        said = say("Nothing was found on {seen}, but {gap}: this is no all-clear.", seen=seen, gap=missing or part)
+        return _made("incomplete", said, problems, notes, say)
+    if window_s:
+        return _made("clear", say("All clear: nothing was found on {seen} in a window of {n} s.", seen=seen, n=window_s), problems, [], say)
+    return _made("clear", say("All clear: nothing was found on {seen}.", seen=seen), problems, [], say)
 
 
-def _notes(counts: dict) -> list[str]:
-    notes = []
-    states = [
-        ("unreachable", "could not be reached"),
-        ("failed", "failed"),
-        ("lost", "did not answer any more after the scan had begun"),
-        ("missing", "left no result"),
-        ("unreadable", "left a result that cannot be used"),
-    ]
-    notes += [f"{plural(counts[state], 'host')} {what}." for state, what in states if counts[state]]
-    dark = counts["coverage_none"] - sum(counts[state] for state, _what in states)
+def _serious(serious: list[dict], total: int, missing: str, say: Messages) -> str:
+    affected = len({host["host"] for group in serious for host in group["hosts"]})
+    hosts = say.many(total, "host")
+    if total == 1:
+        needs = say("The host needs attention")
+    elif affected == 1:
+        needs = say("1 of {hosts} needs attention", hosts=hosts)
+    else:
+        needs = say("{n} of {hosts} need attention", n=affected, hosts=hosts)
+    worst = serious[0]
+    where = say.many(worst["host_count"], "host") if worst["host_count"] > 1 else worst["hosts"][0]["host"]
+    said = say("Worst: {title}, on {where}.", title=bounded(worst["title"], 160), where=where)
+    return (
+        say("{needs}; {missing}. {worst}", needs=needs, missing=missing, worst=said)
+        if missing
+        else say("{needs}. {worst}", needs=needs, worst=said)
+    )
+
+
+def _notes(counts: dict, say: Messages) -> list[str]:
+    states = {
+        "unreachable": say("{hosts} could not be reached.", hosts=say.many(counts["unreachable"], "host")),
+        "failed": say("{hosts} failed.", hosts=say.many(counts["failed"], "host")),
+        "lost": say("{hosts} did not answer any more after the scan had begun.", hosts=say.many(counts["lost"], "host")),
+        "missing": say("{hosts} left no result.", hosts=say.many(counts["missing"], "host")),
+        "unreadable": say("{hosts} left a result that cannot be used.", hosts=say.many(counts["unreadable"], "host")),
+    }
+    notes = [said for state, said in states.items() if counts[state]]
+    dark = counts["coverage_none"] - sum(counts[state] for state in states)
     if dark:
-        notes.append(f"On {plural(dark, 'host')} no probe could measure.")
+        notes.append(say("On {hosts} no probe could measure.", hosts=say.many(dark, "host")))
     if counts["coverage_partial"]:
-        notes.append(f"On {plural(counts['coverage_partial'], 'host')} some probes were skipped, failed, or measured less than they could.")
+        where = say.many(counts["coverage_partial"], "host")
+        notes.append(say("On {hosts} some probes were skipped, failed, or measured less than they could.", hosts=where))
     return notes
 
 
-def _made(level: str, sentence: str, problems: list[dict], notes: list[str]) -> dict:
+def _made(level: str, sentence: str, problems: list[dict], notes: list[str], say: Messages) -> dict:
     if problems:
-        notes = [*notes, f"{plural(len(problems), 'problem')} came up while this report was made."]
+        notes = [*notes, say("{problems} came up while this report was made.", problems=say.many(len(problems), "problem"))]
     return {"level": level, "sentence": sentence, "notes": notes}

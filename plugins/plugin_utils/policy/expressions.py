@@ -7,11 +7,17 @@ import functools
 import json
 import re
 
+from . import shapes
+
 _TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|\$([A-Za-z_][A-Za-z0-9_]*)?""", re.DOTALL)
 
 
 class ExpressionError(ValueError):
-    """An expression cannot be compiled, or cannot be evaluated on a document."""
+    """An expression cannot be compiled, or cannot be evaluated on a document. offset: where in its text, or None."""
+
+    def __init__(self, what: str, offset: int | None = None):
+        super().__init__(what if offset is None else f"column {offset + 1}: {what}")
+        self.offset = offset
 
 
 # jmespath is imported where it is used, because ansible-test imports every plugin without third-party libraries.
@@ -48,7 +54,7 @@ def _substitute(text: str, parameters: dict) -> str:
             return match[0]
         if match[1] not in parameters:
             known = ", ".join(f"${name}" for name in sorted(parameters)) or "none"
-            raise ExpressionError(f"column {match.start() + 1}: unknown parameter '{match[0]}' (the rule has: {known})")
+            raise ExpressionError(f"unknown parameter '{match[0]}' (the rule has: {known})", match.start())
         return "`" + json.dumps(parameters[match[1]]).replace("`", "\\u0060") + "`"
 
     return _TOKEN.sub(literal, text)
@@ -62,24 +68,30 @@ def _check_syntax(text: str) -> None:
         jmespath.compile(_TOKEN.sub(lambda match: "@".ljust(len(match[0])) if match[0].startswith("$") else match[0], text))
     except (jmespath.exceptions.ParseError, jmespath.exceptions.LexerError) as error:
         if isinstance(error, jmespath.exceptions.IncompleteExpressionError):
-            raise ExpressionError(f"column {len(text) + 1}: the expression ends too early") from None
-        raise ExpressionError(f"column {error.lex_position + 1}: syntax error at '{error.token_value}'") from None
+            raise ExpressionError("the expression ends too early", len(text)) from None
+        raise ExpressionError(f"syntax error at '{error.token_value}'", error.lex_position) from None
 
 
-def _check_functions(node) -> None:
+def _word(text: str, word: str) -> int | None:
+    """Return where a name stands in an expression, for an error about it."""
+    found = re.search(rf"(?<![\w$]){re.escape(word)}(?!\w)", text)
+    return found.start() if found else None
+
+
+def _check_functions(node, text: str) -> None:
     """JMESPath itself notices an unknown function, or one argument too many, only when data reach it."""
     if not isinstance(node, dict):
         return
     if node.get("type") == "function_expression":
         known = _functions().FUNCTION_TABLE.get(node["value"])
         if known is None:
-            raise ExpressionError(f"unknown function '{node['value']}()'")
+            raise ExpressionError(f"unknown function '{node['value']}()'", _word(text, node["value"]))
         expected, given = known["signature"], len(node["children"])
         variadic = bool(expected) and expected[-1].get("variadic")
         if given < len(expected) or (given > len(expected) and not variadic):
-            raise ExpressionError(f"'{node['value']}()' takes {len(expected)} arguments, not {given}")
+            raise ExpressionError(f"'{node['value']}()' takes {len(expected)} arguments, not {given}", _word(text, node["value"]))
     for child in node.get("children", []):
-        _check_functions(child)
+        _check_functions(child, text)
 
 
 class Expression:
@@ -98,7 +110,20 @@ class Expression:
             self._compiled = jmespath.compile(substituted)
         except jmespath.exceptions.JMESPathError as error:
             raise ExpressionError(_reason(error)) from None
-        _check_functions(self._compiled.parsed)
+        _check_functions(self._compiled.parsed, text)
+        self._text = text
+
+    def check_fits_hosts(self) -> None:
+        """Raise ExpressionError if no host document can ever have what the expression asks for."""
+        try:
+            shapes.check(self._compiled.parsed)
+        except shapes.NeverMatches as error:
+            raise ExpressionError(f"can never match: {error}", _word(self._text, error.word)) from None
+
+    @property
+    def probes(self) -> set[str]:
+        """Names of the probes that it reads."""
+        return shapes.probes_of(self._compiled.parsed)
 
     def search(self, document: dict):
         """Return what the expression yields. Raises ExpressionError."""

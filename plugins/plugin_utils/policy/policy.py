@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
+import datetime
 import hashlib
+import json
 from pathlib import Path
-
-import yaml
 
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
+from .source import Source, SourceError, shipped
 from .templates import Template, TemplateError, template
 from .text import bounded, plain_function
+from .waivers import Waiver, fits
 
 SEVERITIES = ("fatal", "critical", "error", "warning", "info")
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DEFAULT = Path(__file__).parent / "default.yml"
+DEFAULT = shipped("default")
 KINDS = {int: ((int, float), "a number"), float: ((int, float), "a number"), str: (str, "text"), list: (list, "a list of texts")}
+OPTION = "ksysak_policy_overrides"
+SCOPES = ("groups", "hosts")
+RESERVED = ("enabled", "severity", *SCOPES)
 POLICY_BYTES = 1024 * 1024
 FINDINGS_A_RULE = 100
 TITLE_CHARS = 512
@@ -26,42 +31,55 @@ SIGNATURE_CHARS = 512
 
 
 class PolicyError(ValueError):
-    """A policy, or an override of one, is wrong. The text names the file (or option), the rule and what is wrong."""
+    """A policy, or an override of one, is wrong. The text names the file with line and column (or the option), the rule and why."""
 
 
 class Rule:
-    """One rule, ready to be evaluated.
+    """One rule with its parameters, ready to be evaluated.
 
-    spec: a rule as in a policy file; overrides: {parameter: value, 'enabled': bool}; origin: the file, for errors.
+    spec: a rule as in a policy file; changes: {parameter: value, 'enabled': bool, 'severity': text}, checked;
+    source, number: where it stands, for errors.
     """
 
-    def __init__(self, spec: dict, overrides: dict, origin: str):
+    def __init__(self, spec: dict, changes: dict, source: Source, number: int):
         self.id = spec["id"]
-        self.origin = origin
-        self.enabled = overrides.get("enabled", True)
-        self.parameters = _parameters(spec, overrides)
+        self._source = source
+        self._steps = ["rules", number]
+        self.origin = source.path.name
+        self.severity, self.category = changes.get("severity", spec["severity"]), spec["category"]
+        self.enabled = changes.get("enabled", True)
+        declared = spec.get("parameters", {})
+        self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
         self._weight = spec.get("weight")
         try:
             self._expression = Expression(spec["evidence"], self.parameters)
+            self._expression.check_fits_hosts()
         except ExpressionError as error:
-            raise PolicyError(f"{origin}: rule '{self.id}': evidence: {error}") from None
-        self._signature = self._template(spec["signature"], "signature")
+            raise PolicyError(
+                f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
+            ) from None
+        self.probes = self._expression.probes
+        self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
         self._field = case["field"]
-        self._base = self._outcome(spec, {})
-        self._cases = {value: self._outcome(spec, changed, f"case.of.{value}.") for value, changed in case["of"].items()}
+        self._base = self._outcome(spec, {}, changes)
+        self._cases = {value: self._outcome(spec, changed, changes, ["case", "of", value]) for value, changed in case["of"].items()}
 
-    def _template(self, source: str, where: str) -> Template:
+    def _template(self, source: str, where: list[str]) -> Template:
         try:
             return template(source)
         except TemplateError as error:
-            raise PolicyError(f"{self.origin}: rule '{self.id}': {where}: {error}") from None
+            place = self._source.place([*self._steps, *where])
+            raise PolicyError(f"{place}: rule '{self.id}': {'.'.join(where)}: {error}") from None
 
-    def _outcome(self, spec: dict, changed: dict, where: str = "") -> dict:
+    def _outcome(self, spec: dict, changed: dict, changes: dict, where: list[str] | None = None) -> dict:
+        def own(field: str) -> list[str]:
+            return [*(where or []), field] if field in changed else [field]
+
         return {
-            "title": self._template(changed.get("title", spec["title"]), f"{where}title"),
-            "remedy": self._template(changed.get("remedy", spec["remedy"]), f"{where}remedy"),
-            "severity": changed.get("severity", spec["severity"]),
+            "title": self._template(changed.get("title", spec["title"]), own("title")),
+            "remedy": self._template(changed.get("remedy", spec["remedy"]), own("remedy")),
+            "severity": changes.get("severity", changed.get("severity", spec["severity"])),
             "category": changed.get("category", spec["category"]),
             "references": changed.get("references", spec.get("references", [])),
         }
@@ -93,42 +111,158 @@ class Rule:
         }
 
 
-def _parameters(spec: dict, overrides: dict) -> dict:
-    """Return {name: value} of a rule, overridden. Raises PolicyError naming the override."""
-    declared = spec.get("parameters", {})
-    values = {name: entry["value"] for name, entry in declared.items()}
-    for name, value in overrides.items():
-        where = f"ksysak_policy_overrides: rule '{spec['id']}': '{name}'"
-        if name == "enabled":
-            if not isinstance(value, bool):
-                raise PolicyError(f"{where}: true or false is expected")
-            continue
-        if name not in declared:
-            raise PolicyError(f"{where}: no such parameter (known: {', '.join(['enabled', *sorted(declared)])})")
-        kind, said = KINDS[type(values[name])]
-        if isinstance(value, bool) or not isinstance(value, kind) or (kind is list and not all(isinstance(item, str) for item in value)):
-            unit = declared[name]["unit"]
-            raise PolicyError(f"{where}: {said}{f' ({unit})' if unit else ''} is expected")
-        values[name] = value
-    return values
+class Entry:
+    """A rule and all that overrides it: the rule that it is on each host.
+
+    layers: [(place for errors, override)], the last one counts; an override is {parameter: value, 'enabled', 'severity',
+    'groups': {group: the same without scopes}, 'hosts': {pattern: the same}}. Raises PolicyError.
+    """
+
+    def __init__(self, spec: dict, layers: list[tuple], source: Source, number: int):
+        self._spec, self._source, self._number = spec, source, number
+        self._general: dict = {}
+        self._scoped: list[tuple] = []
+        self._made: dict[str, Rule] = {}
+        self._rule({})  # first of all, so that what is wrong with the rule itself is said of the rule
+        for place, override in layers:
+            self._general.update(self._checked(place, {name: value for name, value in override.items() if name not in SCOPES}))
+            for scope in SCOPES:
+                below = override.get(scope, {})
+                if not isinstance(below, dict) or not all(isinstance(change, dict) for change in below.values()):
+                    raise PolicyError(f"{place(scope)}: rule '{spec['id']}': '{scope}': a dictionary of overrides by name is expected")
+                self._scoped += [(scope, name, self._checked(place, change, scope, name)) for name, change in below.items()]
+        # A host's own name says more than a group that it is in.
+        self._scoped.sort(key=lambda scoped: SCOPES.index(scoped[0]))
+        self.rule = self._rule(self._general)
+        for _scope, _name, change in self._scoped:
+            self._rule({**self._general, **change})
+
+    def _checked(self, place, changes: dict, *scope: str) -> dict:
+        """Return the changes of one override. Raises PolicyError naming its place."""
+        declared = self._spec.get("parameters", {})
+        for name, value in changes.items():
+            where = f"{place(*scope, name)}: rule '{self._spec['id']}': '{'.'.join([*scope, str(name)])}'"
+            if name == "enabled":
+                if not isinstance(value, bool):
+                    raise PolicyError(f"{where}: true or false is expected")
+            elif name == "severity":
+                if value not in SEVERITIES:
+                    raise PolicyError(f"{where}: one of {', '.join(SEVERITIES)} is expected")
+            elif name not in declared:
+                raise PolicyError(f"{where}: no such parameter (known: {', '.join([*RESERVED[:2], *sorted(declared)])})")
+            else:
+                kind, said = KINDS[type(declared[name]["value"])]
+                unit = declared[name]["unit"]
+                texts = kind is not list or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+                if isinstance(value, bool) or not isinstance(value, kind) or not texts:
+                    raise PolicyError(f"{where}: {said}{f' ({unit})' if unit else ''} is expected")
+        return changes
+
+    def _rule(self, changes: dict) -> Rule:
+        key = json.dumps(changes, sort_keys=True)
+        if key not in self._made:
+            self._made[key] = Rule(self._spec, changes, self._source, self._number)
+        return self._made[key]
+
+    def on(self, document: dict) -> Rule:
+        """Return the rule as it is on the host of a document."""
+        if not self._scoped:
+            return self.rule
+        changes = dict(self._general)
+        for scope, name, change in self._scoped:
+            if fits(document["host"], document["groups"], [name] if scope == "hosts" else None, [name] if scope == "groups" else None):
+                changes.update(change)
+        return self._rule(changes)
 
 
-def _read(path: Path) -> dict:
+@dataclasses.dataclass
+class Judgement:
+    """What a policy says of one host.
+
+    findings: worst first, as in the design, and weight: number, the larger the worse; waived: the same, with waiver:
+    {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
+    'pass', 'unknown' (what it asks was not measured) or 'off'}.
+    """
+
+    findings: list[dict]
+    waived: list[dict]
+    problems: list[str]
+    outcomes: dict[str, str]
+
+
+class Policy:
+    """All rules of some policy files.
+
+    rules: list of Rule as they are where nothing is overridden for a host, in the order of the files; origins: [{'file': name,
+    'rules': number}]; waivers: list of Waiver; today: the day that decides which of them hold.
+    """
+
+    def __init__(self, entries: list[Entry], origins: list[dict], waivers: list[Waiver], today: datetime.date):
+        self.rules = [entry.rule for entry in entries]
+        self.origins = origins
+        self.expired = [waiver for waiver in waivers if waiver.expired(today)]
+        self.waivers = [waiver for waiver in waivers if not waiver.expired(today)]
+        self._entries = entries
+        self._place = {rule.id: number for number, rule in enumerate(self.rules)}
+
+    def judge(self, document: dict) -> Judgement:
+        """Return what the policy says of one valid host document."""
+        if document["state"] != "scanned":
+            return Judgement([], [], [], {rule.id: "unknown" for rule in self.rules})
+        found: list[dict] = []
+        problems: list[str] = []
+        outcomes: dict[str, str] = {}
+        measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
+        for entry in self._entries:
+            rule = entry.on(document)
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.probes <= measured else "unknown"
+            if not rule.enabled:
+                continue
+            try:
+                evidence = rule.evidence(document)
+                found += [rule.finding(document, item) for item in evidence[:FINDINGS_A_RULE]]
+            except (ExpressionError, TemplateError) as error:
+                outcomes[rule.id] = "unknown"
+                problems.append(f"{rule.origin}: rule '{rule.id}' could not be evaluated: {error}")
+                continue
+            if len(evidence) > FINDINGS_A_RULE:
+                problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
+        found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), self._place[f["rule"]], -f["weight"], f["signature"]))
+        seen: collections.Counter[str] = collections.Counter()
+        findings, waived = [], []
+        for finding in found:
+            seen[finding["signature"]] += 1
+            key = f"{finding['host']}\0{finding['signature']}\0{seen[finding['signature']]}"
+            finding["id"] = hashlib.sha256(key.encode()).hexdigest()[:16]
+            waiver = next((waiver for waiver in self.waivers if waiver.covers(finding, document["groups"])), None)
+            (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.said})
+        outcomes.update({finding["rule"]: "waived" for finding in waived})
+        outcomes.update({finding["rule"]: "fail" for finding in findings})
+        return Judgement(findings, waived, problems, outcomes)
+
+    def evaluate(self, document: dict) -> tuple[list[dict], list[str]]:
+        """Return (findings that are not waived, problems) of one valid host document, as in Judgement."""
+        judged = self.judge(document)
+        return judged.findings, judged.problems
+
+
+def _read(path: Path) -> Source:
     try:
-        if path.stat().st_size > POLICY_BYTES:
-            raise PolicyError(f"{path}: larger than {POLICY_BYTES} bytes")
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - it is the safe one, in C
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{path}: not YAML: {' '.join(str(error).split())[:300]}") from None
+        source = Source(path, POLICY_BYTES)
+    except SourceError as error:
+        raise PolicyError(str(error)) from None
+    document = source.document
     try:
         if not isinstance(document, dict) or document.get("schema") != "ksysak.policy/1":
             raise SchemaError("schema", "a policy begins with 'schema: ksysak.policy/1'")
         validate(document)
     except SchemaError as error:
-        raise PolicyError(f"{path}: {_named(document, error)}") from None
-    return document
+        raise PolicyError(f"{source.place(error.path, word=error.word)}: {_named(document, error)}") from None
+    for number, rule in enumerate(document.get("rules", [])):
+        for name in set(rule.get("parameters", {})) & set(RESERVED):
+            place = source.place(["rules", number, "parameters"], word=name)
+            raise PolicyError(f"{place}: rule '{rule['id']}': a parameter cannot be called '{name}'")
+    return source
 
 
 def _named(document: object, error: SchemaError) -> str:
@@ -141,66 +275,60 @@ def _named(document: object, error: SchemaError) -> str:
     return str(error)
 
 
-class Policy:
-    """All rules of some policy files.
+def _in_file(source: Source, rule: str):
+    """Return a function that says where in a file an override, or a part of it, stands."""
+    return lambda *steps: source.place(["overrides", rule, *steps][:-1], word=str((rule, *steps)[-1]))
 
-    rules: list of Rule, in the order of the files; origins: [{'file': name, 'rules': number}].
+
+def _layers(sources: list[Source], overrides: dict) -> dict[str, list[tuple]]:
+    """Return {rule: [(place, override)]}: those of the files in their order, then those of the option."""
+    layers: dict[str, list[tuple]] = {}
+    for source in sources:
+        for rule, override in source.document.get("overrides", {}).items():
+            layers.setdefault(rule, []).append((_in_file(source, rule), override))
+    for rule, override in overrides.items():
+        own = override or {}
+        if not isinstance(own, dict):
+            raise PolicyError(f"{OPTION}: rule '{rule}': a dictionary of parameters is expected")
+        layers.setdefault(rule, []).append((lambda *_steps: OPTION, own))
+    return layers
+
+
+def _waivers(source: Source, known: set[str]) -> list[Waiver]:
+    made = []
+    for number, spec in enumerate(source.document.get("waivers", [])):
+        steps = ["waivers", number]
+        if spec.get("rule", min(known, default="")) not in known:
+            raise PolicyError(f"{source.place([*steps, 'rule'])}: waiver: no rule is called '{spec['rule']}'")
+        try:
+            made.append(Waiver(spec, source.place(steps).replace(str(source.path), source.path.name, 1)))
+        except ValueError:
+            raise PolicyError(f"{source.place([*steps, 'expires'])}: waiver: '{spec['expires']}' is not a day (as 2027-01-31)") from None
+    return made
+
+
+def load(paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None) -> Policy:
+    """Load policy files; 'default' and 'compliance' stand for the shipped ones, 'default' also when there are none.
+
+    overrides: {rule id: override}, as in Entry; today: decides which waivers hold (default: the day in UTC). Raises PolicyError.
     """
-
-    def __init__(self, rules: list[Rule], origins: list[dict]):
-        self.rules = rules
-        self.origins = origins
-
-    def evaluate(self, document: dict) -> tuple[list[dict], list[str]]:
-        """Return (findings, problems) of one valid host document.
-
-        findings: worst first, as in the design ({id, rule, severity, category, title, host, signature, evidence,
-        remedy, references}, and weight: number, the larger the worse); problems: text, one for each rule that could
-        not be evaluated on this host.
-        """
-        findings: list[dict] = []
-        problems: list[str] = []
-        if document["state"] != "scanned":
-            return findings, problems
-        for rule in self.rules:
-            if not rule.enabled:
-                continue
-            try:
-                evidence = rule.evidence(document)
-                findings += [rule.finding(document, item) for item in evidence[:FINDINGS_A_RULE]]
-            except (ExpressionError, TemplateError) as error:
-                problems.append(f"{rule.origin}: rule '{rule.id}' could not be evaluated: {error}")
-                continue
-            if len(evidence) > FINDINGS_A_RULE:
-                problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
-        place = {rule.id: number for number, rule in enumerate(self.rules)}
-        findings.sort(key=lambda f: (SEVERITIES.index(f["severity"]), place[f["rule"]], -f["weight"], f["signature"]))
-        seen: collections.Counter[str] = collections.Counter()
-        for finding in findings:
-            seen[finding["signature"]] += 1
-            key = f"{finding['host']}\0{finding['signature']}\0{seen[finding['signature']]}"
-            finding["id"] = hashlib.sha256(key.encode()).hexdigest()[:16]
-        return findings, problems
-
-
-def load(paths: list[str] | None = None, overrides: dict | None = None) -> Policy:
-    """Load policy files; the name 'default' stands for the shipped one, which is also used when there are none.
-
-    overrides: {rule id: {parameter: value, 'enabled': bool}}. Raises PolicyError.
-    """
-    overrides = overrides or {}
-    rules: dict[str, Rule] = {}
-    origins = []
-    for path in [DEFAULT if path == "default" else Path(path) for path in paths or ["default"]]:
-        document = _read(path)
-        for spec in document["rules"]:
-            if spec["id"] in rules:
-                raise PolicyError(f"{path}: rule '{spec['id']}': already defined in {rules[spec['id']].origin}")
-            own = overrides.get(spec["id"]) or {}
-            if not isinstance(own, dict):
-                raise PolicyError(f"ksysak_policy_overrides: rule '{spec['id']}': a dictionary of parameters is expected")
-            rules[spec["id"]] = Rule(spec, own, path.name)
-        origins.append({"file": path.name, "rules": len(document["rules"])})
-    for unknown in sorted(set(overrides) - set(rules)):
-        raise PolicyError(f"ksysak_policy_overrides: no rule is called '{unknown}' (known: {', '.join(sorted(rules))})")
-    return Policy(list(rules.values()), origins)
+    sources: list[Source] = []
+    homes: dict[str, Source] = {}
+    for path in [shipped(path) or Path(path) for path in paths or ["default"]]:
+        source = _read(path)
+        for number, spec in enumerate(source.document.get("rules", [])):
+            if spec["id"] in homes:
+                place = source.place(["rules", number, "id"])
+                raise PolicyError(f"{place}: rule '{spec['id']}': already defined in {homes[spec['id']].path.name}")
+            homes[spec["id"]] = source
+        sources.append(source)
+    layers = _layers(sources, overrides or {})
+    for unknown in sorted(set(layers) - set(homes)):
+        raise PolicyError(f"{layers[unknown][0][0]()}: no rule is called '{unknown}' (known: {', '.join(sorted(homes))})")
+    entries, waivers = [], []
+    for source in sources:
+        rules = source.document.get("rules", [])
+        entries += [Entry(spec, layers.get(spec["id"], []), source, number) for number, spec in enumerate(rules)]
+        waivers += _waivers(source, set(homes))
+    origins = [{"file": source.path.name, "rules": len(source.document.get("rules", []))} for source in sources]
+    return Policy(entries, origins, waivers, today or datetime.datetime.now(datetime.timezone.utc).date())

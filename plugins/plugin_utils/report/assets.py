@@ -8,7 +8,10 @@ import json
 import re
 from pathlib import Path
 
+from ..messages import Messages
+
 TEMPLATE = "templates/report.html.j2"
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # It would make a browser's developer tools look for a file that is not there.
 SOURCE_MAP = re.compile(r"(//|/\*)# sourceMappingURL=\S+( \*/)?")
 
@@ -21,11 +24,13 @@ class Assets:
     """The texts of a role folder.
 
     template: str; styles and scripts: lists of str, in the order they are used; libraries: as in vendor.json, which names
-    them with the sha256 that each file must have, and licence_text. Raises AssetError.
+    them with the sha256 that each file must have, and licence_text; say: the messages of the language; language: as in HTML.
+    Raises AssetError.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, language: str = "en"):
         root = Path(folder)
+        self.language, self.say = _messages(root / "files" / "messages", language)
         self.template = _text(root / TEMPLATE)
         files = root / "files"
         try:
@@ -39,6 +44,24 @@ class Assets:
             raise AssetError(f"{files / 'vendor.json'}: {error}") from None
         self.styles = [text for name, text in texts.items() if name.endswith(".css")] + [_text(files / "report.css")]
         self.scripts = [text for name, text in texts.items() if name.endswith(".js")] + [_text(files / "report.js")]
+
+
+def _messages(folder: Path, language: str) -> tuple[str, Messages]:
+    """English is the language of the sources and has no file."""
+    if language == "en":
+        return "en", Messages()
+    path = folder / f"{language}.json"
+    if not LANGUAGE.fullmatch(language) or not path.is_file():
+        known = ", ".join(["en", *sorted(path.stem for path in folder.glob("*.json"))])
+        raise AssetError(f"ksysak_language: there is no '{language[:32]}' (known: {known})")
+    try:
+        document = json.loads(_text(path))
+        texts = document["messages"]
+        if not isinstance(document["language"], str) or not all(isinstance(text, str) for text in texts.values()):
+            raise ValueError("a language and texts are expected")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AssetError(f"{path}: {error}") from None
+    return document["language"], Messages(texts)
 
 
 def _text(path: Path) -> str:

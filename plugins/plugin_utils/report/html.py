@@ -7,15 +7,21 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 
 import jinja2
 import jinja2.sandbox
 import markupsafe
 
+from ..fleet.drift import CHANGES
+from ..messages import Messages
 from ..policy.policy import SEVERITIES
 from .assets import AssetError, Assets
 
 WORST = 5
+# Text between tags, and text in attributes that people hear: without anything that Jinja fills in, which has _() of its own.
+STATIC_TEXT = re.compile(r"(?<=>)([^<>{}%]*[A-Za-z][^<>{}%]*)(?=<)")
+STATIC_ATTRIBUTE = re.compile(r'(?<= )(aria-label|placeholder)="([^"<>{}]+)"')
 
 
 def render(fleet: dict, assets: Assets) -> str:
@@ -27,9 +33,14 @@ def render(fleet: dict, assets: Assets) -> str:
     scripts = [_inline(text) for text in assets.scripts]
     blind = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     try:
-        return environment.from_string(assets.template).render(
+        return environment.from_string(_localised(assets.template, assets.say)).render(
             fleet=fleet,
+            language=assets.language,
+            _=assets.say,
+            many=assets.say.many,
+            messages=markupsafe.Markup(_data(assets.say.catalog)),
             severities=SEVERITIES,
+            changes=CHANGES,
             worst=[group for group in fleet["findings"] if group["severity"] != "info"][:WORST],
             blind=blind,
             libraries=assets.libraries,
@@ -40,6 +51,23 @@ def render(fleet: dict, assets: Assets) -> str:
         )
     except jinja2.TemplateError as error:
         raise AssetError(f"templates/report.html.j2: {error}") from None
+
+
+def _localised(template: str, say: Messages) -> str:
+    """Return the template with its own static texts in the language; it is translated before any value gets into it."""
+    head, body = template[: template.find("<body>")], template[template.find("<body>") :]
+
+    def text(match: re.Match[str]) -> str:
+        key = " ".join(match[1].split())
+        return match[1].replace(match[1].strip(), say.catalog[key]) if key in say.catalog else match[1]
+
+    body = STATIC_TEXT.sub(text, body)
+    return head + STATIC_ATTRIBUTE.sub(lambda match: f'{match[1]}="{say.catalog.get(match[2], match[2])}"', body)
+
+
+def _data(value: object) -> str:
+    """JSON that can stand inside HTML."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _inline(text: str) -> str:

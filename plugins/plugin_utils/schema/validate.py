@@ -19,11 +19,15 @@ TEXT_CHARS = 300
 class SchemaError(ValueError):
     """A document is not what its schema says.
 
-    where: path in the document, as 'probes.memleak.data'; what: bounded text.
+    where: path in the document, as 'probes.memleak.data'; what: bounded text; path: the same as a list of keys and indexes;
+    word: the key that must not be there, if that is what is wrong.
     """
 
-    def __init__(self, where: str, what: str):
+    def __init__(self, where: str, what: str, path: list | None = None):
         self.where = where[:TEXT_CHARS]
+        self.path = where.split(".") if path is None else path
+        surplus = re.search(r"must not contain \{'([^']+)'", what)
+        self.word = surplus[1] if surplus else None
         self.what = what if len(what) <= TEXT_CHARS else what[: TEXT_CHARS - 1] + "…"
         super().__init__(f"{self.where}: {self.what}" if self.where else self.what)
 
@@ -70,8 +74,9 @@ def _check(validator, value: object, prefix: list[str]) -> None:
     try:
         validator(value)
     except fastjsonschema.JsonSchemaValueException as error:
-        where = ".".join([*prefix, *(str(step) for step in error.path[1:])])
-        raise SchemaError(where, error.message.replace(error.name, "it", 1) if error.name else error.message) from None
+        path = [*prefix, *error.path[1:]]
+        what = error.message.replace(error.name, "it", 1) if error.name else error.message
+        raise SchemaError(".".join(map(str, path)), what, path) from None
 
 
 def validate(document: object) -> None:

@@ -5,6 +5,7 @@
   'use strict'
 
   const SEVERITIES = ['fatal', 'critical', 'error', 'warning', 'info']
+  const CHANGES = ['new', 'worse', 'unchanged', 'better', 'cured', 'rebooted', 'unseen', 'uncompared']
   const PAGE_ROWS = 20
   const byId = (id) => document.getElementById(id)
 
@@ -14,6 +15,12 @@
     for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child)
     return node
   }
+
+  // --- language: the English text is the key ---------------------------------------------------------------------------
+  const messages = new Map(Object.entries(JSON.parse(byId('messages').textContent)))
+  const language = document.documentElement.lang
+  /* For texts of this page and words of its schema, never for what hosts send. */
+  const t = (text, values = {}) => (messages.get(text) || text).replace(/\{(\w+)\}/g, (all, name) => Object.hasOwn(values, name) ? values[name] : all)
 
   function complain (text) {
     byId('trouble').textContent = text
@@ -27,10 +34,10 @@
   }
 
   // --- numbers for people ---------------------------------------------------------------------------------------------
-  const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
-  const decimal = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 })
+  const integer = new Intl.NumberFormat(language, { maximumFractionDigits: 0 })
+  const decimal = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 })
   const number = (value) => value === null || value === undefined ? '–' : (Number.isInteger(value) ? integer : decimal).format(value)
-  const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : many || one + 's'}`
+  const plural = (count, one, many) => t(messages.has(`{n} ${one}`) ? `{n} ${one}` : `{n} ${count === 1 ? one : many || one + 's'}`, { n: number(count) })
 
   function scaled (value, base, units) {
     if (value === null || value === undefined) return '–'
@@ -54,9 +61,9 @@
   }
 
   // --- small parts ----------------------------------------------------------------------------------------------------
-  const badge = (severity) => el('span', { class: `badge is-${SEVERITIES.includes(severity) ? severity : 'unknown'}` }, severity)
+  const badge = (severity) => el('span', { class: `badge is-${SEVERITIES.includes(severity) ? severity : 'unknown'}` }, t(severity))
   const link = (key, value, text) => el('a', { href: `#${new URLSearchParams({ [key]: value })}` }, el('bdi', {}, text))
-  const label = (name) => name.replace(/(_bytes_per_s|_us|_s|_bytes)$/, '').replaceAll('_', ' ')
+  const label = (name) => t(name.replace(/(_bytes_per_s|_us|_s|_bytes)$/, '').replaceAll('_', ' '))
 
   function shareBar (value) {
     if (value === null || value === undefined) return document.createTextNode('–')
@@ -69,7 +76,7 @@
   function evidence (value, name = '', inMicros = false) {
     if (value === null || value === undefined) return document.createTextNode('–')
     if (typeof value === 'number') return el('span', { title: String(value) }, measured(name, value, inMicros))
-    if (typeof value === 'boolean') return document.createTextNode(value ? 'yes' : 'no')
+    if (typeof value === 'boolean') return document.createTextNode(t(value ? 'yes' : 'no'))
     if (typeof value === 'string') return name === 'excerpt' ? el('pre', {}, value) : el('bdi', {}, value || '–')
     if (Array.isArray(value)) {
       if (!value.length) return document.createTextNode('–')
@@ -93,9 +100,46 @@
 
   function table (heads, lines, numeric = []) {
     const kind = (place) => numeric.includes(place) ? { class: 'number' } : {}
-    const head = el('tr', {}, heads.map((text, place) => el('th', { scope: 'col', ...kind(place) }, text)))
+    const head = el('tr', {}, heads.map((text, place) => el('th', { scope: 'col', ...kind(place) }, t(text))))
     const body = lines.map((line) => el('tr', {}, line.map((item, place) => el('td', kind(place), item))))
-    return el('div', { class: 'scroll' }, el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, body)))
+    return el('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t('Table') }, el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, body)))
+  }
+
+  // --- CSV of what is seen ----------------------------------------------------------------------------------------------
+  /* One line that no spreadsheet takes for a formula: what could be one begins with an apostrophe. */
+  function neutral (text) {
+    const line = text.replace(/\s+/g, ' ').trim()
+    return `"${(/^[=+\-@|%\uff1d\uff0b\uff0d\uff20]/.test(line) ? `'${line}` : line).replaceAll('"', '""')}"`
+  }
+
+  function saveCsv (name, made, columns) {
+    const lines = made.getRows('active').map((row) => columns.map(({ field, draw }) => {
+      const data = row.getData()
+      const drawn = draw ? draw(data[field], data) : data[field]
+      const text = drawn instanceof Node ? drawn.textContent : drawn === null || drawn === undefined ? '' : String(drawn)
+      return neutral(text)
+    }).join(','))
+    const text = '\ufeff' + [columns.map(({ title }) => neutral(t(title))).join(','), ...lines].join('\r\n') + '\r\n'
+    const link = el('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/csv' })), download: `${fleet.scan.scan_id}-${name}.csv` })
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000)
+  }
+
+  const PAGING = {
+    first: t('First'), first_title: t('First page'), last: t('Last'), last_title: t('Last page'), prev: t('Previous'), prev_title: t('Previous page'),
+    next: t('Next'), next_title: t('Next page'), page_size: t('Rows'), page_title: t('Show page'), all: t('All'),
+    counter: { showing: t('Showing'), of: t('of'), rows: t('rows'), pages: t('pages') }
+  }
+  /* Tabulator's headers sort by mouse alone, and its holder takes the focus for scrolling that our tables do not have.
+     Its pages are turned by buttons, which have no place inside of a grid. */
+  function reachable (table) {
+    table.querySelector('.tabulator-tableholder').removeAttribute('tabindex')
+    const footer = table.querySelector('.tabulator-footer')
+    if (footer) table.after(el('div', { class: 'tabulator' }, footer))
+    for (const head of table.querySelectorAll('.tabulator-col.tabulator-sortable')) {
+      head.tabIndex = 0
+      head.addEventListener('keydown', (event) => { if (['Enter', ' '].includes(event.key)) { event.preventDefault(); head.click() } })
+    }
   }
 
   const built = []
@@ -104,9 +148,13 @@
   /* Columns: {title, field, draw(value, row) → node or text, …}. A cell without draw would be HTML to Tabulator. */
   function grid (id, data, columns, options = {}) {
     const { open, ...rest } = options
+    const name = id.replace(/-table$/, '')
+    const [sorted, direction] = (state().get(`sort.${name}`) || '').split(':')
     const made = new Tabulator(byId(id), {
       data,
-      columns: columns.map(({ draw, ...column }) => ({
+      initialSort: columns.some((column) => column.field === sorted) ? [{ column: sorted, dir: direction === 'asc' ? 'asc' : 'desc' }] : [],
+      columns: columns.map(({ draw, title, ...column }) => ({
+        title: t(title),
         formatter: (cell) => {
           const drawn = draw ? draw(cell.getValue(), cell.getData()) : cell.getValue()
           return drawn instanceof Node ? drawn : document.createTextNode(drawn === null || drawn === undefined ? '–' : String(drawn))
@@ -120,14 +168,26 @@
       pagination: data.length > PAGE_ROWS,
       paginationSize: PAGE_ROWS,
       paginationCounter: 'rows',
-      placeholder: 'Nothing to show.',
+      placeholder: t('Nothing to show.'),
+      langs: { [language]: { pagination: PAGING } },
+      locale: language,
       nestedFieldSeparator: false,
       renderVertical: 'basic', // a page of rows needs no scrolling of its own
       autoResize: false, // it draws rows anew when they are scrolled to, and a click in that moment is lost
-      ...rest
+      ...rest,
+      ...(rest.placeholder ? { placeholder: t(rest.placeholder) } : {})
     })
     tables.push(made)
-    built.push(new Promise((resolve) => made.on('tableBuilt', resolve)))
+    built.push(new Promise((resolve) => made.on('tableBuilt', () => { reachable(byId(id)); resolve() })))
+    made.on('dataSorted', (sorters) => {
+      const said = sorters.length ? `${sorters[0].field}:${sorters[0].dir}` : ''
+      if ((state().get(`sort.${name}`) || '') !== said) keep({ [`sort.${name}`]: said })
+    })
+    if (data.length) {
+      const save = el('button', { type: 'button', class: 'tool' }, t('Save what is seen as CSV'))
+      save.addEventListener('click', () => saveCsv(name, made, columns))
+      byId(id).after(el('p', { class: 'tools' }, save))
+    }
     if (open) {
       byId(id).classList.add('opens')
       made.on('rowClick', (event, row) => { if (!event.target.closest('a, details')) go(open(row.getData())) })
@@ -145,9 +205,11 @@
     for (const [key, value] of Object.entries(changes)) if (value) next.set(key, value); else next.delete(key)
     location.hash = next.toString()
   }
-  function drop (...keys) {
+  /* Changes the address without a step back in the history. */
+  function keep (changes) {
     const next = state()
-    for (const key of keys) next.delete(key)
+    for (const [key, value] of [...next]) if (!value) next.delete(key)
+    for (const [key, value] of Object.entries(changes)) if (value) next.set(key, value); else next.delete(key)
     history.replaceState(null, '', `#${next}`)
   }
 
@@ -155,7 +217,7 @@
   try {
     fleet = await unpack(byId('fleet').textContent)
   } catch (error) {
-    complain(`The data of this report cannot be read by this browser (${error.message}). The verdict above is complete; a newer browser shows the rest.`)
+    complain(t('The data of this report cannot be read by this browser ({reason}). The verdict above is complete; a newer browser shows the rest.', { reason: error.message }))
     return
   }
   const groups = new Map(fleet.findings.map((group) => [group.id, group]))
@@ -166,29 +228,111 @@
 
   const hostList = (list, total) => {
     const shown = list.slice(0, 3).flatMap((host, place) => [place ? ', ' : '', link('host', host.host, host.host)])
-    return el('span', {}, shown, total > 3 ? `, … ${number(total)} in all` : '')
+    return el('span', {}, shown, total > 3 ? t(', … {n} in all', { n: number(total) }) : '')
   }
 
   // --- findings -------------------------------------------------------------------------------------------------------
+  const factor = (entry) => `${t(entry.factor.replaceAll('_', ' '))} ${entry.value}`
   const search = new Map(fleet.findings.map((group) => [group.id,
-    [group.title, group.category, group.severity, group.signature, group.rule, ...group.hosts.map((host) => host.host)].join('\n').toLowerCase()]))
+    [group.title, group.category, group.severity, group.signature, group.rule, ...group.common.map(factor), ...group.hosts.map((host) => host.host)].join('\n').toLowerCase()]))
   const findings = grid('findings-table', fleet.findings, [
     { title: 'Severity', field: 'severity', width: 100, responsive: 0, draw: badge, sorter: rank },
     { title: 'What', field: 'title', minWidth: 190, widthGrow: 6, responsive: 0, draw: (title, group) => link('finding', group.id, title) },
-    { title: 'Category', field: 'category', width: 125, responsive: 3 },
+    { title: 'Category', field: 'category', width: 125, responsive: 3, draw: (category) => t(category) },
     { title: 'Where', field: 'host_count', minWidth: 170, widthGrow: 3, responsive: 2, sorter: 'number', draw: (count, group) => hostList(group.hosts, count) },
-    figure('Hosts', 'host_count', number, { width: 85, responsive: 1, widthGrow: 0 })
+    figure('Hosts', 'host_count', number, { width: 85, responsive: 1, widthGrow: 0 }),
+    { title: 'In common', field: 'common', minWidth: 150, widthGrow: 2, responsive: 4, headerSort: false, draw: (common) => common.length ? el('bdi', {}, factor(common[0])) : '–' },
+    ...(fleet.drift ? [{ title: 'Since', field: 'drift', minWidth: 110, widthGrow: 1, responsive: 4, headerSort: false, draw: (counts) => changesOf(counts) }] : [])
   ], { open: (group) => ({ finding: group.id }), placeholder: fleet.findings.length ? 'No finding matches the filter.' : 'No findings.' })
+  function changesOf (counts) {
+    return counts ? CHANGES.filter((change) => counts[change]).map((change) => `${number(counts[change])} ${t(change)}`).join(', ') || '–' : '–'
+  }
 
+  // --- map: hosts by category -------------------------------------------------------------------------------------------
+  const categories = [...new Set(fleet.findings.map((group) => group.category))].sort()
+  const byHost = new Map()
+  for (const group of fleet.findings) {
+    for (const member of group.hosts) {
+      if (!byHost.has(member.host)) byHost.set(member.host, [])
+      byHost.get(member.host).push({ group, severity: member.severity })
+    }
+  }
+  const place = (severity) => SEVERITIES.indexOf(severity)
+  const mapped = fleet.hosts.filter((host) => byHost.has(host.host)).map((host) => {
+    const row = { host: host.host }
+    for (const category of categories) {
+      const found = byHost.get(host.host).filter(({ group }) => group.category === category)
+      row[category] = found.length ? { severity: found.map(({ severity }) => severity).reduce((one, other) => place(one) <= place(other) ? one : other), count: found.length } : null
+    }
+    return row
+  })
+  const heat = (value, row, category) => value
+    ? el('a', { class: `heat is-${value.severity}`, href: `#${new URLSearchParams({ category, q: row.host })}` }, t(value.severity), value.count > 1 ? ` × ${number(value.count)}` : '')
+    : ''
+  const order = (value) => value ? (SEVERITIES.length - place(value.severity)) * 1000 + value.count : 0
+  const map = grid('map-table', mapped, [
+    { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, headerSortStartingDir: 'asc', draw: (name) => link('host', name, name) },
+    ...categories.map((category) => ({ title: category, field: category, minWidth: 105, widthGrow: 1, responsive: 1, cssClass: 'heated', draw: (value, row) => heat(value, row, category), sorter: (left, right) => order(left) - order(right) }))
+  ], { placeholder: mapped.length ? 'No host matches the filter.' : 'No findings.' })
+
+  // --- changes ------------------------------------------------------------------------------------------------------------
+  const drift = fleet.drift
+  let changes = null
+  if (drift) {
+    const gone = [[drift.hosts_added_count, 'host was not in it', 'hosts were not in it'], [drift.hosts_removed_count, 'host is gone', 'hosts are gone'],
+      [drift.rebooted_count, 'host was started anew', 'hosts were started anew'], [drift.kernels_count, 'host runs another kernel', 'hosts run another kernel']]
+    byId('changes-lead').textContent = t('Compared with the scan {scan} of {at} ({hosts}). Both scans are judged by the same policy.', { scan: drift.baseline.scan_id, at: instant(drift.baseline.started_at), hosts: plural(drift.baseline.hosts, 'host') }) +
+      gone.filter(([count]) => count).map(([count, one, many]) => ` ${plural(count, one, many)}.`).join('')
+    changes = grid('changes-table', drift.groups, [
+      { title: 'Severity', field: 'severity', width: 100, responsive: 0, draw: badge, sorter: rank },
+      { title: 'What', field: 'title', minWidth: 190, widthGrow: 5, responsive: 0, draw: (title, entry) => entry.finding ? link('finding', entry.finding, title) : el('bdi', {}, title) },
+      { title: 'Changes, by hosts', field: 'counts', minWidth: 150, widthGrow: 3, responsive: 0, headerSort: false, draw: changesOf },
+      { title: 'Where', field: 'hosts', minWidth: 200, widthGrow: 4, responsive: 2, headerSort: false, draw: (names) => el('span', {}, CHANGES.filter((change) => names[change]).map((change) => el('div', {}, `${t(change)}: `, names[change].slice(0, 3).flatMap((name, at) => [at ? ', ' : '', hosts.has(name) ? link('host', name, name) : el('bdi', {}, name)]), names[change].length > 3 ? ', …' : ''))) }
+    ], { open: (entry) => ({ finding: entry.finding }), placeholder: drift.groups.length ? 'No change matches the filter.' : 'No finding then or now.' })
+    const lists = [['Hosts that were not in it', drift.hosts_added], ['Hosts that are gone', drift.hosts_removed], ['Hosts that were started anew', drift.rebooted], ['Hosts that run another kernel', drift.kernels.map((change) => `${change.host}: ${change.before} → ${change.now || '–'}`)]]
+    byId('changes-hosts').append(...lists.filter(([, names]) => names.length).map(([title, names]) => el('details', {}, el('summary', {}, t(title)), el('p', {}, el('bdi', {}, names.join(', '))))))
+  } else {
+    byId('changes-lead').textContent = t('There is no earlier scan to compare with. Name one with ksysak_baseline, or the folder of all results for the last one before this.')
+  }
+
+  // --- the filter, for findings, map, changes and hosts ---------------------------------------------------------------------
   const chips = [...document.querySelectorAll('.chip')]
-  function filter () {
-    const wanted = (state().get('severity') || '').split(',').filter((severity) => SEVERITIES.includes(severity))
-    const words = (state().get('q') || '').toLowerCase().split(/\s+/).filter(Boolean)
-    const fits = (group) => (!wanted.length || wanted.includes(group.severity)) && words.every((word) => search.get(group.id).includes(word))
-    findings.setFilter(fits)
+  const selects = [...document.querySelectorAll('.filter select')]
+  const offered = { category: categories, group: [...new Set(fleet.hosts.flatMap((host) => host.groups))].sort(), change: CHANGES }
+  for (const select of selects) {
+    const said = select.dataset.key === 'group' ? (value) => value : t
+    select.append(...offered[select.dataset.key].map((value) => el('option', { value }, said(value))))
+    select.addEventListener('change', () => { keep({ [select.dataset.key]: select.value }); filter() })
+  }
+  const known = new Map(fleet.hosts.map((host) => [host.host, [host.host, host.state, host.reason, ...host.groups, ...(host.system ? [host.system.kernel, host.system.distribution] : [])].join('\n').toLowerCase()]))
+  let hostTable = null
+  let later = 0
+  /* typing: the tables further down wait until the keyboard rests. */
+  function filter (typing = false) {
+    const now = state()
+    const wanted = (now.get('severity') || '').split(',').filter((severity) => SEVERITIES.includes(severity))
+    const words = (now.get('q') || '').toLowerCase().split(/\s+/).filter(Boolean)
+    const [category, group, change] = ['category', 'group', 'change'].map((key) => now.get(key) || '')
+    const members = group ? new Set(fleet.hosts.filter((host) => host.groups.includes(group)).map((host) => host.host)) : null
+    const narrow = (one) => (!wanted.length || wanted.includes(one.severity)) && (!category || one.category === category)
+    const fits = (one) => narrow(one) && words.every((word) => search.get(one.id).includes(word)) && (!members || one.hosts.some((host) => members.has(host.host))) && (!change || !drift || (one.drift && one.drift[change] > 0))
+    const fitting = new Set(fleet.findings.filter(fits).map((one) => one.id))
+    const active = wanted.length || words.length || category || group || change
+    const ofHost = (name) => (byHost.get(name) || []).filter((one) => fitting.has(one.group.id) && (!wanted.length || wanted.includes(one.severity)))
+    const hostFits = (host) => (!members || members.has(host.host)) && (!(wanted.length || category || change) || ofHost(host.host).length > 0) && (words.every((word) => known.get(host.host).includes(word)) || ofHost(host.host).length > 0)
+    const set = (table, test) => { if (table) { if (active) table.setFilter(test); else table.clearFilter() } }
+    set(findings, (one) => fitting.has(one.id))
+    const others = () => {
+      set(map, (row) => (!members || members.has(row.host)) && ofHost(row.host).length > 0)
+      set(changes, (entry) => narrow(entry) && (!change || entry.counts[change] > 0) && words.every((word) => `${entry.title}\n${entry.signature}\n${Object.values(entry.hosts).flat().join('\n')}`.toLowerCase().includes(word)) && (!members || Object.values(entry.hosts).flat().some((name) => members.has(name))))
+      set(hostTable, hostFits)
+    }
+    clearTimeout(later)
+    if (typing) later = setTimeout(others, 250); else others()
     for (const chip of chips) chip.setAttribute('aria-pressed', String(wanted.includes(chip.dataset.severity)))
-    if (document.activeElement !== byId('q')) byId('q').value = state().get('q') || ''
-    byId('shown').textContent = wanted.length || words.length ? `${number(fleet.findings.filter(fits).length)} of ${plural(fleet.findings.length, 'finding')}` : ''
+    for (const select of selects) select.value = now.get(select.dataset.key) || ''
+    if (document.activeElement !== byId('q')) byId('q').value = now.get('q') || ''
+    byId('shown').textContent = active ? t('{n} of {all}', { n: number(fitting.size), all: plural(fleet.findings.length, 'finding') }) : ''
   }
   for (const chip of chips) {
     chip.addEventListener('click', () => {
@@ -199,58 +343,68 @@
   }
   document.querySelector('.filter').addEventListener('submit', (event) => event.preventDefault())
   byId('q').addEventListener('input', () => {
-    const next = state()
-    if (byId('q').value.trim()) next.set('q', byId('q').value.trim()); else next.delete('q')
-    history.replaceState(null, '', `#${next}`)
-    filter()
+    keep({ q: byId('q').value.trim() })
+    filter(true)
   })
 
   // --- one finding, one host ------------------------------------------------------------------------------------------
   const dialog = byId('detail')
   function show (over, title, ...parts) {
-    const close = el('button', { type: 'button', class: 'close' }, 'Close')
+    const close = el('button', { type: 'button', class: 'close' }, t('Close'))
     close.addEventListener('click', () => dialog.close())
     dialog.firstElementChild.replaceChildren(
-      el('header', {}, el('div', {}, over, el('h2', { id: 'detail-title' }, el('bdi', {}, title))), close), ...parts.filter(Boolean))
+      el('div', { class: 'head' }, el('div', {}, over, el('h2', { id: 'detail-title' }, el('bdi', {}, title))), close), ...parts.filter(Boolean))
     if (!dialog.open) dialog.showModal()
     dialog.scrollTop = 0
   }
-  dialog.addEventListener('close', () => drop('finding', 'host'))
+  dialog.addEventListener('close', () => keep({ finding: '', host: '' }))
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close() })
 
   function showFinding (group) {
     const where = group.hosts.map((host, place) => {
       const head = el('summary', {}, el('bdi', {}, host.host), el('span', {}, host.title === group.title ? '' : ` — ${host.title}`))
       const body = host.evidence.map((item) => evidence(item))
-      if (host.count > host.evidence.length) body.push(el('p', { class: 'hint' }, `${plural(host.count, 'finding')} of this kind on this host; ${number(host.evidence.length)} shown.`))
-      body.push(el('p', {}, el('a', { href: `#${new URLSearchParams({ host: host.host })}` }, 'Everything about this host')))
+      if (host.count > host.evidence.length) body.push(el('p', { class: 'hint' }, t('{findings} of this kind on this host; {n} shown.', { findings: plural(host.count, 'finding'), n: number(host.evidence.length) })))
+      body.push(el('p', {}, el('a', { href: `#${new URLSearchParams({ host: host.host })}` }, t('Everything about this host'))))
       const part = el('details', {}, head, body)
       part.open = place === 0
       return part
     })
     const references = group.references.filter((address) => address.startsWith('https://'))
-    show(el('span', {}, badge(group.severity), ` ${group.category}`), group.title,
-      el('p', {}, `On ${number(group.host_count)} of ${plural(fleet.counts.hosts.total, 'host')}.`),
-      el('h3', {}, 'What to do'), el('p', { class: 'remedy' }, group.remedy),
-      references.length ? el('p', {}, 'Read more: ', references.flatMap((address, place) => [place ? ', ' : '', el('a', { href: address, rel: 'noopener noreferrer', target: '_blank' }, address.slice(8))])) : null,
-      el('h3', {}, group.host_count === 1 ? 'Evidence' : `Evidence, worst host first (${number(group.host_count)})`), ...where.slice(0, 100),
-      where.length > 100 ? el('p', { class: 'hint' }, `${number(where.length - 100)} more hosts: see fleet.json, or filter the table of hosts.`) : null,
-      el('h3', {}, 'Identity'), el('dl', {}, el('dt', {}, 'rule'), el('dd', {}, group.rule), el('dt', {}, 'signature'), el('dd', {}, el('bdi', {}, group.signature))))
+    show(el('span', {}, badge(group.severity), ` ${t(group.category)}`), group.title,
+      el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts: plural(fleet.counts.hosts.total, 'host') }), group.drift ? ` ${t('Since the earlier scan: {changes}.', { changes: changesOf(group.drift) })}` : ''),
+      el('h3', {}, t('What to do')), el('p', { class: 'remedy' }, group.remedy),
+      references.length ? el('p', {}, t('Read more: '), references.flatMap((address, place) => [place ? ', ' : '', el('a', { href: address, rel: 'noopener noreferrer', target: '_blank' }, address.slice(8))])) : null,
+      ...commonOf(group),
+      el('h3', {}, group.host_count === 1 ? t('Evidence') : t('Evidence, worst host first ({n})', { n: number(group.host_count) })), ...where.slice(0, 100),
+      where.length > 100 ? el('p', { class: 'hint' }, t('{n} more hosts: see fleet.json, or filter the table of hosts.', { n: number(where.length - 100) })) : null,
+      el('h3', {}, t('Identity')), el('dl', {}, el('dt', {}, t('rule')), el('dd', {}, group.rule), el('dt', {}, t('signature')), el('dd', {}, el('bdi', {}, group.signature))))
+  }
+
+  function commonOf (group) {
+    if (group.host_count < 2) return []
+    const title = el('h3', {}, t('What these hosts have in common'))
+    if (!group.common.length) return [title, el('p', { class: 'hint' }, t('Nothing is surely more common on them than on the others, or there are too few hosts to tell.'))]
+    const share = (part, all) => `${number(part)} / ${number(all)} (${percent(all ? part / all : 0)})`
+    return [title, table(['', 'Affected hosts', 'Other hosts', 'p'], group.common.map((entry) => [
+      el('span', {}, el('bdi', {}, factor(entry)), entry.also.length ? el('span', { class: 'hint' }, t(' (the same hosts: {others})', { others: entry.also.join(', ') })) : ''),
+      share(entry.affected, entry.affected_of), share(entry.others, entry.others_of), entry.p < 1e-6 ? '< 0.000001' : entry.p.toPrecision(2)]), [1, 2, 3]),
+    el('p', { class: 'hint' }, t('p: how likely so much in common is by chance (Fisher\'s exact test, corrected for all comparisons of this report by Holm\'s method).'))]
   }
 
   function showHost (host) {
-    const found = fleet.findings.filter((group) => group.hosts.some((entry) => entry.host === host.host))
-    const probes = Object.entries(host.probes).map(([name, probe]) => [name, probe.status, probe.engine, seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes),
-      number(probe.cost.lost_events), el('bdi', {}, [probe.reason, probe.remedy].filter(Boolean).join(' — ') || (probe.cost.truncated ? 'lists were cut' : '–'))])
+    const found = (byHost.get(host.host) || []).map(({ group }) => group)
+    const probes = Object.entries(host.probes).map(([name, probe]) => [name, t(probe.status), probe.engine, seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes),
+      number(probe.cost.lost_events), el('bdi', {}, [probe.reason, probe.remedy].filter(Boolean).join(' — ') || (probe.cost.truncated ? t('lists were cut') : '–'))])
     show(el('span', {}, badge(host.state)), host.host,
       host.reason ? el('p', {}, el('bdi', {}, host.reason)) : null,
-      host.groups.length ? el('p', { class: 'hint' }, `Groups: ${host.groups.join(', ')}`) : null,
-      el('h3', {}, 'Findings'),
-      found.length ? el('ul', {}, found.map((group) => el('li', {}, badge(group.severity), ' ', link('finding', group.id, group.title)))) : el('p', {}, host.coverage === 'none' ? 'Nothing was measured here, so nothing could be found.' : 'None.'),
-      probes.length ? el('h3', {}, 'Probes') : null,
+      host.groups.length ? el('p', { class: 'hint' }, t('Groups: {groups}', { groups: host.groups.join(', ') })) : null,
+      el('h3', {}, t('Findings')),
+      found.length ? el('ul', {}, found.map((group) => el('li', {}, badge(group.severity), ' ', link('finding', group.id, group.title)))) : el('p', {}, t(host.coverage === 'none' ? 'Nothing was measured here, so nothing could be found.' : 'None.')),
+      probes.length ? el('h3', {}, t('Probes')) : null,
       probes.length ? table(['Probe', 'Status', 'Engine', 'Window', 'CPU time', 'Memory', 'Lost events', 'Reason and remedy'], probes) : null,
-      host.system ? el('h3', {}, 'System') : null, host.system ? evidence(host.system) : null,
-      host.jitter ? el('h3', {}, 'Jitter') : null, host.jitter ? evidence(host.jitter) : null)
+      host.system ? el('h3', {}, t('System')) : null, host.system ? evidence(host.system) : null,
+      host.jitter ? el('h3', {}, t('Jitter')) : null, host.jitter ? evidence(host.jitter) : null)
   }
 
   function follow () {
@@ -261,8 +415,8 @@
     else if (host) showHost(host)
     else {
       if (dialog.open) dialog.close()
-      if (state().get('finding') || state().get('host')) complain('What this address points to is not in this report.')
-      else if (state().get('severity') && !byId('findings').contains(document.activeElement)) byId('findings').scrollIntoView()
+      if (state().get('finding') || state().get('host')) complain(t('What this address points to is not in this report.'))
+      else if (['severity', 'category', 'change', 'group'].some((key) => state().get(key)) && !byId('findings').contains(document.activeElement)) byId('findings').scrollIntoView()
     }
   }
 
@@ -400,44 +554,82 @@
       table(['Source', 'Reason', 'Hosts'], exceptions.unread.map((source) => [el('bdi', {}, source.source), el('bdi', {}, source.reason), number(source.hosts)]), [2]))
   }
 
+  // --- outliers ---------------------------------------------------------------------------------------------------------
+  const MEASURES = {
+    interrupted_share: ['largest share of a CPU in interrupts', percent], interrupts_per_s: ['interrupts per second', number], probe_cpu_s: ['CPU time of the probes', seconds],
+    unfreed_bytes_per_s: ['kernel memory not freed, per second', bytes], wait_longest_us: ['longest wait for a CPU', micros], wait_p99_us: ['99th percentile of waits for a CPU', micros]
+  }
+  const unlike = fleet.outliers.flatMap((entry) => entry.outliers.map((found) => ({ ...found, measure: entry.measure, median: entry.median })))
+  grid('outliers-table', unlike, [
+    { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
+    { title: 'Measure', field: 'measure', minWidth: 170, widthGrow: 3, responsive: 0, draw: (measure) => t(MEASURES[measure][0]) },
+    figure('Value', 'value', (value, entry) => MEASURES[entry.measure][1](value), { responsive: 0 }),
+    figure('Median of the fleet', 'median', (value, entry) => MEASURES[entry.measure][1](value), { responsive: 1, minWidth: 140 }),
+    figure('Standard deviations above', 'score', number, { responsive: 2, minWidth: 150 })
+  ], { ...tenRows(unlike), placeholder: fleet.outliers.length ? 'No host is far above the others.' : 'Too few hosts to compare.' })
+
+  // --- compliance -------------------------------------------------------------------------------------------------------
+  const compliance = fleet.compliance
+  const broken = compliance.rules.filter((rule) => rule.fail).length
+  byId('compliance-lead').textContent = t('{kept} of {rules} are kept on every host that could be judged. A host counts as waived when all that a rule found there is waived.', { kept: number(compliance.rules.length - broken), rules: plural(compliance.rules.length, 'rule') })
+  const outcome = (title, field, more) => figure(title, field, (count) => count ? number(count) : '–', { minWidth: 80, ...more })
+  grid('compliance-table', compliance.rules, [
+    { title: 'Rule', field: 'rule', minWidth: 150, widthGrow: 3, responsive: 0, headerSortStartingDir: 'asc', draw: (rule, row) => row.fail ? el('a', { href: `#${new URLSearchParams({ q: rule })}` }, rule) : rule },
+    { title: 'Severity', field: 'severity', width: 100, responsive: 2, draw: badge, sorter: rank },
+    { title: 'Category', field: 'category', width: 125, responsive: 3, draw: (category) => t(category) },
+    outcome('Fail', 'fail', { responsive: 0 }), outcome('Waived', 'waived', { responsive: 1 }), outcome('Pass', 'pass', { responsive: 0 }),
+    outcome('Not judged', 'unknown', { responsive: 1, minWidth: 100 }), outcome('Off', 'off', { responsive: 3 }),
+    { title: 'Kept by', field: 'share', minWidth: 140, widthGrow: 2, responsive: 2, sorter: 'number', mutator: (value, row) => row.pass + row.fail + row.waived ? row.pass / (row.pass + row.fail + row.waived) : null, draw: shareBar },
+    { title: 'Policy', field: 'file', minWidth: 110, responsive: 4, draw: (file) => el('bdi', {}, file) }
+  ], { placeholder: 'The policy has no rules.', pagination: false })
+  const saidBy = (waiver) => [el('bdi', {}, waiver.owner), el('bdi', {}, waiver.reason), waiver.expires, el('bdi', {}, waiver.place)]
+  if (compliance.waived.length) {
+    byId('waivers').append(el('h3', {}, t('Waived')), table(['Severity', 'What', 'Hosts', 'Owner', 'Reason', 'Until', 'Where it is written'], compliance.waived.map((entry) => [badge(entry.severity), el('bdi', {}, entry.title), hostList(entry.hosts.map((host) => ({ host })), entry.host_count), ...saidBy(entry)])))
+  }
+  for (const [title, waivers] of [['Waivers that have expired and do not count', compliance.expired], ['Waivers that waived nothing', compliance.unused]]) {
+    if (waivers.length) byId('waivers').append(el('h3', {}, t(title)), table(['Rule or signature', 'Owner', 'Reason', 'Until', 'Where it is written'], waivers.map((waiver) => [el('bdi', {}, waiver.rule || waiver.signature), ...saidBy(waiver)])))
+  }
+
   // --- hosts ----------------------------------------------------------------------------------------------------------
-  const found = (host) => el('span', {}, SEVERITIES.filter((severity) => host.findings[severity]).flatMap((severity) => [el('span', { class: `badge is-${severity}` }, `${host.findings[severity]} ${severity}`), ' ']))
+  const found = (host) => el('span', {}, SEVERITIES.filter((severity) => host.findings[severity]).flatMap((severity) => [el('span', { class: `badge is-${severity}` }, `${host.findings[severity]} ${t(severity)}`), ' ']))
   const weight = (host) => SEVERITIES.reduce((sum, severity) => sum * 1000 + Math.min(999, host.findings[severity]), 0)
-  grid('hosts-table', fleet.hosts, [
+  hostTable = grid('hosts-table', fleet.hosts, [
     { title: 'Host', field: 'host', minWidth: 105, widthGrow: 2, responsive: 0, headerSortStartingDir: 'asc', draw: (name) => link('host', name, name) },
-    { title: 'State', field: 'state', width: 120, responsive: 0, draw: (value, host) => host.coverage === 'none' ? badge(value === 'scanned' ? 'blind' : value) : host.coverage === 'partial' ? 'partly scanned' : value },
+    { title: 'State', field: 'state', width: 120, responsive: 0, draw: (value, host) => host.coverage === 'none' ? badge(value === 'scanned' ? 'blind' : value) : t(host.coverage === 'partial' ? 'partly scanned' : value) },
     { title: 'Findings', field: 'findings', minWidth: 105, widthGrow: 2, responsive: 1, draw: (value, host) => found(host), sorter: (left, right, first, second) => weight(first.getData()) - weight(second.getData()) },
     { title: 'Reason', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason, host) => el('bdi', {}, reason || reasons(host) || '') },
     figure('p99 wait', 'p99', micros, { responsive: 3, width: 100, widthGrow: 0, mutator: (value, host) => host.jitter ? host.jitter.p99_us : null }),
     { title: 'Kernel', field: 'kernel', minWidth: 130, widthGrow: 2, responsive: 4, mutator: (value, host) => host.system ? host.system.kernel : null },
     { title: 'Distribution', field: 'distribution', minWidth: 120, widthGrow: 2, responsive: 5, mutator: (value, host) => host.system ? host.system.distribution : null },
     { title: 'Groups', field: 'groups', minWidth: 110, widthGrow: 1, responsive: 6, headerSort: false, draw: (names) => names.join(', ') }
-  ], { open: (host) => ({ host: host.host }) })
+  ], { open: (host) => ({ host: host.host }), placeholder: fleet.hosts.length ? 'No host matches the filter.' : 'Nothing to show.' })
   function reasons (host) {
-    return Object.entries(host.probes).filter(([, probe]) => probe.status !== 'ok').map(([name, probe]) => `${name} ${probe.status}: ${probe.reason}`)
-      .concat(host.not_measured.filter((name) => !(name in host.probes)).map((name) => `${name} left no result`)).join('; ')
+    return Object.entries(host.probes).filter(([, probe]) => probe.status !== 'ok').map(([name, probe]) => `${name} ${t(probe.status)}: ${probe.reason}`)
+      .concat(host.not_measured.filter((name) => !(name in host.probes)).map((name) => t('{probe} left no result', { probe: name }))).join('; ')
   }
 
   // --- measurement ----------------------------------------------------------------------------------------------------
   const measurement = fleet.measurement
-  const said = (counts) => Object.entries(counts).map(([name, count]) => `${name} ${number(count)}`).join(', ') || '–'
+  const said = (counts) => Object.entries(counts).map(([name, count]) => `${t(name)} ${number(count)}`).join(', ') || '–'
+  const windowText = fleet.scan.duration_s ? t(' of {n} s', { n: fleet.scan.duration_s }) : ''
+  const last = measurement.last_started_at === measurement.first_started_at ? '' : t(' (the last host began at {at})', { at: instant(measurement.last_started_at) })
   byId('measurement-lead').textContent = measurement.first_started_at
-    ? `Measured from ${instant(measurement.first_started_at)}${measurement.last_started_at === measurement.first_started_at ? '' : ` (the last host began at ${instant(measurement.last_started_at)})`}, all probes of a host in one window${fleet.scan.duration_s ? ` of ${fleet.scan.duration_s} s` : ''}. CPU time is that of the probes' own processes; what their programs took inside the kernel is not in it.`
-    : 'Nothing was measured.'
+    ? t('Measured from {at}{last}, all probes of a host in one window{window}. CPU time is that of the probes\' own processes; what their programs took inside the kernel is not in it.', { at: instant(measurement.first_started_at), last, window: windowText })
+    : t('Nothing was measured.')
   grid('measurement-table', measurement.probes, [
     { title: 'Probe', field: 'probe', minWidth: 120, widthGrow: 2, responsive: 0, headerSort: false },
     { title: 'Hosts by status', field: 'statuses', minWidth: 140, widthGrow: 2, responsive: 0, headerSort: false, draw: said },
     { title: 'Engines', field: 'engines', minWidth: 120, widthGrow: 2, responsive: 2, headerSort: false, draw: said },
-    { title: 'Window', field: 'window_s_min', minWidth: 110, responsive: 3, headerSort: false, draw: (least, probe) => least === null ? '–' : least === probe.window_s_max ? seconds(least) : `${seconds(least)} to ${seconds(probe.window_s_max)}` },
+    { title: 'Window', field: 'window_s_min', minWidth: 110, responsive: 3, headerSort: false, draw: (least, probe) => least === null ? '–' : least === probe.window_s_max ? seconds(least) : t('{least} to {most}', { least: seconds(least), most: seconds(probe.window_s_max) }) },
     figure('CPU, all hosts', 'cpu_s_total', seconds, { responsive: 2 }),
     figure('CPU, worst host', 'cpu_s_worst', (value, probe) => el('span', {}, seconds(value), probe.cpu_s_worst_host === null ? '' : el('br'), probe.cpu_s_worst_host === null ? '' : link('host', probe.cpu_s_worst_host, probe.cpu_s_worst_host)), { responsive: 1, minWidth: 130 }),
     figure('Memory, worst', 'max_rss_bytes_worst', bytes, { responsive: 4 }),
     figure('Set-up, worst', 'setup_s_worst', seconds, { responsive: 5 }),
-    figure('Lost events', 'lost_events', (lost, probe) => lost ? `${number(lost)} on ${plural(probe.lost_events_hosts, 'host')}` : '0', { responsive: 3 }),
+    figure('Lost events', 'lost_events', (lost, probe) => lost ? t('{n} on {hosts}', { n: number(lost), hosts: plural(probe.lost_events_hosts, 'host') }) : '0', { responsive: 3 }),
     figure('Lists cut', 'truncated_hosts', (count) => count ? plural(count, 'host') : '–', { responsive: 6 })
   ], { placeholder: 'No probe gave a result.' })
   if (fleet.problems.length) {
-    byId('problems').append(el('h3', {}, 'Problems of this report'), table(['File', 'What is wrong'], fleet.problems.map((problem) => [el('bdi', {}, problem.file || '–'), el('bdi', {}, problem.reason)])))
+    byId('problems').append(el('h3', {}, t('Problems of this report')), table(['File', 'What is wrong'], fleet.problems.map((problem) => [el('bdi', {}, problem.file || '–'), el('bdi', {}, problem.reason)])))
   }
 
   // --- self-test ------------------------------------------------------------------------------------------------------
@@ -446,7 +638,7 @@
       { title: 'Kernel', field: 'kernel', minWidth: 140, widthGrow: 2, responsive: 0 },
       { title: 'Probe', field: 'probe', minWidth: 100, responsive: 0 },
       { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1 },
-      { title: 'Verdict', field: 'verdict', width: 100, responsive: 0 },
+      { title: 'Verdict', field: 'verdict', width: 100, responsive: 0, draw: (verdict) => t(verdict) },
       { title: 'Why', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason) => el('bdi', {}, reason) },
       { title: 'On', field: 'tested_at', width: 165, responsive: 1, draw: instant },
       { title: 'Host', field: 'host', minWidth: 100, responsive: 3, draw: (name) => el('bdi', {}, name) },
@@ -454,7 +646,7 @@
     ], tenRows(fleet.selftest.rows))
   }
 
-  const badges = { findings: fleet.findings.length, leaks: suspected, exceptions: exceptions.events.length, hosts: fleet.hosts.length }
+  const badges = { findings: fleet.findings.length, map: mapped.length, outliers: unlike.length, compliance: broken, leaks: suspected, exceptions: exceptions.events.length, hosts: fleet.hosts.length }
   for (const [section, count] of Object.entries(badges)) document.querySelector(`.sections a[href="#${section}"]`).append(el('span', {}, number(count)))
 
   await Promise.all(built)

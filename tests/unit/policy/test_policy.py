@@ -2,6 +2,7 @@
 """Policies: what the shipped one finds, and how wrong ones are refused."""
 
 import copy
+import datetime
 import re
 from pathlib import Path
 
@@ -215,6 +216,12 @@ def test_wrong_overrides_are_named(overrides, said):
         ({"evidence": "system[?cpus > $cpu]"}, "evidence: column 16: unknown parameter '\\$cpu'"),
         ({"evidence": "lenght(system)"}, "unknown function 'lenght\\(\\)'"),
         ({"evidence": "system[?starts_with(kernel)]"}, "'starts_with\\(\\)' takes 2 arguments, not 1"),
+        ({"evidence": "probes.memleak.data.outstandng[0]"}, "evidence: column 21: can never match: nothing here is called 'outstandng'"),
+        ({"evidence": "probes.memlaek.data"}, "evidence: column 8: can never match: nothing here is called 'memlaek' \\(known: "),
+        ({"evidence": "system.kernel.release"}, "column 15: can never match: 'release' is asked of a value that has no members"),
+        ({"evidence": "probes.os_exceptions.data.sources[?status == 'lost']"}, "it is never 'lost' \\(known: read, partial, unread\\)"),
+        ({"evidence": "system | [@][?cpu > `1`]"}, "nothing here is called 'cpu'"),
+        ({"evidence": "with_fields(probes.memleak.data.outstanding, {w: host})[?wx]"}, "nothing here is called 'wx'"),
         ({"title": "{{ evidence.cpus"}, "title: "),
         ({"title": "{{ evidnce.cpus }}"}, "title: unknown name 'evidnce'"),
         ({"title": "{{ evidence.cpus | nice }}"}, "title: .*nice"),
@@ -227,6 +234,171 @@ def test_wrong_rules_are_refused_with_file_and_rule(tmp_path, changes, said):
         load([policy_file(tmp_path, {**RULE, **changes})])
     assert "own.yml" in str(refused.value)
     assert "many-cpus" in str(refused.value)
+
+
+WRONG_LINES = """schema: ksysak.policy/1
+rules:
+  - id: one
+    title: One
+    category: config
+    severity: info
+    evidence: >-
+      system |
+      [@][?cpus > $cpu].{a: kernel}
+    signature: one
+    remedy: "{{ nope }}"
+overrides:
+  one:
+    hosts:
+      "web*": {severity: awful}
+waivers:
+  - rule: two
+    owner: ops
+    reason: none
+    expires: 2026-02-30
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "said"),
+    [
+        ([], "9:19", "rule 'one': evidence: column 22: unknown parameter '$cpu'"),
+        ([("$cpu", "`1`")], "11:13", "rule 'one': remedy: unknown name 'nope'"),
+        ([("$cpu", "`1`"), ("nope", "host")], "15:16", "rule 'one': 'hosts.web*.severity': one of fatal, "),
+        ([("$cpu", "`1`"), ("nope", "host"), ("awful", "info")], "17:11", "waiver: no rule is called 'two'"),
+        ([("$cpu", "`1`"), ("nope", "host"), ("awful", "info"), ("two", "one")], "20:14", "waiver: '2026-02-30' is not a day"),
+        ([("title:", "titel:")], "3:5", "rule 'one': it must contain"),
+        ([("severity: info", "severity: bad")], "6:15", "rule 'one': severity: "),
+        ([("  one:", "  three:")], "13:3", "no rule is called 'three'"),
+        ([("title: One", "id: One")], "4:5", "the key 'id' is there twice"),
+        ([("  - id: one", "  - id: [one")], "4:10", "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_shown_with_line_and_column(tmp_path, changes, place, said):
+    text = WRONG_LINES
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "own.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PolicyError) as refused:
+        load([str(path)])
+    assert str(refused.value).startswith(f"{path}:{place}: ")
+    assert said in str(refused.value)
+
+
+def rules_of(name):
+    return yaml.safe_load((DEFAULT.parent / f"{name}.yml").read_text(encoding="utf-8"))["rules"]
+
+
+@pytest.mark.parametrize("rule", [rule for name in ("default", "compliance") for rule in rules_of(name)], ids=lambda rule: rule["id"])
+def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
+    """The check sees wrong names in real rules: each name that stands for a field of a document, misspelled, is refused."""
+    parameters = {name: entry["value"] for name, entry in rule.get("parameters", {}).items()}
+    Expression(rule["evidence"], parameters).check_fits_hosts()
+    paths = re.findall(r"\b(?:probes|system)\.[a-z_.]+[a-z_]", rule["evidence"])
+    assert paths or "entries(probes)" in rule["evidence"] or rule["evidence"].startswith("system |")
+    for path in paths:
+        if "meminfo_delta_bytes." in path:
+            continue  # the fields are the kernel's
+        with pytest.raises(ExpressionError, match="can never match"):
+            Expression(rule["evidence"].replace(path, f"{path}x"), parameters).check_fits_hosts()
+
+
+def test_the_strict_policy_finds_what_is_no_trouble_yet():
+    document = data.host("web1")
+    document["system"].update(uptime_s=200 * 86400.0, modules=["ext4", "scsi_debug"])
+    document["probes"]["memleak"]["cost"]["lost_events"] = 7
+    document["probes"]["os_exceptions"]["data"]["sources"].append(
+        {"name": "kmsg", "status": "unread", "reason": "no permission", "lines": 0, "bytes": 0}
+    )
+    document["probes"]["runlatency"] = data.envelope("runlatency", {}, "skipped", "no bcc", "install it")
+    findings, problems = load(["default", "compliance"]).evaluate(document)
+    assert problems == []
+    assert {(finding["rule"], finding["severity"]) for finding in findings} == {
+        ("kernel-tainted", "warning"), ("module-forbidden", "error"), ("log-unread", "warning"), ("events-lost", "warning"),
+        ("uptime-long", "warning"), ("probe-status", "error"),
+    }  # fmt: skip
+    allowed = {"kernel-tainted": {"allowed": ["O", "E"]}, "uptime-long": {"enabled": False}}
+    rules = {finding["rule"] for finding in load(["default", "compliance"], allowed).evaluate(document)[0]}
+    assert not rules & {"kernel-tainted", "uptime-long"}
+
+
+def test_the_strict_policy_alone_says_what_it_needs():
+    with pytest.raises(PolicyError, match=r"compliance\.yml:\d+:\d+: no rule is called 'probe-status'"):
+        load(["compliance"])
+
+
+def test_overrides_are_for_all_for_groups_or_for_hosts(tmp_path):
+    overrides = {"many-cpus": {"cpus": 99, "groups": {"web": {"cpus": 1}, "db": {"cpus": 1}}, "hosts": {"web2": {"enabled": False}}}}
+    policy = load([policy_file(tmp_path, RULE)], overrides)
+    assert policy.rules[0].parameters == {"cpus": 99}
+    assert [len(policy.evaluate(data.host(name))[0]) for name in ("web1", "web2", "db1")] == [1, 0, 1]
+    other = data.host("mail1")
+    other["groups"] = ["mail"]
+    assert policy.evaluate(other)[0] == []
+    raised = load([policy_file(tmp_path, RULE)], {"many-cpus": {"severity": "error", "hosts": {"web*": {"severity": "fatal"}}}})
+    assert [raised.evaluate(data.host(name))[0][0]["severity"] for name in ("web1", "db1")] == ["fatal", "error"]
+
+
+def extra_file(tmp_path, name="extra.yml", **parts):
+    path = tmp_path / name
+    path.write_text(yaml.safe_dump({"schema": "ksysak.policy/1", **parts}), encoding="utf-8")
+    return str(path)
+
+
+def test_later_policies_change_rules_of_earlier_ones_and_the_option_has_the_last_word(tmp_path):
+    own = policy_file(tmp_path, RULE)
+    extra = extra_file(tmp_path, overrides={"many-cpus": {"cpus": 50, "severity": "error"}})
+    assert load([own, extra]).rules[0].parameters == load([extra, own]).rules[0].parameters == {"cpus": 50}
+    policy = load([own, extra], {"many-cpus": {"cpus": 1}})
+    assert (policy.rules[0].parameters, policy.evaluate(data.host("web1"))[0][0]["severity"]) == ({"cpus": 1}, "error")
+
+
+WAIVER = {"rule": "many-cpus", "owner": "ops", "reason": "they are meant to be many", "expires": "2026-12-31"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "waived"),
+    [
+        ({}, ["db1", "web1"]),
+        ({"hosts": ["web*"]}, ["web1"]),
+        ({"groups": ["db"]}, ["db1"]),
+        ({"groups": ["db"], "hosts": ["web1"]}, ["db1", "web1"]),
+        ({"signature": "many-cpus|cp*"}, ["db1", "web1"]),
+        ({"signature": "many-cpus|other"}, []),
+        ({"expires": "2026-11-24"}, ["db1", "web1"]),
+        ({"expires": "2026-11-23"}, []),
+    ],
+)
+def test_waivers_hold_for_hosts_until_a_day(tmp_path, changes, waived):
+    extra = extra_file(tmp_path, waivers=[{**WAIVER, **changes}])
+    policy = load([policy_file(tmp_path, RULE), extra], today=datetime.date(2026, 11, 24))
+    judged = {name: policy.judge(data.host(name)) for name in ("db1", "web1")}
+    assert [name for name, judgement in judged.items() if judgement.waived] == waived
+    for name, judgement in judged.items():
+        assert judgement.outcomes == {"many-cpus": "waived" if name in waived else "fail"}
+        assert len(judgement.findings) + len(judgement.waived) == 1
+        for finding in judgement.waived:
+            said = {field: {**WAIVER, **changes}[field] for field in ("owner", "reason", "expires")}
+            assert {**finding["waiver"], "place": re.sub(r"\d+", "N", finding["waiver"]["place"])} == {**said, "place": "extra.yml:N:N"}
+    assert len(policy.expired) == (changes.get("expires") == "2026-11-23")
+
+
+@pytest.mark.parametrize("changes", [{"owner": ""}, {"reason": None}, {"expires": "soon"}, {"until": "2027-01-01"}, {"rule": None}])
+def test_a_waiver_needs_an_owner_a_reason_and_an_end(tmp_path, changes):
+    spec = {name: value for name, value in {**WAIVER, **changes}.items() if value is not None}
+    with pytest.raises(PolicyError, match=r"extra\.yml:\d+:\d+: waivers\.0"):
+        load([policy_file(tmp_path, RULE), extra_file(tmp_path, waivers=[spec])])
+
+
+def test_what_was_not_measured_passes_no_rule():
+    outcomes = load().judge(data.host("web1", "degraded")).outcomes
+    assert outcomes["memleak-suspected"] == "unknown"
+    assert outcomes["probe-status"] == "fail"
+    assert outcomes["os-exception"] == "pass"
+    assert set(load().judge(data.host("web1", "lost")).outcomes.values()) == {"unknown"}
+    assert load(overrides={"os-exception": {"enabled": False}}).judge(data.host("web1")).outcomes["os-exception"] == "off"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +419,7 @@ def test_a_missing_policy_is_refused_with_its_file(tmp_path):
 def test_policies_combine_and_rules_have_one_home(tmp_path):
     own = policy_file(tmp_path, RULE)
     assert len(load(["default", own]).rules) == len(load().rules) + 1
-    with pytest.raises(PolicyError, match="other.yml: rule 'many-cpus': already defined in own.yml"):
+    with pytest.raises(PolicyError, match=r"other\.yml:\d+:\d+: rule 'many-cpus': already defined in own.yml"):
         load([own, policy_file(tmp_path, RULE, name="other.yml")])
 
 

@@ -39,6 +39,7 @@ def fleet_of(tmp_path, *documents, **changes):
 def options(folder, **changes):
     """Options of the action as Ansible hands them over."""
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
+    given.update(formats=["html", "json"], baseline=None, language="en", fail_on="never")
     return {**given, "assets": str(ROLE), **changes}
 
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every rule of the policy, and on how many hosts it is kept."""
+
+from __future__ import annotations
+
+import collections
+
+from ..policy.policy import Judgement, Policy
+from ..policy.waivers import Waiver
+
+OUTCOMES = ("pass", "fail", "waived", "unknown", "off")
+HOSTS = 50
+WAIVED = 2000
+
+
+class Compliance:
+    """Counts the outcomes of rules, host by host, and keeps what was waived."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self._outcomes = {rule.id: collections.Counter() for rule in policy.rules}
+        self._waived: dict[str, dict] = {}
+        self._used: set[str] = set()
+        self._hosts = 0
+
+    def add(self, host: str, judged: Judgement) -> None:
+        """judged: what the policy says of this host."""
+        self._hosts += 1
+        for rule, outcome in judged.outcomes.items():
+            self._outcomes[rule][outcome] += 1
+        for finding in judged.waived:
+            self._used.add(finding["waiver"]["place"])
+            entry = self._waived.setdefault(
+                f"{finding['signature']}\0{finding['waiver']['place']}",
+                {
+                    **{field: finding[field] for field in ("signature", "rule", "severity", "category", "title")},
+                    **finding["waiver"],
+                    "hosts": {},
+                },
+            )
+            entry["hosts"][host] = None
+
+    def result(self, total: int) -> dict:
+        """Return the section 'compliance' of the fleet document. total: all hosts; those that were not added are unknown."""
+        rules = []
+        for rule in self._policy.rules:
+            count = self._outcomes[rule.id]
+            outcomes = {outcome: count[outcome] for outcome in OUTCOMES}
+            outcomes["unknown"] += total - self._hosts
+            entry = {"rule": rule.id, "file": rule.origin, "severity": rule.severity, "category": rule.category, "enabled": rule.enabled}
+            rules.append({**entry, **outcomes})
+        waived = [
+            {**entry, "host_count": len(entry["hosts"]), "hosts": sorted(entry["hosts"])[:HOSTS]}
+            for entry in sorted(self._waived.values(), key=lambda entry: (entry["expires"], entry["signature"]))
+        ]
+        return {
+            "rules": rules,
+            "waived": waived[:WAIVED],
+            "expired": [_said(waiver) for waiver in self._policy.expired],
+            "unused": [_said(waiver) for waiver in self._policy.waivers if waiver.place not in self._used],
+        }
+
+
+def _said(waiver: Waiver) -> dict:
+    return {**waiver.said, "rule": waiver.spec.get("rule"), "signature": waiver.spec.get("signature")}

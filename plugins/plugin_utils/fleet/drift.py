@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has changed since an earlier scan. Both scans are judged by today's policy, so that a new threshold is no change of a host."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+
+from ..policy.policy import SEVERITIES, Judgement, Policy
+from . import load
+
+# uncompared: nobody could have seen it then; unseen: nobody can see it now; rebooted: gone, but the host was started anew since.
+CHANGES = ("new", "worse", "unchanged", "better", "cured", "rebooted", "unseen", "uncompared")
+WORSE = 1.25
+GROUPS = 2000
+HOSTS = 25
+NAMES = 200
+
+
+class Drift:
+    """Compares findings with those of an earlier scan, host by host.
+
+    folder: of the earlier scan. Raises load.ResultsError when there is nothing to compare with.
+    """
+
+    def __init__(self, folder: Path, policy: Policy):
+        scan, problems = load.read_scan(folder)
+        self.problems = [{**problem, "reason": f"baseline: {problem['reason']}"} for problem in problems]
+        self._scan_id = scan["scan_id"] if scan else folder.name[:64]
+        self._started_at = scan["started_at"] if scan else None
+        self._before: dict[str, tuple] = {}
+        self._said: dict[str, dict] = {}
+        for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
+            if document is None:
+                self.problems.append({"file": file, "host": None, "reason": f"baseline: {file} {reason}"})
+            elif document["state"] == "scanned":
+                judged = policy.judge(document)
+                self._before[document["host"]] = (_boot(document), _kernel(document), _open(judged), _worst(judged.findings))
+                for finding in judged.findings:
+                    self._said.setdefault(finding["signature"], _said(finding))
+        self._changes: dict[str, dict[str, list[str]]] = {}
+        self._now: set[str] = set()
+        self._rebooted: list[str] = []
+        self._kernels: list[dict] = []
+
+    def add(self, document: dict, judged: Judgement) -> None:
+        """document: of a scanned host of the present scan; judged: what the policy says of it."""
+        host = document["host"]
+        self._now.add(host)
+        now = _worst(judged.findings)
+        for finding in judged.findings:
+            self._said.setdefault(finding["signature"], _said(finding))
+        boot, kernel, known, before = self._before.get(host, (None, None, set(), {}))
+        rebooted = boot is not None and boot != _boot(document)
+        if rebooted:
+            self._rebooted.append(host)
+        if kernel is not None and kernel != _kernel(document):
+            self._kernels.append({"host": host, "before": kernel, "now": _kernel(document)})
+        for signature, worst in now.items():
+            if signature in before:
+                self._note(signature, _compared(before[signature], worst), host)
+            else:
+                self._note(signature, "new" if self._said[signature]["rule"] in known else "uncompared", host)
+        judgeable = _open(judged)
+        for signature in before.keys() - now.keys():
+            rule = self._said[signature]["rule"]
+            if judged.outcomes.get(rule) in ("waived", "off"):
+                continue
+            self._note(signature, "unseen" if rule not in judgeable else "rebooted" if rebooted else "cured", host)
+
+    def _note(self, signature: str, change: str, host: str) -> None:
+        self._changes.setdefault(signature, {}).setdefault(change, []).append(host)
+
+    def result(self, groups: list[dict], everybody: set[str]) -> dict:
+        """Return the section 'drift' of the fleet document, and give each group of findings its 'drift' {change: hosts}.
+
+        everybody: names of all hosts of the present scan, also of those that nobody could look at.
+        """
+        for host in sorted(set(self._before) & everybody - self._now):
+            for signature in self._before[host][3]:
+                self._note(signature, "unseen", host)
+        ids = {group["signature"]: group["id"] for group in groups}
+        listed = []
+        for signature, changes in self._changes.items():
+            count = {change: len(changes.get(change, ())) for change in CHANGES}
+            names = {change: sorted(changes[change])[:HOSTS] for change in CHANGES if change in changes}
+            listed.append({"signature": signature, **self._said[signature], "finding": ids.get(signature), "counts": count, "hosts": names})
+        listed.sort(
+            key=lambda entry: (SEVERITIES.index(entry["severity"]), -entry["counts"]["new"], -entry["counts"]["worse"], entry["signature"])
+        )
+        by_signature = {entry["signature"]: entry["counts"] for entry in listed}
+        for group in groups:
+            group["drift"] = by_signature.get(group["signature"])
+        total: collections.Counter[str] = collections.Counter()
+        for entry in listed:
+            total.update(entry["counts"])
+        return {
+            "baseline": {"scan_id": self._scan_id, "started_at": self._started_at, "hosts": len(self._before)},
+            "counts": {change: total[change] for change in CHANGES},
+            "new_groups": sum(entry["counts"]["new"] > 0 and not _was_there(entry["counts"]) for entry in listed),
+            "groups": listed[:GROUPS],
+            "cut": max(0, len(listed) - GROUPS),
+            "hosts_added": sorted(everybody - set(self._before))[:NAMES],
+            "hosts_added_count": len(everybody - set(self._before)),
+            "hosts_removed": sorted(set(self._before) - everybody)[:NAMES],
+            "hosts_removed_count": len(set(self._before) - everybody),
+            "rebooted": sorted(self._rebooted)[:NAMES],
+            "rebooted_count": len(self._rebooted),
+            "kernels": sorted(self._kernels, key=lambda change: change["host"])[:NAMES],
+            "kernels_count": len(self._kernels),
+        }
+
+
+def _boot(document: dict) -> str | None:
+    return document["system"]["boot_id"] if document["system"] else None
+
+
+def _kernel(document: dict) -> str | None:
+    return document["system"]["kernel"] if document["system"] else None
+
+
+def _open(judged: Judgement) -> set[str]:
+    return {rule for rule, outcome in judged.outcomes.items() if outcome in ("pass", "fail", "waived")}
+
+
+def _said(finding: dict) -> dict:
+    return {field: finding[field] for field in ("rule", "severity", "category", "title")}
+
+
+def _worst(findings: list[dict]) -> dict[str, tuple]:
+    """Return {signature: (rank of the severity, the lower the worse; weight)} of the worst finding of each signature."""
+    worst: dict[str, tuple] = {}
+    for finding in findings:
+        found = (SEVERITIES.index(finding["severity"]), finding["weight"])
+        known = worst.get(finding["signature"], found)
+        worst[finding["signature"]] = min(known, found, key=lambda one: (one[0], -one[1]))
+    return worst
+
+
+def _compared(before: tuple, now: tuple) -> str:
+    """worse or better: another severity, or a quarter more or less of what the rule calls its weight."""
+    if before[0] != now[0]:
+        return "worse" if now[0] < before[0] else "better"
+    if now[1] > before[1] * WORSE:
+        return "worse"
+    return "better" if now[1] * WORSE < before[1] else "unchanged"
+
+
+def _was_there(counts: dict[str, int]) -> bool:
+    return any(counts[change] for change in CHANGES if change not in ("new", "uncompared"))

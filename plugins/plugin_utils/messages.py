@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the project says to people, in their language. The English text is the key; a message file has the other one."""
+
+from __future__ import annotations
+
+
+class Messages:
+    """Texts of one language.
+
+    catalog: {English text: text}; what is not in it stays English. {name} in a text stands for a value; 'one|many' is a text
+    for one thing and another for any other number of them.
+    """
+
+    def __init__(self, catalog: dict[str, str] | None = None):
+        self.catalog = catalog or {}
+
+    def __call__(self, text: str, **values) -> str:
+        """Return a text with its values. What is in the values is never a template."""
+        return self.catalog.get(text, text).format(**values)
+
+    def many(self, number: int, one: str, many: str | None = None) -> str:
+        """Return a number of things, as '1 host' or '2 hosts'."""
+        text = self.catalog.get(f"{{n}} {one}", "{n} " + (one if number == 1 else many or one + "s"))
+        return text.format(n=number)
+
+
+ENGLISH = Messages()

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that a fleet document can be written as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from ..messages import Messages
+from . import digest, html, junit, sarif, table
+from .assets import Assets
+
+# The name of the file of each format.
+FILES = {
+    "html": "report.html",
+    "json": "fleet.json",
+    "junit": "junit.xml",
+    "sarif": "findings.sarif",
+    "csv": "findings.csv",
+    "digest": "digest.txt",
+}
+
+
+def renderers(assets: Assets, say: Messages) -> dict[str, Callable[[dict], str]]:
+    """Return {format: function that makes the text of a fleet document}. assets: of the HTML file; say: the language."""
+    return {
+        "html": lambda fleet: html.render(fleet, assets),
+        # Not indented: ten thousand hosts would take seconds more.
+        "json": lambda fleet: json.dumps(fleet, allow_nan=False) + "\n",
+        "junit": junit.render,
+        "sarif": sarif.render,
+        "csv": table.render,
+        "digest": lambda fleet: "\n".join(digest.digest(fleet, say)) + "\n",
+    }

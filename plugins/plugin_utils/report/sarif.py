@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SARIF 2.1.0, which code scanning services and editors read. A host is a logical location, its result file the physical one."""
+
+from __future__ import annotations
+
+import json
+
+from ...module_utils.version import VERSION
+from ..results.names import host_file_name
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+LEVELS = {"fatal": "error", "critical": "error", "error": "error", "warning": "warning", "info": "note"}
+# From 0 to 100, as 'rank' wants it.
+RANKS = {"fatal": 100.0, "critical": 90.0, "error": 70.0, "warning": 40.0, "info": 10.0}
+# Services refuse files with more.
+RESULTS = 25000
+NOTIFICATIONS = 1000
+
+
+def render(fleet: dict) -> str:
+    """Return a fleet document (schema ksysak.fleet/1) as SARIF: a result for each finding and host, waived ones suppressed."""
+    helped: dict[str, dict] = {}
+    for group in fleet["findings"]:
+        helped.setdefault(group["rule"], group)
+    rules = [_rule(rule, helped.get(rule["rule"])) for rule in fleet["compliance"]["rules"]]
+    places = {rule["id"]: place for place, rule in enumerate(rules)}
+    results = [_result(group, member, places) for group in fleet["findings"] for member in group["hosts"]]
+    results += [_waived(entry, host, places) for entry in fleet["compliance"]["waived"] for host in entry["hosts"]]
+    notes = [_note(f"{host['host']} ({host['state']}): {host['reason'] or 'no probe could measure'}", "error")
+             for host in fleet["hosts"] if host["coverage"] == "none"]  # fmt: skip
+    notes += [_note(problem["reason"], "warning") for problem in fleet["problems"]]
+    if len(results) > RESULTS:
+        notes.insert(0, _note(f"{len(results) - RESULTS} more results are not in this file; fleet.json has all", "warning"))
+    scan = fleet["scan"]
+    invocation = {
+        "executionSuccessful": fleet["verdict"]["level"] != "unknown",
+        "toolExecutionNotifications": notes[:NOTIFICATIONS],
+        **{name: value for name, value in (("startTimeUtc", scan["started_at"]), ("endTimeUtc", scan["ended_at"])) if value},
+    }
+    run = {
+        "tool": {"driver": {"name": "ksysak.fleet", "version": VERSION, "semanticVersion": VERSION, "rules": rules}},
+        "automationDetails": {"id": f"ksysak.fleet/{scan['scan_id']}", "description": {"text": fleet["verdict"]["sentence"]}},
+        "invocations": [invocation],
+        "originalUriBaseIds": {"SCAN": {"description": {"text": "The folder of the scan, which holds scan.json."}}},
+        "columnKind": "unicodeCodePoints",
+        "results": results[:RESULTS],
+    }
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, allow_nan=False) + "\n"
+
+
+def _rule(rule: dict, group: dict | None) -> dict:
+    made = {
+        "id": rule["rule"],
+        "name": "".join(word.capitalize() for word in rule["rule"].split("-")),
+        "shortDescription": {"text": f"{rule['rule'].replace('-', ' ').capitalize()}."},
+        "defaultConfiguration": {"level": LEVELS[rule["severity"]], "rank": RANKS[rule["severity"]], "enabled": rule["enabled"]},
+        "properties": {"category": rule["category"], "severity": rule["severity"], "tags": ["kernel", rule["category"]]},
+    }
+    if group:
+        made["help"] = {"text": group["remedy"]}
+        if group["references"]:
+            made["helpUri"] = group["references"][0]
+    return made
+
+
+def _located(rule: str, signature: str, title: str, severity: str, host: str, places: dict[str, int]) -> dict:
+    return {
+        "ruleId": rule,
+        "ruleIndex": places[rule],
+        "level": LEVELS[severity],
+        "rank": RANKS[severity],
+        "message": {"text": title or signature},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": f"hosts/{host_file_name(host)}", "uriBaseId": "SCAN"},
+                    "region": {"startLine": 1},
+                },
+                "logicalLocations": [{"name": host, "fullyQualifiedName": host, "kind": "host"}],
+            }
+        ],
+        "partialFingerprints": {"ksysakSignature/v1": f"{signature}|{host}"},
+        "properties": {"severity": severity, "signature": signature},
+    }
+
+
+def _result(group: dict, member: dict, places: dict[str, int]) -> dict:
+    result = _located(group["rule"], group["signature"], member["title"], member["severity"], member["host"], places)
+    return {**result, "occurrenceCount": member["count"]}
+
+
+def _waived(entry: dict, host: str, places: dict[str, int]) -> dict:
+    result = _located(entry["rule"], entry["signature"], entry["title"], entry["severity"], host, places)
+    said = f"{entry['reason']} ({entry['owner']}, until {entry['expires']})"
+    return {**result, "suppressions": [{"kind": "external", "status": "accepted", "justification": said}]}
+
+
+def _note(text: str, level: str) -> dict:
+    return {"level": level, "message": {"text": text}}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CSV for spreadsheets. What hosts send must never become a formula there."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+COLUMNS = (
+    "state", "severity", "category", "rule", "title", "host", "times", "groups", "kernel", "distribution", "remedy", "signature", "reason",
+)  # fmt: skip
+# Also as full-width characters, and after blanks, which spreadsheets skip.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
+
+
+def neutral(value: object) -> str:
+    """Return a value as one line that no spreadsheet takes for a formula: what could be one begins with an apostrophe."""
+    text = " ".join(str(value).split())
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def render(fleet: dict) -> str:
+    """Return a fleet document (schema ksysak.fleet/1) as CSV: a row for each finding and host, each waived one, and each host that
+    nobody could look at. Begins with a byte-order mark, or spreadsheets take UTF-8 for something else.
+    """
+    hosts = {host["host"]: host for host in fleet["hosts"]}
+    rows = [
+        _row(
+            hosts,
+            member["host"],
+            "finding",
+            group,
+            severity=member["severity"],
+            title=member["title"],
+            times=member["count"],
+            remedy=group["remedy"],
+        )
+        for group in fleet["findings"]
+        for member in group["hosts"]
+    ]
+    rows += [
+        _row(hosts, host, "waived", entry, reason=f"until {entry['expires']} by {entry['owner']}: {entry['reason']}")
+        for entry in fleet["compliance"]["waived"]
+        for host in entry["hosts"]
+    ]
+    rows += [
+        _row(hosts, host["host"], host["state"], {}, reason=host["reason"] or "no probe could measure")
+        for host in fleet["hosts"]
+        if host["coverage"] == "none"
+    ]
+    file = io.StringIO()
+    file.write("\ufeff")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+    writer.writerow(COLUMNS)
+    writer.writerows([[neutral(row.get(column, "")) for column in COLUMNS] for row in rows])
+    return file.getvalue()
+
+
+def _row(hosts: dict[str, dict], name: str, state: str, finding: dict, **more) -> dict:
+    host = hosts[name]
+    system = host["system"] or {}
+    fields = {field: finding[field] for field in ("severity", "category", "rule", "title", "signature") if field in finding}
+    place = {
+        "host": name,
+        "groups": " ".join(host["groups"]),
+        "kernel": system.get("kernel", ""),
+        "distribution": system.get("distribution", ""),
+    }
+    return {"state": state, **fields, **place, **more}

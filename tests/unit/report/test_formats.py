@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same content for machines: each format against its own rules, whatever hosts send."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import fastjsonschema
+import pytest
+import yaml
+
+from ansible_collections.ksysak.fleet.plugins.action import report
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import verdict
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import formats, junit, sarif, table
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import digest
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
+from ansible_collections.ksysak.fleet.tests import fleet_data as data
+
+SARIF = json.loads(Path(__file__).with_name("sarif-2.1.0.json").read_text(encoding="utf-8"))
+URI = r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]*$"
+check_sarif = fastjsonschema.compile(
+    {**SARIF, "$schema": "http://json-schema.org/draft-07/schema#"},
+    formats={"uri": URI, "uri-reference": r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*$"},
+)
+
+WAIVERS = {"schema": "ksysak.policy/1", "waivers": [
+    {"rule": "slab-growth", "owner": "=ops", "reason": "<known> & accepted", "expires": "2099-01-01"}]}  # fmt: skip
+
+
+@pytest.fixture
+def fleet_of(tmp_path):
+    """Return a function that makes a fleet document of host documents; slab-growth is waived."""
+
+    def make(*documents, **changes):
+        path = tmp_path / "waivers.yml"
+        path.write_text(yaml.safe_dump(WAIVERS), encoding="utf-8")
+        fleet = build(data.write(tmp_path, documents, **changes), load_policy(["default", str(path)]))
+        validate(fleet)
+        return fleet
+
+    return make
+
+
+def mixed():
+    return [data.host(f"web{place}", kind) for place, kind in enumerate(data.KINDS)]
+
+
+HOSTILE = "</failure><x>&amp;\"' ]]>\ufffe\uffff=1+1"
+
+
+def hostile():
+    document = data.host(f'web<1>&"{HOSTILE}', "noisy")
+    document["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, instead=HOSTILE))
+    down = data.host("\u202eweb2 ]]>", "failed")
+    down["reason"] = HOSTILE + "\x00\x1b[31m\u2028"
+    return [document, down]
+
+
+FLEETS = {"mixed": mixed, "hostile": hostile, "empty": list, "all failed": lambda: [data.host("web1", "failed")]}
+
+
+# --- SARIF ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_sarif_fits_the_public_schema(fleet_of, name):
+    document = json.loads(sarif.render(fleet_of(*FLEETS[name]())))
+    check_sarif(document)
+    (run,) = document["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert len({rule["id"] for rule in rules}) == len(rules)
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+    fingerprints = [result["partialFingerprints"]["ksysakSignature/v1"] for result in run["results"]]
+    assert len(set(fingerprints)) == len(fingerprints)
+
+
+def test_the_public_schema_refuses_what_is_no_sarif(fleet_of):
+    document = json.loads(sarif.render(fleet_of(*mixed())))
+    for path, value in ((("version",), "2.0"), (("runs", 0, "results", 0, "level"), "fatal"), (("runs", 0, "results", 0, "locatons"), [])):
+        wrong = json.loads(json.dumps(document))
+        node = wrong
+        for step in path[:-1]:
+            node = node[step]
+        node[path[-1]] = value
+        with pytest.raises(fastjsonschema.JsonSchemaException):
+            check_sarif(wrong)
+
+
+def test_sarif_has_every_finding_with_its_place_and_every_waiver_as_a_suppression(fleet_of):
+    fleet = fleet_of(*mixed())
+    (run,) = json.loads(sarif.render(fleet))["runs"]
+    told = {
+        (result["ruleId"], result["locations"][0]["logicalLocations"][0]["name"])
+        for result in run["results"]
+        if "suppressions" not in result
+    }
+    assert told == {(group["rule"], member["host"]) for group in fleet["findings"] for member in group["hosts"]}
+    (waived,) = [result for result in run["results"] if "suppressions" in result]
+    assert waived["ruleId"] == "slab-growth"
+    assert waived["suppressions"][0]["justification"] == "<known> & accepted (=ops, until 2099-01-01)"
+    oops = next(result for result in run["results"] if result["properties"]["severity"] == "critical")
+    assert (oops["level"], oops["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]) == ("error", "hosts/web3.json")
+    notes = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    assert any(note.startswith("web5 (unreachable): ssh: connect") for note in notes)
+
+
+def test_sarif_stays_within_what_services_take(fleet_of, monkeypatch):
+    monkeypatch.setattr(sarif, "RESULTS", 2)
+    (run,) = json.loads(sarif.render(fleet_of(*mixed())))["runs"]
+    assert len(run["results"]) == 2
+    assert "more results are not in this file" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+
+
+# --- JUnit ---------------------------------------------------------------------------------------------------------------
+
+# What build servers take: attributes and children of each element (the union would let everything through).
+JUNIT = {
+    "testsuites": ({"name", "time", "tests", "failures", "disabled", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "time", "disabled", "skipped", "timestamp", "hostname", "id", "package"},
+        {"properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": ({"name", "classname", "time", "assertions", "status"}, {"skipped", "error", "failure", "system-out", "system-err"}),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}
+
+
+def checked_junit(fleet):
+    root = ElementTree.fromstring(junit.render(fleet).encode())
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        attributes, children = JUNIT[element.tag]
+        assert set(element.attrib) <= attributes
+        assert {child.tag for child in element} <= children
+    totals = dict.fromkeys(("tests", "failures", "errors"), 0)
+    for suite in root:
+        count = {"tests": len(suite), **{f"{kind}s": len(suite.findall(f"testcase/{kind}")) for kind in ("failure", "error")}}
+        assert {name: int(suite.get(name)) for name in count} == count
+        assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
+        assert all(case.get("classname") == suite.get("name") and case.get("name") for case in suite)
+        assert not suite.get("timestamp") or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp"))
+        totals = {name: totals[name] + count[name] for name in totals}
+    assert {name: int(root.get(name)) for name in totals} == totals
+    assert len({suite.get("name") for suite in root}) == len(root)
+    return {suite.get("name"): suite for suite in root}
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_junit_is_what_build_servers_take(fleet_of, name):
+    checked_junit(fleet_of(*FLEETS[name]()))
+
+
+def test_junit_fails_for_findings_and_errs_for_hosts_that_nobody_saw(fleet_of):
+    suites = checked_junit(fleet_of(*mixed()))
+    assert {case.get("name").split(":")[0] for case in suites["os-exception"].iter("testcase") if case.find("failure") is not None} == {
+        "web3"
+    }
+    assert [case.get("name") for case in suites["hosts"].iter("testcase") if case.find("error") is not None] == ["web5", "web6", "web7"]
+    assert suites["hosts"].findall("testcase")[-1].get("name") == "5 hosts looked at"
+    (skipped,) = [case for case in suites["slab-growth"] if case.get("name").startswith("web1: ")]
+    assert skipped.find("skipped").get("message") == "waived until 2099-01-01 by =ops: <known> & accepted"
+    (info,) = [case for case in suites["probe-status"] if case.find("system-out") is not None][:1]
+    assert info.find("failure") is None
+    assert [case.get("name") for case in suites["memleak-suspected"] if len(case) == 0] == ["3 hosts without this"]
+
+
+def test_junit_keeps_what_hosts_send_as_text(fleet_of):
+    suites = checked_junit(fleet_of(*hostile()))
+    failure = next(case.find("failure") for case in suites["runq-latency"])
+    assert HOSTILE.replace("\ufffe\uffff", "\ufffd\ufffd") in failure.get("message")
+
+
+# --- CSV -----------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(fleet):
+    text = table.render(fleet)
+    assert text.startswith("\ufeff")
+    assert all(line.startswith('"') and line.endswith('"') for line in text.removeprefix("\ufeff").splitlines())
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_csv_has_a_row_for_everything(fleet_of):
+    fleet = fleet_of(*mixed())
+    rows = rows_of(fleet)
+    assert set(rows[0]) == set(table.COLUMNS)
+    found = {(row["rule"], row["host"]) for row in rows if row["state"] == "finding"}
+    assert found == {(group["rule"], member["host"]) for group in fleet["findings"] for member in group["hosts"]}
+    assert {row["host"]: row["state"] for row in rows if not row["rule"]} == {"web5": "unreachable", "web6": "failed", "web7": "lost"}
+    (waived,) = [row for row in rows if row["state"] == "waived"]
+    assert waived["reason"] == "until 2099-01-01 by =ops: <known> & accepted"
+    assert next(row for row in rows if row["host"] == "web3")["kernel"] == "6.1.0-28-amd64"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", " \n =1", "\uff1d1+1", "|x", "%x", '=HYPERLINK("http://x")'],
+)
+def test_no_cell_is_a_formula(fleet_of, formula):
+    document = data.host(f"{formula}host", "oopsing")
+    document["groups"] = [formula]
+    document["system"].update(kernel=formula, distribution=formula)
+    document["probes"]["os_exceptions"]["data"] = data.os_exceptions(data.exception(title=formula, signature=formula))
+    down = data.host("web2", "failed")
+    down["reason"] = formula
+    rows = rows_of(fleet_of(document, down))
+    cells = [cell for row in rows for cell in row.values()]
+    assert not [cell for cell in cells if cell.startswith(table.FORMULA) or re.search(r"[\x00-\x1f]", cell)]
+    assert sum(cell.startswith(("'", "\u240d")) for cell in cells) >= 5
+
+
+# --- digest, and the action that writes all ---------------------------------------------------------------------------------
+
+
+def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
+    before = [data.host(f"web{place}") for place in range(40)]
+    now = [data.host(f"web{place}", "leaking" if place < 8 else "healthy") for place in range(39)] + [data.host("web39", "noisy")]
+    for place, document in enumerate(now):
+        document["system"]["modules"] = ["ext4", *(["acme_nic"] if place < 9 else [])]
+    baseline = data.write(tmp_path / "before", before)
+    lines = digest(build(data.write(tmp_path / "now", now), load_policy(), baseline))
+    assert any(line.strip() == "in common: module acme_nic (8 of 8 affected hosts, 1 of 32 others)" for line in lines)
+    assert f"Since {data.SCAN_ID}: 19 new" in lines
+    assert any(line.startswith("Unlike the rest: web39 (") for line in lines)
+
+
+def options(folder, **changes):
+    role = Path(__file__).resolve().parents[3] / "roles" / "report"
+    given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
+    given.update(formats=list(formats.FILES), baseline=None, language="en", fail_on="never", assets=str(role))
+    return {**given, **changes}
+
+
+def test_all_formats_are_written_beside_the_report(tmp_path):
+    folder = data.write(tmp_path, mixed())
+    result = report.make(options(folder), check_mode=False)
+    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json"}
+    for name, file in result["files"].items():
+        raw = (folder / formats.FILES[name]).read_bytes()
+        assert (file["path"], file["bytes"]) == (str(folder / formats.FILES[name]), len(raw))
+    assert (folder / "digest.txt").read_text(encoding="utf-8").splitlines() == result["digest"]
+    few = report.make(options(folder, formats=["sarif"], dest=str(tmp_path / "out" / "x.html")), check_mode=False)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["findings.sarif"]
+    assert "report" not in few
+
+
+def test_check_mode_writes_no_format(tmp_path):
+    folder = data.write(tmp_path, mixed())
+    assert set(report.make(options(folder), check_mode=True)["files"]) == set(formats.FILES)
+    assert sorted(path.name for path in folder.iterdir()) == ["hosts", "scan.json"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "failing"),
+    [
+        (["healthy"], set()),
+        (["healthy", "lost"], {"incomplete"}),
+        (["leaking"], {"incomplete", "warning"}),
+        (["noisy"], {"incomplete", "warning", "error"}),
+        (["oopsing"], {"incomplete", "warning", "error", "critical"}),
+        (["lost"], {"incomplete", "warning", "error", "critical", "fatal"}),
+        ([], {"incomplete", "warning", "error", "critical", "fatal"}),
+    ],
+)
+def test_what_is_not_good_enough_does_not_pass(tmp_path, kinds, failing):
+    folder = data.write(tmp_path, [data.host(f"web{place}", kind) for place, kind in enumerate(kinds)])
+    result = {level: report.make(options(folder, formats=[], fail_on=level), check_mode=True)["passed"] for level in verdict.FAIL_ON}
+    assert {level for level, passed in result.items() if not passed} == failing
+
+
+def test_the_baseline_is_a_scan_or_the_last_one_before(tmp_path):
+    for name, began, kind in (
+        ("a", "2026-01-01T00:00:00Z", "healthy"),
+        ("b", "2026-02-01T00:00:00Z", "leaking"),
+        ("c", "2026-03-01T00:00:00Z", "oopsing"),
+    ):
+        folder = data.write(tmp_path / "made", [data.host("web1", kind, scan_id=name)], scan_id=name, started_at=began)
+        folder.rename(tmp_path / name)
+    last = report.make(options(tmp_path, baseline=str(tmp_path)), check_mode=True)
+    assert (last["scan_id"], last["drift"]["new"], last["drift"]["cured"] + last["drift"]["rebooted"]) == ("c", 2, 2)
+    named = report.make(options(tmp_path, baseline=str(tmp_path / "a")), check_mode=True)
+    assert (named["drift"]["new"], named["drift"]["cured"]) == (2, 0)
+    first = report.make(options(tmp_path, scan_id="a", baseline=str(tmp_path)), check_mode=True)
+    assert first["drift"] == {}
+    assert "There is no earlier scan to compare with yet." in first["verdict"]["notes"]
+    with pytest.raises(report.BAD_INPUT, match="ksysak_baseline: .*no such folder"):
+        report.make(options(tmp_path, baseline=str(tmp_path / "none")), check_mode=True)

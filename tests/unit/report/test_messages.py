@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Message files: every text of the project has a translation, and no translation is left over."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import Messages
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import digest
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import STATIC_ATTRIBUTE, STATIC_TEXT, render
+from ansible_collections.ksysak.fleet.tests import fleet_data as data
+
+REPO = Path(__file__).resolve().parents[3]
+ROLE = REPO / "roles" / "report"
+FILES = sorted((ROLE / "files" / "messages").glob("*.json"))
+
+
+def texts_of_python():
+    """What say("…") and say.many(n, "…") are given."""
+    found = set()
+    for path in [*(REPO / "plugins" / "plugin_utils").rglob("*.py"), REPO / "plugins" / "action" / "report.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = ast.unparse(node.func).rsplit(".", 1)[-1]
+            said = node.args[1] if name == "many" and len(node.args) > 1 else node.args[0] if name == "say" else None
+            if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                found.add(f"{{n}} {said.value}" if name == "many" else said.value)
+    return found
+
+
+def texts_of_scripts():
+    """What t('…') is given in the report's script."""
+    script = (ROLE / "files" / "report.js").read_text(encoding="utf-8")
+    return {text.replace("\\'", "'") for text in re.findall(r"(?<![\w.])t\('((?:[^'\\]|\\.)+)'", script)}
+
+
+def texts_of_template():
+    """Static texts of the template's own parts, and what _('…') is given."""
+    template = (ROLE / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    body = template[template.index("<body>") :]
+    found = {" ".join(text.split()) for text in STATIC_TEXT.findall(body)} | {text for _name, text in STATIC_ATTRIBUTE.findall(body)}
+    return found | set(re.findall(r"(?<!\w)_\('([^']+)'", template)) - {"KSysAK"}
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def catalog(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))["messages"]
+
+
+def test_every_text_is_translated_with_the_same_values(catalog):
+    wanted = (texts_of_python() | texts_of_scripts() | texts_of_template()) - {"KSysAK", "p"}
+    assert len(wanted) > 150
+    assert sorted(wanted - set(catalog)) == []
+    fields = re.compile(r"\{\w*\}")
+    assert [text for text, said in catalog.items() if sorted(fields.findall(text)) != sorted(fields.findall(said))] == []
+
+
+def test_a_chinese_report_is_chinese(tmp_path):
+    assets = Assets(str(ROLE), "zh")
+    folder = data.write(tmp_path, [data.host(f"web{place}", kind) for place, kind in enumerate(data.KINDS)])
+    fleet = build(folder, load_policy(), say=assets.say)
+    page = render(fleet, assets)
+    assert '<html lang="zh-Hans">' in page
+    assert "台主机" in fleet["verdict"]["sentence"]
+    assert fleet["verdict"]["sentence"] in page
+    assert "<h2>先看最严重的</h2>" in page.replace(' id="worst-title"', "")
+    assert digest(fleet, assets.say)[0].startswith("危急")
+
+
+@pytest.mark.parametrize("language", ["xx", "../../x", "", "EN"])
+def test_an_unknown_language_is_named(language):
+    with pytest.raises(AssetError, match=r"ksysak_language: there is no .*\(known: en, zh\)"):
+        Assets(str(ROLE), language)
+
+
+def test_values_are_never_templates():
+    say = Messages({"a {x}": "b {x}"})
+    assert say("a {x}", x="{x} {0} {y}") == "b {x} {0} {y}"
+    assert say.many(2, "host") == "2 hosts"
