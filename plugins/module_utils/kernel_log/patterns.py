@@ -149,6 +149,7 @@ RULES = (
     _rule('segfault', ' ip:', _COMM + r'\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
     # the rest
     _rule('other_kernel', 'panicked at ', r'rust_kernel: panicked at '),
+    _rule('other_kernel', 'trusty: ', r'trusty: (?:panic\b|.{0,80}ASSERT FAILED)'),  # the secure world's kernel, by way of this one
     _rule('bug_other', 'stack overflow', r'do_IRQ: .{0,40}stack overflow'),
     _rule('info_other', 'assertion failed at ', r'RTNL: assertion failed at '),
     _rule('info_other', 'Flags mismatch irq', r'genirq: Flags mismatch irq'),

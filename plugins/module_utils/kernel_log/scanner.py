@@ -25,6 +25,7 @@ _VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
 _FILE = re.compile(r' at \S*?((?:[\w.-]{1,64}/)?[\w.-]{1,64}\.[chS]):\d')
 _BY_MESSAGE = frozenset(('panic', 'bug_other', 'info_other', 'other_kernel'))
 _BY_PROGRAM = frozenset(('segfault', 'oom'))
+_ASIDE = ('isabled at:', 'nabled at:')
 _END = re.compile(r'---\[ end ')
 _LOCKDEP_FILE = re.compile(r'WARNING: .{0,200}\bkernel/locking/lockdep\.c:')
 _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
@@ -53,6 +54,7 @@ class _Report(object):
         self.parent = None  # the report this one follows from, where that one's trace is still to come
         self.entries = []
         self.frames = 0
+        self.aside = False  # the next line names a function that has no part in it
         self.excerpt = [text]
         self.excerpt_chars = len(text)
         self.body = 0
@@ -71,7 +73,8 @@ class _Report(object):
         if self.excerpt_chars < EXCERPT_CHARS:
             self.excerpt.append(text)
             self.excerpt_chars += len(text) + 1
-        if len(self.entries) < MAX_ENTRIES:
+        aside, self.aside = self.aside, text.endswith(_ASIDE)
+        if len(self.entries) < MAX_ENTRIES and not aside:
             found = culprit.parse(text)
             self.entries.extend(found)
             self.frames += sum(1 for entry in found if entry[0] == 'frame')
@@ -94,7 +97,7 @@ class _Report(object):
         """True where a header is only a further line of this report."""
         kind = rule.kind
         if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
-            return (self.kind == 'kernel_bug') != (kind == 'kernel_bug') or ('[#' in text and '[#' not in self.header)
+            return kind != 'kernel_bug' and (self.kind == 'kernel_bug' or ('[#' in text and '[#' not in self.header))
         if self.kind == 'list_corruption':
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':

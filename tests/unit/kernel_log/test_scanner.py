@@ -122,6 +122,7 @@ HEADERS = [
     ("info_other", "INFO: Freed in ksy_free+0x14/0x20 age=624 cpu=0 pid=3"),
     ("info_other", "sysctl table check failed: ksy/value Missing strategy"),
     ("bug_other", "BUG: kernel stack is gone"),
+    ("other_kernel", "trusty: panic (caller 0xffffffffe0001000): ksy is gone"),
     ("bug_other", "ALSA sound/core/pcm_lib.c:154: BUG: stream = 1, pos = 0x1138"),
 ]
 
@@ -271,6 +272,61 @@ def test_a_stuck_cpu_is_blamed_on_what_it_was_asked_to_do():
 [  50.000008]  entry_SYSCALL_64_after_hwframe+0x1/0x10"""
     [event] = scan_lines(log.split("\n"))
     assert event["culprit"] == "ksy_ioctl"
+
+
+def test_a_bug_after_another_oops_is_a_report_of_its_own():
+    log = ["[    1.000000] invalid opcode: 0000 [#1] SMP PTI", "[    1.000001] kernel BUG at drivers/ksy/core.c:77!"]
+    assert kinds("\n".join(log)) == ["oops_trap", "kernel_bug"]
+    assert kinds("\n".join(reversed(log))) == ["kernel_bug"]
+
+
+def report(header, *frames):
+    return ["[   50.000000] " + header, "[   50.000001] Call Trace:"] + [
+        "[   50.000002]  %s" % (frame if " " in frame or "<" in frame else frame + "+0x1/0x10") for frame in frames]
+
+
+@pytest.mark.parametrize("culprit,log", [
+    # what an interrupt interrupted has no part in it
+    ("ksy_timer", report("WARNING: CPU: 0 PID: 1 at kernel/ksy.c:1 debug_check_no_obj_freed+0x1/0x10", "debug_check_no_obj_freed", "kfree",
+                         "ksy_timer", "call_timer_fn", "run_timer_softirq", "irq_exit", "sysvec_apic_timer_interrupt", "ksy_innocent")),
+    # an interrupt that only looked leaves the one that it interrupted
+    ("ksy_loop", report("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cat:812]", "dump_stack", "watchdog_timer_fn",
+                        "__hrtimer_run_queues", "smp_apic_timer_interrupt", "apic_timer_interrupt", "_raw_spin_unlock", "ksy_loop",
+                        "do_syscall_64")),
+    # a CPU that waits for another one is stuck in what made it wait
+    ("smp_call_function_many", report("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cat:812]", "csd_lock_wait",
+                                      "smp_call_function_many", "ksy_ioctl", "do_syscall_64")),
+    # of a stack that ran over, the innermost frame is an accident
+    ("ksy_descend", report("BUG: stack guard page was hit at ffffc9000e4aff58 (stack is ffffc9000e4b0000..ffffc9000e4b8000)",
+                           "ksy_leaf", "ksy_descend", "ksy_descend", "do_syscall_64")),
+    # the unwinder is to blame where it crashed itself, and nowhere else
+    ("unwind_next_frame", report("BUG: kernel NULL pointer dereference, address: 0000000000000010", "unwind_next_frame", "ksy_caller")),
+    ("ksy_caller", report("BUG: sleeping function called from invalid context at mm/slab.h:1", "unwind_next_frame", "ksy_caller")),
+    # a race is between two
+    ("ksy_writer", ["[   50.000000] BUG: KCSAN: data-race in memcpy / ksy_writer"]),
+    # who waits for the network to quiesce is known by that
+    ("synchronize_net", report("INFO: task ksyd:812 blocked for more than 120 seconds.", "schedule", "synchronize_net", "ksy_ioctl")),
+    (None, report("mysqld invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0", "dump_header", "ksy_fault")),
+])
+def test_who_is_blamed(culprit, log):
+    assert [event["culprit"] for event in scan_lines(log)] == [culprit]
+
+
+def test_who_locks_in_the_wrong_order_is_blamed():
+    log = """\
+[  50.000001] WARNING: possible circular locking dependency detected
+[  50.000002] ksyd/812 is trying to acquire lock:
+[  50.000003] ffff888000000000 (&ksy->lock){+.+.}-{3:3}, at: ksy_second+0x1/0x10
+[  50.000004] but task is already holding lock:
+[  50.000005] ffff888000000001 (&ksy->list){+.+.}-{3:3}, at: ksy_first+0x1/0x10
+[  50.000006] -> #1 (&ksy->list){+.+.}-{3:3}:
+[  50.000007]        ksy_other+0x1/0x10
+[  50.000008] stack backtrace:
+[  50.000009]  print_circular_bug+0x1/0x10
+[  50.000010]  ksy_second+0x1/0x10
+[  50.000011]  ksy_ioctl+0x1/0x10"""
+    [event] = scan_lines(log.split("\n"))
+    assert (event["culprit"], event["trace"]) == ("ksy_second", ["print_circular_bug", "ksy_second", "ksy_ioctl"])
 
 
 def test_frames_of_other_machines():
