@@ -129,7 +129,7 @@ RULES = (
     _rule('fs_error', '-fs error ', r'EXT[234]-fs error \(device ', once=True),
     _rule('fs_error', 'superblock', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?I/O error while writing superblock', once=True),
     _rule('fs_error', 'XFS',
-          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|I/O error)|.{0,80}[Ss]hutting down filesystem)'),
+          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|I/O [Ee]rror)|.{0,80}[Ss]hutting down filesystem)'),
     _rule('fs_error', 'BTRFS', r'BTRFS:? (?:error|critical) \(device ', once=True),
     _rule('fs_error', 'Aborting journal', r'(?:JBD2: )?Aborting journal on device ', once=True),
     _rule('vfs', 'VFS: ', r'VFS: (?:Close: file count is (?:0|zero)|Busy inodes after unmount)', once=True),

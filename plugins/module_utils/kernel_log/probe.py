@@ -6,7 +6,8 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.kmsg import Kmsg
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner, printable
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable, check_bounds
 
 FINISH_S = 10.0  # what reading may take after the window

@@ -8,17 +8,20 @@ import re
 from collections import deque
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import culprit, lines as log_lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.details import Details
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text import printable
 
 MAX_BODY_LINES = 400
+MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
 MAX_ENTRIES = 300
 MAX_OPEN = 16
 MAX_GAP_S = 10.0
 EXCERPT_CHARS = 4096
 TITLE_CHARS = 512
+DETAIL_CHARS = 1024
 FOLLOW_S = 30.0
 FOLLOW_LINES = 1500
 
-_UNPRINTABLE = re.compile(u'[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 _NUMBER = re.compile(r'\b[0-9a-f]{8,16}\b|0x[0-9a-f]+|\d+')
 _WORDS = re.compile(r'[^A-Za-z]+')
 _VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
@@ -31,11 +34,6 @@ _LOCKDEP_FILE = re.compile(r'WARNING: .{0,200}\bkernel/locking/lockdep\.c:')
 _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
                            r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
 _AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
-
-
-def printable(text, limit):
-    """The text without control characters (a tab stays), cut to limit characters."""
-    return _UNPRINTABLE.sub('?', text[:limit])
 
 
 class _Report(object):
@@ -52,6 +50,8 @@ class _Report(object):
         self.segment = segment
         self.induced = False
         self.parent = None  # the report this one follows from, where that one's trace is still to come
+        self.details = Details(self.kind, text[:DETAIL_CHARS], segment.caller)
+        self.most_lines = MAX_OOM_LINES if self.kind == 'oom' else MAX_BODY_LINES
         self.entries = []
         self.frames = 0
         self.aside = False  # the next line names a function that has no part in it
@@ -73,6 +73,7 @@ class _Report(object):
         if self.excerpt_chars < EXCERPT_CHARS:
             self.excerpt.append(text)
             self.excerpt_chars += len(text) + 1
+        self.details.line(text[:DETAIL_CHARS])
         aside, self.aside = self.aside, text.endswith(_ASIDE)
         if len(self.entries) < MAX_ENTRIES and not aside:
             found = culprit.parse(text)
@@ -81,7 +82,7 @@ class _Report(object):
 
     def takes(self, segment):
         """True where the segment belongs to this report."""
-        if self.ended or self.body >= MAX_BODY_LINES:
+        if self.ended or self.body >= self.most_lines:
             return False
         if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
             return False
@@ -129,6 +130,8 @@ class _Report(object):
             'trace': trace,
             'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
             'signature': signature(self.kind, blamed, self.header, self.needle),
+            'context': self.details.context(),
+            'details': self.details.result(trace),
         }
 
 
@@ -224,7 +227,7 @@ class Scanner(object):
         return done
 
     def _closed(self, report):
-        if report.body >= MAX_BODY_LINES or self._number - report.number > 4 * MAX_BODY_LINES:
+        if report.body >= report.most_lines or self._number - report.number > 4 * report.most_lines:
             return True
         return report.ended and not any(other.parent is report and not other.ended for other in self._queue)
 
@@ -235,7 +238,8 @@ def scan_lines(lines):
     kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
     induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
-    excerpt: str of at most 4096 characters; signature: str. Never raises on what a line holds.
+    excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
+    Never raises on what a line holds.
     """
     scanner = Scanner()
     for line in lines:
