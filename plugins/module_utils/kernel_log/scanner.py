@@ -161,21 +161,31 @@ class Scanner(object):
         self._number = 0
         self._queue = deque()
         self._last = None  # the last serious report, whose follow-ups are induced
+        self._export = None  # reads the records of a journal's export
 
     def feed(self, line):
         """Read one line (str without newline). Returns a list of the reports that are complete now."""
         self._number += 1
-        if not self._queue and not patterns.may_match(line[:log_lines.MAX_LINE_CHARS]):
+        if self._export is not None or line.startswith(log_lines.Export.FIRST):
+            return self._feed_export(line)
+        if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
             return ()
         for segment in log_lines.segments(line):
-            self._segment(segment)
+            self._segment(segment, self._number)
+        return self._complete(False)
+
+    def _feed_export(self, line):
+        if self._export is None:
+            self._export = log_lines.Export()
+        for segment in self._export.feed(line, self._number) or ():
+            self._segment(segment, self._export.message_at)
         return self._complete(False)
 
     def finish(self):
         """The reports that were still open at the end of the log."""
         return self._complete(True)
 
-    def _segment(self, segment):
+    def _segment(self, segment, number):
         found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
         owner = None
         for report in reversed(self._queue):
@@ -193,7 +203,7 @@ class Scanner(object):
         if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
             owner.add(segment)
             return
-        report = _Report(rule, text, self._number, segment)
+        report = _Report(rule, text, number, segment)
         self._relate(report, owner)
         self._queue.append(report)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reports in the form that the kernel's own format strings give them, and texts that only look like one."""
 
+import json
 import unicodedata
 
 import pytest
@@ -140,6 +141,13 @@ CARRIERS = [
     "[Mon Nov 23 05:38:57 2026] %s",
     "kern  :err   : [  812.000123] %s",
     "host login: [  812.000123] %s",
+    "\x1b[1;31m[  812.000123] %s",
+    "[  812.000123@3] %s",
+    "[Nov23 05:38] %s",
+    "[  +0.000123] %s",
+    "4,1234,812000123,-;%s",
+    "4,1234,812000123,-,caller=T812;%s",
+    "<4>1 2026-11-23T05:38:57.1+01:00 host-1 kernel - - - [  812.000123] %s",
     "Nov 23 05:38:57 host-1 kernel: message repeated 3 times: [ %s]",
 ]
 
@@ -381,8 +389,8 @@ def test_memory_stays_bounded_whatever_comes_after_a_header():
 
 
 def test_control_characters_never_reach_the_result():
-    [event] = scan_lines(["[    1.000000] BUG: \x1b[31mred\x00\u2028 \ud800<script>"])
-    assert event["title"] == "BUG: ?[31mred ? ?<script>"
+    [event] = scan_lines(["[    1.000000] BUG: \x1b[31mred\x1b\x00\u2028 \ud800<script>"])
+    assert event["title"] == "BUG: red? ? ?<script>"
 
 
 _words = st.sampled_from([header for _unused, header in HEADERS] + CARRIERS + OOPS.split("\n") + [
@@ -409,3 +417,32 @@ def test_every_kind_is_explained_to_the_operator_and_fits_the_schema(repo):
     kinds_of_rules = {rule.kind for rule in patterns.RULES}
     assert [kind for kind in sorted(kinds_of_rules) if "`%s`" % kind not in page] == []
     assert len(kinds_of_rules) <= 64
+
+
+def records(*texts, transport="kernel"):
+    when = {"__REALTIME_TIMESTAMP": "1795404000123456", "_SOURCE_MONOTONIC_TIMESTAMP": "812000123"}
+    return [{**when, "_TRANSPORT": transport, "MESSAGE": text} for text in texts]
+
+
+def exported(fields):
+    return ["__CURSOR=s=1;i=2"] + ["%s=%s" % field for field in fields.items()] + [""]
+
+
+@pytest.mark.parametrize("form", ["json", "bytes", "export"])
+def test_records_of_the_journal(form):
+    given = records(OOPS.split("\n")[0].split("] ")[1], " ksy_first+0x1/0x2") + records("Oops: 0002 [#3] SMP", transport="journal")
+    if form == "bytes":
+        given = [dict(record, MESSAGE=list(record["MESSAGE"].encode())) for record in given]
+    log = sum(map(exported, given), []) if form == "export" else [json.dumps(record, separators=(",", ":")) for record in given]
+    [event] = scan_lines(log)
+    assert (event["kind"], event["timestamp_s"], event["wall"], event["trace"]) == (
+        "oops_page_fault", 812.000123, "2026-11-23T03:20:00Z", ["ksy_first"])
+    assert log[event["line"] - 1].startswith("MESSAGE=" if form == "export" else "{")
+
+
+@pytest.mark.parametrize("line", [
+    "30,1,812000123,-;%s", '{"_TRANSPORT":"kernel","MESSAGE":"%s"', '{"MESSAGE":["%s"]}', '{"log":"%s","stream":"stderr"}',
+    "<4>1 2026-11-23T05:38:57.1+01:00 host-1 app 812 - - [  812.000123] %s", '{"a":' * 5000 + '"%s"',
+])
+def test_records_of_other_programs_are_silent(line):
+    assert kinds(line % HEADERS[0][1]) == []
