@@ -13,6 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text impor
 
 MAX_BODY_LINES = 400
 MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
+REACH_LINES = 4 * MAX_BODY_LINES  # behind its header, whoever else writes in between
 MAX_ENTRIES = 300
 MAX_OPEN = 16
 MAX_GAP_S = 10.0
@@ -163,9 +164,14 @@ class Scanner(object):
         self._last = None  # the last serious report, whose follow-ups are induced
         self._export = None  # reads the records of a journal's export
 
-    def feed(self, line):
-        """Read one line (str without newline). Returns a list of the reports that are complete now."""
-        self._number += 1
+    def feed(self, line, number=None, candidate=True):
+        """Read one line (str without newline). Returns a list of the reports that are complete now.
+
+        number: of the line, from 1, where lines without a header were left out; candidate: False where it is known to hold none.
+        """
+        self._number = number or self._number + 1
+        if not candidate and not self._queue:
+            return ()
         if self._export is not None or line.startswith(log_lines.Export.FIRST):
             return self._feed_export(line)
         if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
@@ -237,7 +243,7 @@ class Scanner(object):
         return done
 
     def _closed(self, report):
-        if report.body >= report.most_lines or self._number - report.number > 4 * report.most_lines:
+        if report.body >= report.most_lines or self._number - report.number > max(REACH_LINES, report.most_lines):
             return True
         return report.ended and not any(other.parent is report and not other.ended for other in self._queue)
 
