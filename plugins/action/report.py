@@ -11,12 +11,13 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, html, write
 
 display = Display()
 
-BAD_INPUT = (load.ResultsError, policy.PolicyError, assets.AssetError, write.WriteError)
+BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
 
 
 def make(args: dict, check_mode: bool) -> dict:
@@ -27,7 +28,7 @@ def make(args: dict, check_mode: bool) -> dict:
     write.check(dest, "ksysak_report")
     write.check(json_dest, "json_dest")
     parts = assets.Assets(args["assets"])
-    fleet = build.build(folder, policy.load(args["policies"], args["policy_overrides"]))
+    fleet = build.build(folder, policy.load(args["policies"], args["policy_overrides"]), known_bugs.load(args["known_bugs"]))
     page = html.render(fleet, parts)
     if not check_mode:
         write.write(json_dest, json.dumps(fleet, indent=1, allow_nan=False) + "\n", "json_dest")
@@ -63,6 +64,7 @@ class ActionModule(ActionBase):
                 "json_dest": {"type": "path"},
                 "policies": {"type": "list", "elements": "path", "default": []},
                 "policy_overrides": {"type": "dict", "default": {}},
+                "known_bugs": {"type": "list", "elements": "path", "default": []},
                 "assets": {"type": "path", "required": True},
             },
         )

@@ -141,7 +141,7 @@ ansible_facts:
                   excerpt: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
                   boots: 1
                   context:
-                    {cpu: 8, pid: 12347, command: ceph-osd, taint: [W], kernel: 5.14.0-427.el9.x86_64, hardware: Acme Rack 9, modules: [xfs]}
+                    {cpu: 8, pid: 12347, command: ceph-osd, taint: [W], kernel: 5.14.0-427.el9.x86_64, hardware: Acme Rack 9}
                   details: {cpu: 8, stuck_s: 22, task: ceph-osd, pid: 12347}
             kinds:
               description: Number of reports by kind, also of those beyond O(top).
@@ -160,7 +160,7 @@ ansible_facts:
                   requests, C(file_systems) errors on record, C(arrays) software RAID in trouble, C(pcie) link errors.
               type: dict
               sample:
-                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0, warn_count: 2}
+                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0}
                 panic_settings: {panic: 10, panic_on_oops: 1}
                 kdump: {loaded: true, reserved_bytes: 268435456}
                 unclean_boots: []

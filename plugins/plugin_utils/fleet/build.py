@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ..known_bugs.known_bugs import KnownBugs
 from ..policy.policy import SEVERITIES, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
@@ -22,8 +23,10 @@ from .verdict import plural, verdict
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy) -> dict:
+def build(folder: Path, policy: Policy, known_bugs: KnownBugs | None = None) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
+
+    known_bugs: where kernel reports are looked up, None: nowhere.
 
     Raises load.ResultsError when there is nothing that a report could be made of.
     """
@@ -31,7 +34,7 @@ def build(folder: Path, policy: Policy) -> dict:
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement = Groups(), _Sections(), Measurement()
+    groups, sections, measurement = Groups(), _Sections(known_bugs or KnownBugs([])), Measurement()
     rules: dict[str, list[str]] = {}
     for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
         if document is None:
@@ -86,9 +89,9 @@ def build(folder: Path, policy: Policy) -> dict:
 class _Sections:
     """The sections that are about one probe each."""
 
-    def __init__(self):
+    def __init__(self, known_bugs: KnownBugs):
         self.scan_ids: dict[str, None] = {}
-        self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions()
+        self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions(known_bugs)
         self._suspected: dict[tuple, str] = {}
         self._reported: dict[str, str] = {}
 
