@@ -13,7 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text impor
 
 MAX_BODY_LINES = 400
 MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
-REACH_LINES = 4 * MAX_BODY_LINES  # behind its header, whoever else writes in between
+REACH_LINES = 2 * MAX_BODY_LINES  # behind its header, whoever else writes in between
 MAX_ENTRIES = 300
 MAX_OPEN = 16
 MAX_GAP_S = 10.0

@@ -6,6 +6,7 @@ had read every line: it never looks further behind a header than CONTEXT lines.
 """
 
 import collections
+import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import lines, patterns
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.pipe import Pipe, program
@@ -15,6 +16,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner im
 Sifted = collections.namedtuple('Sifted', 'text number candidate')
 
 _NOTHING_FOUND = 1
+# One expression: GNU grep's machine for it is twice as fast as the one for a list of fixed strings.
+EXPRESSION = '|'.join(re.sub(r'([][().*+?{}|^$\\])', r'\\\1', needle) for needle in patterns.NEEDLES + (lines.NUMBERS,))
 
 
 class NoSieve(Exception):
@@ -37,10 +40,7 @@ def sift(fd, split):
     path = program('grep')
     if path is None:
         raise NoSieve()
-    command = [path, '-a', '-n', '-F', '-A', str(REACH_LINES)]
-    for needle in patterns.NEEDLES + (lines.NUMBERS,):
-        command += ['-e', needle]
-    pipe = Pipe(command, stdin=fd)
+    pipe = Pipe([path, '-a', '-n', '-A', str(REACH_LINES), '-E', EXPRESSION], stdin=fd)
     try:
         some = False
         for line in split(pipe.chunks()):

@@ -38,7 +38,8 @@ def fleet_of(tmp_path, *documents, **changes):
 
 def options(folder, **changes):
     """Options of the action as Ansible hands them over."""
-    given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}, "known_bugs": []}
+    given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
+    given["known_bugs"] = []
     return {**given, "assets": str(ROLE), **changes}
 
 
