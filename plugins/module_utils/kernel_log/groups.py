@@ -93,7 +93,6 @@ class _Group(object):
             'trace': event['trace'] if rank < _LONG_TRACES else event['trace'][:_SHORT_TRACE], 'excerpt': event['excerpt'][:excerpt],
         }
 
-
     def _boots(self):
         """In how many boots it happened, or None where no report tells when its boot was."""
         began = sorted((occurrence.seconds - occurrence.timestamp_s, occurrence.timestamp_s) for occurrence in self.occurrences
