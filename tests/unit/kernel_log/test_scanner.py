@@ -446,7 +446,8 @@ def exported(fields):
 
 @pytest.mark.parametrize("form", ["json", "bytes", "export"])
 def test_records_of_the_journal(form):
-    given = records("BUG: kernel NULL pointer dereference, address: 10", " ksy_first+0x1/0x2") + records("Oops: 0002 [#3] SMP", transport="journal")
+    given = records("BUG: kernel NULL pointer dereference, address: 10", " ksy_first+0x1/0x2")
+    given += records("Oops: 0002 [#3] SMP", transport="journal")
     if form == "bytes":
         given = [dict(record, MESSAGE=list(record["MESSAGE"].encode())) for record in given]
     log = sum(map(exported, given), []) if form == "export" else [json.dumps(record, separators=(",", ":")) for record in given]
