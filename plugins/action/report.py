@@ -10,13 +10,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
 
 display = Display()
 
 OPTIONS = {"json": "json_dest"}
-BAD_INPUT = (load.ResultsError, policy.PolicyError, assets.AssetError, write.WriteError)
+BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
 
 
 def _paths(args: dict, folder: Path) -> dict[str, Path]:
@@ -35,7 +36,8 @@ def make(args: dict, check_mode: bool) -> dict:
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     paths = _paths(args, folder)
     parts = assets.Assets(args["assets"], args["language"])
-    fleet = build.build(folder, policy.load(args["policies"], args["policy_overrides"]), baseline, parts.say)
+    rules = policy.load(args["policies"], args["policy_overrides"])
+    fleet = build.build(folder, rules, baseline, parts.say, known_bugs.load(args["known_bugs"]))
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.say("There is no earlier scan to compare with yet."))
     render = formats.renderers(parts, parts.say)
@@ -82,6 +84,7 @@ class ActionModule(ActionBase):
                 "fail_on": {"type": "str", "default": "never", "choices": list(verdict.FAIL_ON)},
                 "policies": {"type": "list", "elements": "path", "default": []},
                 "policy_overrides": {"type": "dict", "default": {}},
+                "known_bugs": {"type": "list", "elements": "path", "default": []},
                 "assets": {"type": "path", "required": True},
             },
         )

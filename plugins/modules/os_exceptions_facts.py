@@ -7,14 +7,17 @@ module: os_exceptions_facts
 short_description: Find kernel exceptions in the logs of a host
 version_added: 0.1.0
 description:
-  - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, and the C(messages), C(syslog) and
-    C(kern.log) files in C(/var/log), also rotated and packed ones.
+  - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, the C(messages), C(syslog) and
+    C(kern.log) files in C(/var/log), also rotated and packed ones, and what persistent storage and kdump kept of a crash.
   - Finds oopses, panics, warnings, lock-ups, stalls, hung tasks, out-of-memory kills, hardware, disk and file system errors and
-    what debugging kernels report, and names the function to blame where the log tells it.
+    what debugging kernels report, and names the function to blame where the log tells it, where it happened, and what an
+    operator asks first, as the victim of an out-of-memory kill or the device of an I/O error.
   - A report that several logs hold counts once. Reports are grouped by a signature that is the same on all hosts, boots and
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
     that happens within the window is seen.
+  - Tells as well what a patrol wants to know and no log line says, as memory errors that were corrected, disks that failed
+    requests, boots that ended without a shutdown, and a newer kernel that waits for a reboot.
   - Nothing is written or cleared; every other reader of the ring buffer still sees all of it.
 author:
   - ksysak.fleet maintainers (@ksysak)
@@ -25,9 +28,22 @@ options:
     description: Length of the window in seconds, from 1 to 3600.
     type: int
     default: 5
+  sources:
+    description:
+      - What to read beside O(paths).
+      - V(kmsg) is the ring buffer, V(journal) systemd's journal, V(files) the syslog's files in C(/var/log), V(pstore) what
+        firmware or reserved memory kept over a crash (C(/sys/fs/pstore)), V(crash) the C(vmcore-dmesg) and C(dmesg) files that
+        kdump and systemd-pstore saved.
+      - An empty list reads O(paths) alone.
+    type: list
+    elements: str
+    choices: [kmsg, journal, files, pstore, crash]
+    default: [kmsg, journal, files, pstore, crash]
   paths:
     description:
       - Absolute paths of further log files to read, at most 32.
+      - They may hold dmesg's output with or without time stamps, syslog, the journal's text, JSON or export, a serial console,
+        and be packed with gzip, bzip2, xz or zstd.
       - A file that cannot be read makes the result V(degraded). Symbolic links are not followed.
     type: list
     elements: path
@@ -36,6 +52,12 @@ options:
     description: Leave out what was logged longer ago than this, from 1 to 3650 days. What the log gives no date for is kept.
     type: int
     default: 30
+  since:
+    description:
+      - Leave out what was logged before this moment, in place of O(max_age_days).
+      - A date as V(2026-11-20), or a date and time as V(2026-11-20 03:00), in the host's own zone; with V(T) and V(Z) as
+        V(2026-11-20T03:00:00Z), in UTC.
+    type: str
   top:
     description: Return at most this many different exceptions, the newest ones, from 1 to 500. All of them are counted by kind.
     type: int
@@ -54,6 +76,23 @@ EXAMPLES = r"""
     paths: [/var/log/console/ttyS0.log]
     max_age_days: 7
   become: true
+
+- name: Look only into a console recording, whatever its age
+  ksysak.fleet.os_exceptions_facts:
+    sources: []
+    paths: [/srv/consoles/web1.log.xz]
+    max_age_days: 3650
+  become: true
+
+- name: What has happened since the change of last night
+  ksysak.fleet.os_exceptions_facts:
+    since: "{{ '%Y-%m-%d' | strftime }} 02:00"
+  become: true
+
+- name: Name the victims of out-of-memory kills
+  ansible.builtin.debug:
+    msg: "{{ item.details.victim | default('unknown') }} was killed in {{ item.details.memory_cgroup | default('the whole host') }}"
+  loop: "{{ ansible_facts['ksysak_os_exceptions'].data.events | selectattr('kind', 'equalto', 'oom') }}"
 
 - name: Stop a rollout where the kernel has oopsed
   ansible.builtin.fail:
@@ -100,6 +139,10 @@ ansible_facts:
                   sources: [journal, kmsg]
                   trace: [isolate_lru_pages, xfs_reclaim_inodes_ag, shrink_slab]
                   excerpt: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
+                  boots: 1
+                  context:
+                    {cpu: 8, pid: 12347, command: ceph-osd, taint: [W], kernel: 5.14.0-427.el9.x86_64, hardware: Acme Rack 9}
+                  details: {cpu: 8, stuck_s: 22, task: ceph-osd, pid: 12347}
             kinds:
               description: Number of reports by kind, also of those beyond O(top).
               type: dict
@@ -109,6 +152,23 @@ ansible_facts:
               description: Which logs were read, V(read), V(partial) or V(unread) with a reason, with lines and bytes.
               type: list
               elements: dict
+            patrol:
+              description:
+                - What no log line tells. C(kernel) has the running and the newest installed release, why a reboot is pending, and
+                  how often this kernel has oopsed and warned; C(panic_settings) and C(kdump) what a panic would do.
+                - C(unclean_boots) lists earlier boots whose journal ends without a shutdown, C(ecc) memory errors, C(disks) failed
+                  requests, C(file_systems) errors on record, C(arrays) software RAID in trouble, C(pcie) link errors.
+              type: dict
+              sample:
+                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0}
+                panic_settings: {panic: 10, panic_on_oops: 1}
+                kdump: {loaded: true, reserved_bytes: 268435456}
+                unclean_boots: []
+                ecc: [{controller: mc0, corrected: 5, uncorrected: 0, dimms: [{dimm: DIMM_A1, corrected: 5, uncorrected: 0}]}]
+                disks: [{device: sda, errors: 31, timeouts: 0, requests: 88123}]
+                file_systems: []
+                arrays: []
+                pcie: []
             taint:
               description: The value and letters of C(/proc/sys/kernel/tainted), or null.
               type: dict

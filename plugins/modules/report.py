@@ -67,6 +67,13 @@ options:
       - Under C(groups) and C(hosts) are the same changes for some hosts only, by group and by pattern of names.
     type: dict
     default: {}
+  known_bugs:
+    description:
+      - Files with kernel bugs of your own, looked up before those that come with the collection.
+      - A bug of the same C(id) replaces the one of the collection.
+    type: list
+    elements: path
+    default: []
   assets:
     description: Folder with C(templates/report.html.j2), C(files/vendor.json) and the files of the report, as the role has it.
     type: path

@@ -10,8 +10,8 @@ frame below the dispatching code.
 
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.helpers import DISPATCH, GENERIC
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.patterns import STALL_KINDS
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.helpers import DISPATCH, GENERIC, INTERRUPT, REPORTING, UNWINDING
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.patterns import OOPS_KINDS, STALL_KINDS
 
 MAX_TRACE = 32
 # Reports whose registers, if any, are those of user space or of an innocent interrupt.
@@ -31,13 +31,17 @@ _LEAD = re.compile(r'.*(?:Call [Tt]race:|</?[A-Z#]{2,6}>)')
 _LOCK_AT = re.compile(r',? at: (?:\[<[0-9a-fx]+>\] )?(' + _SYMBOL + r')(?:' + _OFFSET + r')?')
 _IN_SYMBOL = re.compile(r' (?:in|at):? (' + _SYMBOL + r')' + _OFFSET)
 _ANY_SYMBOL = re.compile(r'(' + _SYMBOL + r')' + _OFFSET)
-_RACE = re.compile(r'(?:data-race|race) in (' + _SYMBOL + r')')
+_RACE = re.compile(r'(?:data-race|race) in (' + _SYMBOL + r')(?:' + _OFFSET + r')?(?: / (' + _SYMBOL + r'))?')
 _BARE_IN = re.compile(r' in (' + _SYMBOL + r')\s*$')
 
 _WAITS_FOR_CPU = re.compile(r'smp_call_function_(?:single|many)\w*')
 _SOFTIRQ = re.compile(r'_{0,2}do_softirq|handle_softirqs|_{0,2}irq_exit')
 _HELD = re.compile(r'\s*#\d+:')
 _LAST_FUNCTION = re.compile(r'\s*last function: (' + _SYMBOL + ')')
+_WAITS_FOR_WORK = re.compile(r'_{0,2}(?:flush_work\w*|start_flush_work|cancel_(?:delayed_)?work\w*|drain_workqueue|destroy_workqueue)')
+_RCU_THREAD = frozenset(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))
+_IRQ_ORDER = re.compile(r'-safe -> |irq lock inversion|IRQ lock inversion')
+_STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack end')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
@@ -153,8 +157,16 @@ def _first_specific(names):
     return None
 
 
+def _down_to_interrupt(names):
+    """The frames of an interrupt without those that it interrupted; all of them where no interrupt did anything."""
+    for index, name in enumerate(names):
+        if INTERRUPT.match(name) and any(not REPORTING.match(inner) and not UNWINDING.match(inner) for inner in names[:index]):
+            return names[:index]
+    return names
+
+
 def _stuck(trace):
-    """The operation that a stuck CPU was asked to do."""
+    """The operation that a stuck CPU was asked to do, or None."""
     start = 0
     for index, entry in enumerate(trace):
         if entry[0] == 'pc' or entry[:2] == ('mark', 'registers'):
@@ -182,20 +194,63 @@ def _stuck(trace):
     for name in names:
         if _WAITS_FOR_CPU.match(name):
             return name
-    for name in reversed(names):
+    return _operation(names) or _first_specific(names)
+
+
+def _operation(names):
+    """The outermost frame that neither dispatches nor helps."""
+    for index in range(len(names) - 1, -1, -1):
+        name = names[index]
         if not DISPATCH.match(name) and not GENERIC.match(name):
-            return name
-    return _first_specific(names) or (names[0] if names else None)
+            # a wrapper for programs of another word size is the operation that it calls
+            return names[index - 1] if index and 'compat_' in name and name.replace('compat_', '', 1) == names[index - 1] else name
+    return None
 
 
-def header_symbol(kind, text):
-    """The function that a header names, or None."""
+def _waits_for_work(entries):
+    """Of a deadlock with a work item: who waits for the work while it holds what the work needs, or None."""
+    names, waits = [], False
+    for entry in entries:
+        if entry[0] == 'mark':
+            if waits and _first_specific(names):
+                return _first_specific(names)
+            names, waits = [], False
+        elif entry[0] == 'frame':
+            waits = waits or bool(_WAITS_FOR_WORK.match(entry[1]))
+            if not _WAITS_FOR_WORK.match(entry[1]):
+                names.append(entry[1])
+    return None
+
+
+def _lockdep(header, entries, traces):
+    """Of a report about locks: (functions to consider, best first; the trace that shows it)."""
+    if not traces:
+        shown = []
+    elif any(entry[:2] == ('mark', 'chain') for entry in entries) or 'inconsistent' in header:
+        shown = _names(traces[-1])
+    else:
+        shown = _names(traces[0])
+    locks = [entry[1] for entry in entries if entry[0] == 'lock'][:1]
+    if traces and _IRQ_ORDER.search(header):
+        # two places, right on their own: the interrupt's is the one that nobody thought of
+        locks = [name for name in _names(traces[0])[:1] + [_first_specific(_names(traces[0]))] if name] + locks
+    elif locks and DISPATCH.match(locks[0]):
+        waits = _waits_for_work(entries)
+        locks = ([waits] if waits else []) + locks
+    if not locks:
+        return shown, shown
+    pcs = [entry[1] for entry in entries if entry[0] == 'pc'][:1]
+    return locks + pcs + shown, shown
+
+
+def header_symbols(kind, text):
+    """The functions that a header names, the first one first."""
     if kind == 'kcsan':
         race = _RACE.search(text)
-        return clean(race.group(1)) if race else None
+        return [clean(name) for name in race.groups() if name] if race else []
     named = _IN_SYMBOL.search(text) or (_ANY_SYMBOL.search(text) if kind in ('warning', 'lockdep', 'panic') else None) or (
         _BARE_IN.search(text) if kind in ('kasan', 'kfence', 'kmsan') else None)
-    return clean(named.group(1)) if named else None
+    return [clean(named.group(1))] if named else []
 
 
 def blame(kind, header, entries):
@@ -204,32 +259,38 @@ def blame(kind, header, entries):
     kind: str; header: its first line; entries: what L(parse) made of the lines after it, in order.
     Returns (culprit or None, trace): the trace is a list of at most 32 names, innermost first.
     """
+    header = header[:_LINE_CHARS]
     traces = _traces(entries)
-    named = header_symbol(kind, header[:_LINE_CHARS])
-    if kind == 'lockdep':
-        chosen = traces[-1] if any(entry[:2] == ('mark', 'chain') for entry in entries) and traces else (traces[0] if traces else [])
-        locks = [entry[1] for entry in entries if entry[0] == 'lock'][:1]
-    else:
-        chosen, locks = (traces[0] if traces else []), []
-    names = _names(chosen)
+    names = _names(traces[0]) if traces else []
     if kind in STALL_KINDS:
-        looked = [trace for trace in traces if _stuck(trace) and not set(_names(trace)) & set(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))]
-        if looked:
-            return _stuck(looked[0]), _names(looked[0])[:MAX_TRACE]
+        for trace in traces:
+            if _stuck(trace) and not set(_names(trace)) & _RCU_THREAD:
+                return _stuck(trace), _names(trace)[:MAX_TRACE]
+        return None, names[:MAX_TRACE]
+    if kind == 'oom':
         return None, names[:MAX_TRACE]
     if kind == 'hung_task':
         for name in names:
             if _WAITING_ANCHOR.match(name):
                 return name, names[:MAX_TRACE]
-    pcs = [entry[1] for entry in entries if entry[0] == 'pc'][:1]
-    if kind in _NO_PC or (kind == 'lockdep' and not locks):
-        pcs = []
-    candidates = ([named] if named else []) + locks + pcs + names
+    if _STACK_OVERFLOW.search(header) and _operation(names):
+        return _operation(names), names[:MAX_TRACE]
+    named = header_symbols(kind, header)
+    if kind == 'lockdep':
+        candidates, names = _lockdep(header, entries, traces)
+    elif kind in _NO_PC:
+        candidates = _down_to_interrupt(names)
+    else:
+        candidates = [entry[1] for entry in entries if entry[0] == 'pc'][:1] + _down_to_interrupt(names)
+    candidates = named + candidates
+    # the unwinder is to blame only where it crashed itself
+    if kind in OOPS_KINDS and candidates and UNWINDING.match(candidates[0]):
+        return candidates[0], names[:MAX_TRACE]
     culprit = _first_specific(candidates)
     if culprit is None and kind == 'lockdep':
         culprit = _first_specific(entry[1] for entry in entries if entry[0] == 'held')
-    if culprit is None and candidates and kind not in ('oom', 'page_alloc_failure'):
-        culprit = candidates[0]
-    if kind == 'oom':
-        culprit = None
+    if culprit is None and kind != 'page_alloc_failure':
+        if kind == 'kcsan' and named:
+            culprit = named[0]
+        culprit = culprit or next((name for name in candidates if not GENERIC.match(name)), candidates[0] if candidates else None)
     return culprit, names[:MAX_TRACE]

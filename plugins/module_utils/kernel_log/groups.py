@@ -14,6 +14,7 @@ MAX_SOURCES = 8
 _NEAR_S = 5.0
 _DRIFT = 1e-4
 _CANDIDATES = 100
+_BOOT_APART_S = 10.0  # no machine boots and fails twice in less
 
 # Excerpts and traces fall in length with the rank of the entry, so that many entries fit into one result.
 _LONG_EXCERPTS = 4
@@ -87,9 +88,21 @@ class _Group(object):
         return {
             'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'signature': self.signature, 'count': self.count,
             'first_seen': instant(self.first_s), 'last_seen': instant(self.newest_s), 'in_window': self.in_window,
-            'induced': self.induced, 'sources': self.sources[:MAX_SOURCES],
+            'induced': self.induced, 'sources': self.sources[:MAX_SOURCES], 'boots': self._boots(),
+            'context': event['context'], 'details': event['details'],
             'trace': event['trace'] if rank < _LONG_TRACES else event['trace'][:_SHORT_TRACE], 'excerpt': event['excerpt'][:excerpt],
         }
+
+    def _boots(self):
+        """In how many boots it happened, or None where no report tells when its boot was."""
+        began = sorted((occurrence.seconds - occurrence.timestamp_s, occurrence.timestamp_s) for occurrence in self.occurrences
+                       if occurrence.seconds is not None and occurrence.timestamp_s is not None)
+        boots, last = 0, None
+        for start_s, uptime_s in began:
+            if last is None or start_s - last > _BOOT_APART_S + _DRIFT * uptime_s:
+                boots += 1
+            last = start_s
+        return boots or None
 
 
 class Groups(object):

@@ -10,8 +10,8 @@ def _words(text):
 
 # Code that reports a failure: traps, sanitizers, stack dumps, printk.
 _REPORTING = _words(r'''
-    (?:__)?dump_(?:stack|backtrace|header)\w* show_(?:stack|regs|trace)\w* walk_stackframe unwind_\w+ __unwind_start
-    arch_stack_walk\w* (?:__)?save_stack\w* (?:__)?save_trace stack_trace_\w+ stack_depot\w* __?(?:__)?warn\w*
+    (?:__)?dump_(?:stack|backtrace|header)\w* show_(?:stack|regs|trace)\w*
+    (?:__)?save_stack\w* (?:__)?save_trace stack_trace_\w+ stack_depot\w* __?(?:__)?warn\w*
     warn_\w+ report_\w+ handle_bug __report_bug exc_\w+ asm_\w+ sysvec_\w+ do_(?:error_)?trap\w*
     do_(?:invalid_op|general_protection|page_fault|kern_addr_fault|DataAbort|PrefetchAbort|debug_exception|mem_abort)
     do_(?:undefinstr|translation_fault|sparc\w*|int3|divide_error|double_fault)
@@ -30,8 +30,11 @@ _REPORTING = _words(r'''
     sched_show_task _sched_show_task trace_hardirqs_\w+ trace_softirqs_\w+ perf_trace_\w+ trace_event_\w+
     check_preemption_disabled __this_cpu_preempt_check __do_kernel_fault do_\w+_fault do_mem_abort _stext
     __rela_dyn_start _text dequeue_task_stop end_report start_report rcu_read_lock_\w*held\w* ftrace_\w*call\w*
-    return_to_handler fault_\w+ should_fail\w*
+    return_to_handler fault_\w+ should_fail\w* _RNv\w*(?:begin_unwind|panicking)\w* rust_helper_BUG rust_panic\w*
 ''')
+
+# Code that walks stacks, for the reports and for much else.
+_UNWINDING = 'walk_stackframe|unwind_\\w+|__unwind_start|arch_stack_walk\\w*'
 
 # What everybody calls: copying, strings, allocation.
 _MEMORY = _words(r'''
@@ -47,7 +50,7 @@ _MEMORY = _words(r'''
     free_unref_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* percpu_\w+ sock_\w*alloc\w* sk_prot_alloc sk_alloc
     create_object pskb_expand_head filemap_alloc_\w+ alloc_page\w* kmalloc_\w+ kmemleak_\w+
     alloc_(?:skb|skb_with_frags) _{0,2}alloc_skb\w* folio_alloc\w* _{0,2}folio_alloc\w* discard_slab nearest_obj
-    hex_(?:dump_to_buffer|string) va_format dev_v?printk\w* string(?:_nocheck)? vsnprintf snprintf sprintf pointer
+    hex_(?:dump_to_buffer|string) va_format _{0,3}dev_v?printk\w* string(?:_nocheck)? vsnprintf snprintf sprintf pointer
     vscnprintf scnprintf number format_decode crc\w* ksize virt_to_(?:head_page|cache) page_to_nid qlist_\w+
     qlink_free quarantine_\w+ do_slab_free _{0,2}virt_to_phys\w* _{0,2}phys_addr\w* get_freepointer\w* set_freepointer
 ''')
@@ -85,15 +88,25 @@ _HELPERS = _words(r'''
     skb_(?:panic|over_panic|under_panic|put|push|pull) \w+_is_static_object try_to_grab_pending cancel_\w+_sync
     rcu_barrier\w* console_lock _{0,3}preempt_schedule\w* psi_\w+ drop_nlink inc_nlink dpm_sysfs_\w+
     cleanup_srcu_struct _{0,2}sock_(?:lock|release)\w* lock_sock\w* release_sock task_work_\w+ jump_label_\w+
-    static_key_\w+ _{0,2}static_key\w* text_poke\w* dev_(?:printk|err|warn) netdev_(?:printk|err|warn) kmap\w*
+    static_key_\w+ _{0,2}static_key\w* text_poke\w* _?dev_(?:printk|err|warn) netdev_(?:printk|err|warn) kmap\w*
     kunmap\w* _{0,2}might_\w+ device_(?:del|unregister|destroy|remove_file|create_file|add) cdev_put module_put
-    usb_submit_urb klist\w*
+    klist\w* usb_(?:submit_urb|start_wait_urb|\w*control_msg\w*|\w*bulk_msg)
+    (?:un)?register_netdevice(?:_many|_queue)? rollback_registered\w* tty_(?:un)?register_device \w+_del_adapter
+    _?dev_(?:info|notice|crit|alert|emerg)
+    _{0,2}filemap_\w+ filemap_\w+ fdatawait_\w+ pagecache_\w+ find_(?:get|or_create|lock)_page\w* grab_cache_page\w*
+    \w*read_cache_(?:page|folio)\w*
+    wait_on_page\w* end_page_writeback folio_end_writeback mark_buffer_dirty\w*
+    _{0,2}(?:getblk|bread|find_get_block)\w* sb_bread\w* sb_getblk\w*
+    _{0,2}brelse submit_bh\w* iput\w* ihold igrab dput dget\w* \w+_(?:read|write)_(?:un)?lock
+    _{0,2}(?:raw_)?(?:read|write)[bwlqs]{1,2}(?:_relaxed)? (?:logic_)?(?:in|out)s?[bwl] _{0,2}raw_(?:read|write)[bwlq]
+    _{0,2}nla_\w+ nlmsg_\w+ ttwu_\w+ (?:en|de)queue_task\w* update_rq_clock\w* task_blocks_on_rt_mutex \w*rt_mutex\w* rt_spin_\w+ rtlock_\w+
+    _{0,2}call_rcu\w* kvfree_call_rcu _{0,2}k?free_rcu\w* kill_fasync\w* swake_\w+ kfree_skb\w* consume_skb sk_filter_\w+
 ''')
 
 # What carries a CPU into an operation, the outermost frames of every task, interrupt and thread.
 _DISPATCHING = _words(r'''
     entry_\w+ ret_(?:from|fast|to)_\w+ do_syscall\w* do_fast_syscall\w* do_int80\w* __do_fast\w* invoke_syscall
-    el0?_?\w*svc\w* el0t?_\w+ system_call\w* sysenter\w* syscall_\w+ x64_sys_call ia32_sys_call kthread worker_thread
+    (?:do_)?el0?_?\w*svc\w* el0t?_\w+ system_call\w* sysenter\w* syscall_\w+ x64_sys_call ia32_sys_call kthread worker_thread
     process_(?:one_work|scheduled_works) smpboot_thread_fn run_ksoftirqd kernel_thread\w* tracesys\w* __secondary\w*
     start_secondary secondary_startup\w* start_kernel x86_64_start\w* rest_init cpu_startup_entry do_idle cpuidle_\w+
     default_idle\w* arch_cpu_idle cpu_idle\w* common_startup\w* _{0,2}do_softirq\w* handle_softirqs call_softirq
@@ -103,9 +116,20 @@ _DISPATCHING = _words(r'''
     (?:smp_|asm_|sysvec_|local_|__sysvec_)*apic_timer_interrupt\w* __?local_apic\w* irq_\w+ __irq_\w+ do_IRQ
     common_interrupt gic_handle_irq handle_\w*irq\w* __handle_\w*irq\w* generic_handle\w* call_on_\w*stack
     do_interrupt_handler asm_\w+
-    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:ioctl|read|write|readv|writev|pread\w*|pwrite\w*|preadv\w*|pwritev\w*|sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|socketcall|bind|connect|listen|accept\w*|close|open|openat\w*|socket|mount|fsync|fdatasync|sendfile\w*|splice|io_uring_enter|poll|ppoll|shutdown|finit_module|init_module|mmap\w*|exit_to\w*)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:ioctl|read|write|readv|writev)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pread\w*|pwrite\w*|preadv\w*)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pwritev\w*|sendmsg|sendmmsg|recvmsg)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:sendto|recvfrom|setsockopt|getsockopt)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:socketcall|bind|connect|listen)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:accept\w*|close|open|openat\w*|socket)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:mount|fsync|fdatasync|sendfile\w*)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:splice|io_uring_enter|poll|ppoll)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:shutdown|finit_module|init_module)
+    _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:mmap\w*|exit_to\w*)
     (?:ksys_|__?)?(?:vfs_|do_vfs_)(?:read\w*|write\w*|ioctl|open|iter_\w+|fsync\w*|statx?|mkdir|unlink|get_tree)
-    ksys_\w+ do_vfs_\w+ vfs_\w+ __vfs_\w+ new_sync_\w+ do_iter_\w+ do_readv\w* do_writev do_loop_readv\w*
+    ksys_\w+ do_vfs_\w+ __vfs_(?:read|write) new_sync_\w+ security_\w+ irqentry_\w+
+    generic_smp_call_function\w* _{0,2}flush_smp_call_function\w* smp_(?:\w+_)?interrupt \w*_{0,2}sysvec_\w+ gic_\w+ \w*_timer_interrupt
+    _{0,2}(?:remove|enqueue)_hrtimer el[01]h?_\w*irq\w* arch_timer_handler\w* do_iter_\w+ do_readv\w* do_writev do_loop_readv\w*
     call_(?:read|write)_iter __?file_ioctl compat_\w*ioctl\w*
     _{0,4}sys_(?:sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|connect|bind|accept\w*)
     sock_(?:sendmsg|recvmsg|write_iter|read_iter|ioctl|do_ioctl|common_\w+|close|sendpage)\w*
@@ -121,5 +145,15 @@ _DISPATCHING = _words(r'''
     do_user_addr_fault exc_page_fault
 ''')
 
-GENERIC = re.compile('(?:%s|%s|%s)$' % (_REPORTING, _MEMORY, _HELPERS))
+# Where an interrupt begins: what a trace has below it was interrupted and had no part in it.
+_INTERRUPT = _words(r'''
+    (?:asm_)?sysvec_\w+ (?:smp_|trace_|smp_trace_)?(?:apic_timer|call_function|reschedule|irq_work)\w*_interrupt (?:asm_)?common_interrupt
+    do_IRQ ret_from_intr gic_handle_irq el[01](?:h|t)?_(?:64_)?irq __irq_svc handle_IRQ do_interrupt_handler xen_hvm_callback_vector
+    timer_interrupt hardware_interrupt_common\w* do_irq
+''')
+
+GENERIC = re.compile('(?:%s|%s|%s|%s)$' % (_REPORTING, _UNWINDING, _MEMORY, _HELPERS))
+REPORTING = re.compile('(?:%s)$' % _REPORTING)
+UNWINDING = re.compile('(?:%s)$' % _UNWINDING)
+INTERRUPT = re.compile('(?:%s)$' % _INTERRUPT)
 DISPATCH = re.compile('(?:%s)$' % _DISPATCHING)

@@ -4,11 +4,10 @@
 import errno
 import os
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.lines import MAX_LINE_CHARS
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.lines import MAX_LINE_CHARS, PRINTED_BY_KERNEL_OR_USER
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.source import Source, explain
 
 _RECORD_BYTES = 64 * 1024  # the largest record is smaller
-_PRINTED_BY_KERNEL_OR_USER = (0, 1)  # syslog facilities; what is written to /dev/kmsg is 'user', daemons have their own
 
 
 class Kmsg(Source):
@@ -129,7 +128,7 @@ def _kmsg_line(record):
     fields = header.split(b',')
     if len(fields) < 4 or not (fields[0].isdigit() and fields[2].isdigit()):
         return None, False
-    if int(fields[0]) >> 3 not in _PRINTED_BY_KERNEL_OR_USER:
+    if int(fields[0]) >> 3 not in PRINTED_BY_KERNEL_OR_USER:
         return None, False
     text = text.split(b'\n', 1)[0].decode('utf-8', 'replace')  # what follows are KEY=value lines about the device
     if fields[3] == b'+':

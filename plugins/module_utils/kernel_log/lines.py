@@ -3,9 +3,13 @@
 
 import collections
 import datetime
+import json
 import re
 
 MAX_LINE_CHARS = 4096
+MAX_RECORD_CHARS = 16 * 1024  # of a journal's record, whose fields are many
+MAX_FIELDS = 64
+NUMBERS = '"MESSAGE":['  # a journal's record whose text is not printable, as JSON
 
 # text: what the kernel printed; timestamp_s: printk seconds or None; wall: ISO UTC instant or None;
 # local_date: date without year or zone as the line has it, or None; caller: 'T12' or 'C0' or None;
@@ -18,9 +22,17 @@ _SLASH_DATE = re.compile(r'\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ')
 _TAG = re.compile(r'\S{1,255} (?:[a-z]{3,8}\.[a-z]{3,7} )?([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?: ?')
 _FACILITY = re.compile(r'([a-z0-9]{3,8}) *:(?:emerg|alert|crit|err|warn|notice|info|debug) *: ')
 _HUMAN_DATE = re.compile(r'\[[A-Z][a-z]{2} ([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) \d{4}\] ?')
-_PRINTK = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}(\d{1,9}\.\d{6})\](?: ?\[ {0,8}([TC]\d{1,8})\])? ?')
+_PRINTK = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}(\d{1,9}\.\d{6})(?:@\d{1,4})?\](?: ?\[ {0,8}([TC]\d{1,8})\])? ?')
 _REPEATED = re.compile(r'message repeated \d{1,9} times: \[ ?(.*?)\]?$')
 _PRIORITY = re.compile(r'<\d{1,3}>')
+_RELATIVE_DATE = re.compile(r'\[(?:[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d| *\+\d{1,9}\.\d{6})\] ?')  # dmesg --reltime
+_RFC5424 = re.compile(r'<\d{1,3}>1 (\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d) '
+                      r'\S{1,255} (\S{1,48}) \S{1,128} \S{1,32} (?:-|\[.{0,1024}?\]) ?(?:\ufeff)?')
+_KMSG = re.compile(r'(\d{1,4}),\d{1,20},(\d{1,15}),[-c+](?:,[^;]{0,64})?;')
+_KMSG_CALLER = re.compile(r',caller=([TC]\d{1,8})')
+_ESCAPE = re.compile(r'\x1b(?:\[[0-9;?]{0,16}[A-Za-z]|[()][A-Z0-9]|[=>])')  # of a serial console
+_EPOCH = datetime.datetime(1970, 1, 1)
+PRINTED_BY_KERNEL_OR_USER = (0, 1)  # syslog facilities; what is written to /dev/kmsg is 'user', daemons have their own
 
 
 def _utc(date, clock, zone):
@@ -43,6 +55,9 @@ def _carrier(line):
     Returns (text, wall, local_date, kernel), or None where the line is another program's.
     """
     wall = local_date = None
+    modern = _RFC5424.match(line)
+    if modern:
+        return (line[modern.end():], _utc(*modern.group(1, 2, 3)), None, True) if modern.group(4) == 'kernel' else None
     facility = _FACILITY.match(line)
     if facility:
         if facility.group(1) not in ('kern', 'user'):
@@ -68,6 +83,9 @@ def _carrier(line):
     human = _HUMAN_DATE.match(line)
     if human:
         return line[human.end():], None, human.group(1), True
+    relative = _RELATIVE_DATE.match(line)
+    if relative:
+        return line[relative.end():], None, None, True
     if line.startswith('kernel: '):
         return line[8:], wall, None, True
     slash = _SLASH_DATE.match(line)
@@ -76,13 +94,84 @@ def _carrier(line):
     return line, wall, None, facility is not None or iso is not None
 
 
+def _kmsg_record(record, line):
+    """A record as /dev/kmsg gives it."""
+    if int(record.group(1)) >> 3 not in PRINTED_BY_KERNEL_OR_USER:
+        return []
+    caller = _KMSG_CALLER.search(record.group())
+    return [Segment(line[record.end():], int(record.group(2)) / 1e6, None, None, caller.group(1) if caller else None, True)]
+
+
+def _journal_json(line):
+    """A line of journalctl --output=json; of other programs' records and of what is no record, nothing."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    message = fields.get('MESSAGE')
+    if isinstance(message, list):  # what is not printable comes as numbers
+        message = ''.join(chr(number) for number in message[:MAX_LINE_CHARS] if isinstance(number, int) and 0 <= number < 256)
+    if not isinstance(message, str):
+        return []
+    return journal_record(dict(fields, MESSAGE=message))
+
+
+def journal_record(fields):
+    """Segments of a record of systemd's journal.
+
+    fields: {name: str}, of which _TRANSPORT, __REALTIME_TIMESTAMP and _SOURCE_MONOTONIC_TIMESTAMP (microseconds) and MESSAGE are used.
+    """
+    if fields.get('_TRANSPORT') != 'kernel' or not fields.get('MESSAGE'):
+        return []
+    since_boot_s = _microseconds(fields.get('_SOURCE_MONOTONIC_TIMESTAMP'))
+    real_s = _microseconds(fields.get('__REALTIME_TIMESTAMP'))
+    wall = None
+    if real_s is not None and 0 <= real_s < 253402300800:
+        wall = (_EPOCH + datetime.timedelta(seconds=int(real_s))).strftime('%Y-%m-%dT%H:%M:%SZ')
+    text = fields['MESSAGE'][:MAX_LINE_CHARS].replace('\0', ' ')
+    return [Segment(part, since_boot_s, wall, None, None, True) for part in text.split('\n')]
+
+
+def _microseconds(text):
+    return int(text) / 1e6 if isinstance(text, str) and text.isdigit() and len(text) < 20 else None
+
+
+class Export(object):
+    """Reads journalctl --output=export: blocks of lines NAME=value, ended by an empty line."""
+
+    FIRST = '__CURSOR='
+
+    def __init__(self):
+        self._fields = {}
+        self.message_at = 0  # the number of the line that the last returned record has its text in
+
+    def feed(self, line, number):
+        """Read one line. Returns the record's segments when it is complete, else None."""
+        if line:
+            name, equals, value = line[:MAX_RECORD_CHARS].partition('=')
+            if equals and len(self._fields) < MAX_FIELDS:
+                self._fields.setdefault(name, value)
+                if name == 'MESSAGE':
+                    self.message_at = number
+            return None
+        fields, self._fields = self._fields, {}
+        return journal_record(fields)
+
+
 def segments(line):
     """Split one line into the kernel texts in it.
 
     line: str without newline. Returns a list of Segment: mostly one, none where another program
     wrote the line, several where a console ran two messages together.
     """
+    if line.startswith('{"'):
+        return _journal_json(line[:MAX_RECORD_CHARS])
     line = line[:MAX_LINE_CHARS].replace('\0', ' ')
+    if '\x1b' in line:
+        line = _ESCAPE.sub('', line)
+    record = _KMSG.match(line)
+    if record:
+        return _kmsg_record(record, line)
     carrier = _carrier(line)
     if carrier is None:
         return []

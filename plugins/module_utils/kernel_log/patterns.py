@@ -17,10 +17,22 @@ SUBSYSTEM = re.compile(r'(?:(?:NMI )?watchdog|rcu|traps|mce|kernel|request_sock_
 OOPS_KINDS = frozenset(('oops_page_fault', 'gpf', 'oops_trap', 'kernel_bug'))
 STALL_KINDS = frozenset(('soft_lockup', 'hard_lockup', 'rcu_stall', 'workqueue_lockup'))
 
-_LOCKDEP_TEXT = (
-    r'(?:possible (?:circular locking|recursive locking|irq lock inversion|IRQ lock inversion)|inconsistent lock state|'
-    r'[Ss]uspicious (?:RCU|rcu_)|held lock freed|bad (?:unlock balance|contention)|[\w-]{2,20}-safe -> [\w-]{2,20}-unsafe|'
-    r'lock held (?:when|at)|Nested lock was not taken|.{1,15}/\d+ still has locks held|[Ii]nvalid wait context)')
+# What lockdep says behind INFO:, WARNING: or BUG:, as (needle, regex).
+_LOCKDEP = (
+    ('possible circular locking', 'possible circular locking'),
+    ('possible recursive locking', 'possible recursive locking'),
+    (' lock inversion', 'possible (?:irq|IRQ) lock inversion'),
+    ('inconsistent lock state', 'inconsistent lock state'),
+    ('uspicious ', '[Ss]uspicious (?:RCU|rcu_)'),
+    ('held lock freed', 'held lock freed'),
+    ('bad unlock balance', 'bad unlock balance'),
+    ('bad contention', 'bad contention'),
+    ('-unsafe', r'[\w-]{2,20}-safe -> [\w-]{2,20}-unsafe'),
+    ('lock held ', 'lock held (?:when|at)'),
+    ('Nested lock was not taken', 'Nested lock was not taken'),
+    (' locks held', r'.{1,15}/\d+ still has locks held'),
+    ('nvalid wait context', '[Ii]nvalid wait context'),
+)
 
 # A task's name: any characters, but few.
 _COMM = r'.{1,15}'
@@ -63,15 +75,13 @@ RULES = (
     _rule('hard_lockup', 'NMI Watchdog detected LOCKUP', r'(?:BUG: )?NMI Watchdog detected LOCKUP'),
     _rule('workqueue_lockup', 'workqueue lockup', r'BUG: workqueue lockup - pool'),
     _rule('rcu_stall', ' stall', r'INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?'),
-    _rule('hung_task', 'blocked ',
+    _rule('hung_task', 'for more than ',
           r'(?:INFO: )?task .{1,64}:\d+ (?:<\S+> )?(?:is )?blocked (?:in I/O wait |on an? [\w-]{2,20} )?for more than \d+ seconds'),
-    _rule('hung_task', 't die for more than', r'INFO: task .{1,64}:\d+ can.t die for more than \d+ seconds'),
+    _rule('hung_task', 'for more than ', r'INFO: task .{1,64}:\d+ can.t die for more than \d+ seconds'),
     # locks and contexts
     _rule('atomic_sleep', 'sleeping function called', r'(?:BUG|Debug): sleeping function called from '),
     _rule('atomic_sleep', 'while atomic', r'BUG: scheduling while atomic'),
-    _rule('lockdep', 'INFO: ', r'\[? ?INFO: ' + _LOCKDEP_TEXT),
-    _rule('lockdep', 'WARNING: ', r'\[? ?WARNING: ' + _LOCKDEP_TEXT),
-    _rule('lockdep', 'BUG: ', r'\[? ?BUG: ' + _LOCKDEP_TEXT),
+) + tuple(_rule('lockdep', needle, r'\[? ?(?:INFO|WARNING|BUG): ' + text) for needle, text in _LOCKDEP) + (
     _rule('lockdep', 'non-static key', r'INFO: trying to register non-static key'),
     _rule('lockdep', 'in preemptible', r'BUG: using [\w ]+\(\) in preemptible'),
     _rule('lockdep', 'workqueue leaked', r'BUG: workqueue leaked '),
@@ -87,13 +97,15 @@ RULES = (
     _rule('list_corruption', 'corruption', r'(?:slab: )?list_(?:add|del)\w* corruption'),
     _rule('oom', ' invoked oom-killer: ', _COMM + r' invoked oom-killer: '),
     _rule('oom', 'ut of memory: ', r'(?:Memory cgroup out|Out) of memory(?: \(.{1,60}\))?: Kill(?:ed)? process \d+', once=True),
-    _rule('oom', 'panic', r'Kernel panic - not syncing: Out of memory'),
+    _rule('oom', 'ernel panic', r'Kernel panic - not syncing: Out of memory'),
     _rule('page_alloc_failure', 'page allocation ', _COMM + r': page allocation (?:failure|stalls for)'),
     # warnings
-    _rule('warning', 'WARNING: ', r'WARNING: (?:CPU: \d+ PID: -?\d+ )?at ?\S+:\d+'),
-    _rule('warning', 'WARNING: ', r'WARNING: \S+:\d+ at \S+, CPU#\d+'),
-    _rule('warning', 'WARNING: ',
-          r'WARNING: (?:kernel stack (?:regs|frame pointer)|stack recursion|can\'t (?:dereference|access) registers) '),
+    _rule('warning', 'WARNING: CPU: ', r'WARNING: CPU: \d+ PID: -?\d+ at ?\S+:\d+'),
+    _rule('warning', 'WARNING: at', r'WARNING: at ?\S+:\d+'),
+    _rule('warning', ', CPU#', r'WARNING: \S+:\d+ at \S+, CPU#\d+'),
+    _rule('warning', 'WARNING: kernel stack ', r'WARNING: kernel stack (?:regs|frame pointer) '),
+    _rule('warning', 'WARNING: stack recursion', r'WARNING: stack recursion '),
+    _rule('warning', ' registers ', r"WARNING: can't (?:dereference|access) registers "),
     _rule('warning', 'Badness at ', r'Badness at \S+:\d+'),
     _rule('panic', 'ernel panic', r'Kernel panic - not syncing\b'),
     # hardware
@@ -105,9 +117,11 @@ RULES = (
     _rule('irq_nobody_cared', 'nobody cared', r'irq \d+: nobody cared'),
     _rule('iommu_fault', 'DMAR', r'DMAR:? ?(?:\[DMA |\[INTR-REMAP|DRHD: handling fault status)', once=True),
     _rule('iommu_fault', 'AMD-Vi: ', r'(?:\S+ [0-9a-f:.]+: )?AMD-Vi: Event logged \[', once=True),
-    _rule('nmi', 'NMI', r'(?:Uhhuh\. NMI received for unknown reason|NMI: (?:IOCK|PCI system) error)', once=True),
+    _rule('nmi', 'NMI received for', r'Uhhuh\. NMI received for unknown reason', once=True),
+    _rule('nmi', 'PCI system error', r'PCI system error \(SERR\) for reason', once=True),
+    _rule('nmi', 'IOCK error', r'IOCK error \(debug interrupt\?\) for reason', once=True),
     _rule('thermal', 'temperature above threshold', r'CPU\d+: (?:Core|Package) temperature above threshold', once=True),
-    _rule('clock_unstable', 'unstable', r'clocksource: .{0,80}Marking clocksource .{1,40} as unstable', once=True),
+    _rule('clock_unstable', ' as unstable', r'clocksource: .{0,80}Marking clocksource .{1,40} as unstable', once=True),
     # disks and file systems; a floppy drive that is not there fails in many virtual machines
     _rule('io_error', 'I/O error',
           r'(?:blk_update_request: |print_req_error: |end_request: )?(?:\w+ )?I/O error, dev (?!fd\d)\S+, sector', once=True),
@@ -119,17 +133,17 @@ RULES = (
     _rule('io_error', 'I/O to offline device', r'sd \S+: (?:\[\w+\] )?rejecting I/O to offline device', once=True),
     _rule('io_error', 'due to I/O error on', r'lost (?:async |sync )?page write due to I/O error on ', once=True),
     _rule('io_error', 'failing I/O', r'block \S+: no available path - failing I/O', once=True),
-    _rule('nvme_error', 'timeout', r'nvme nvme\d+: I/O .{1,100} timeout, (?:reset|abort|disable|completion)', once=True),
-    _rule('nvme_error', 'nvme',
+    _rule('nvme_error', ' timeout, ', r'nvme nvme\d+: I/O .{1,100} timeout, (?:reset|abort|disable|completion)', once=True),
+    _rule('nvme_error', 'nvme nvme',
           r'nvme nvme\d+: (?:Disabling device after reset failure|controller is down; will reset|Device not ready; aborting)',
           once=True),
     _rule('md_degraded', 'Disk failure on', r'md/raid\S*: Disk failure on ', once=True),
     _rule('fs_readonly', 'filesystem read-only',
           r'(?:[\w-]{3,12}(?: \(\S+\))?: )?(?:\(\S+\): )?Remounting filesystem read-only', once=True),
     _rule('fs_error', '-fs error ', r'EXT[234]-fs error \(device ', once=True),
-    _rule('fs_error', 'superblock', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?I/O error while writing superblock', once=True),
+    _rule('fs_error', 'while writing superblock', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?I/O error while writing superblock', once=True),
     _rule('fs_error', 'XFS',
-          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|I/O error)|.{0,80}[Ss]hutting down filesystem)'),
+          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|I/O [Ee]rror)|.{0,80}[Ss]hutting down filesystem)'),
     _rule('fs_error', 'BTRFS', r'BTRFS:? (?:error|critical) \(device ', once=True),
     _rule('fs_error', 'Aborting journal', r'(?:JBD2: )?Aborting journal on device ', once=True),
     _rule('vfs', 'VFS: ', r'VFS: (?:Close: file count is (?:0|zero)|Busy inodes after unmount)', once=True),
@@ -138,21 +152,25 @@ RULES = (
     _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'NETDEV WATCHDOG: '),
     _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'[\w-]{1,32} [\w:.-]{1,32} [\w.@-]{1,16}(?: \(\w+\))?: NETDEV WATCHDOG: '),
     _rule('netdev_unregister', 'unregister_netdevice: ', r'unregister_netdevice: waiting for \S+ to become free', once=True),
-    _rule('nf_conntrack_full', 'conntrack: ', r'(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping', once=True),
+    _rule('nf_conntrack_full', 'table full, dropping', r'(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping', once=True),
     _rule('neigh_table_full', 'neighbo', r'(?:neighbour: \w+: n|N)eighbou?r table overflow', once=True),
-    _rule('tcp_memory', 'TCP: ', r'TCP: (?:out of memory -- |too many orphaned sockets)', once=True),
+    _rule('tcp_memory', 'TCP: out of memory', r'TCP: out of memory -- ', once=True),
+    _rule('tcp_memory', 'TCP: too many', r'TCP: too many orphaned sockets', once=True),
     _rule('syn_flood', 'SYN flooding', r'TCP: .{0,60}[Pp]ossible SYN flooding on port', once=True),
     _rule('file_table_full', 'file-max limit', r'VFS: file-max limit \d+ reached', once=True),
-    _rule('audit_backlog', 'audit: ', r'audit: (?:backlog limit exceeded|audit_backlog=\d+ > )', once=True),
+    _rule('audit_backlog', 'audit: backlog', r'audit: backlog limit exceeded', once=True),
+    _rule('audit_backlog', 'audit: audit_backlog', r'audit: audit_backlog=\d+ > ', once=True),
     # programs that the kernel killed
     _rule('segfault', 'segfault at ', _COMM + r'\[\d+\]: segfault at [0-9a-f]+ [re]?ip', once=True),
     _rule('segfault', ' ip:', _COMM + r'\[\d+\] (?:general protection(?: fault)?|trap [\w ]+) ip:[0-9a-f]+', once=True),
     # the rest
     _rule('other_kernel', 'panicked at ', r'rust_kernel: panicked at '),
+    _rule('other_kernel', 'trusty: ', r'trusty: (?:panic\b|.{0,80}ASSERT FAILED)'),  # the secure world's kernel, by way of this one
     _rule('bug_other', 'stack overflow', r'do_IRQ: .{0,40}stack overflow'),
     _rule('info_other', 'assertion failed at ', r'RTNL: assertion failed at '),
     _rule('info_other', 'Flags mismatch irq', r'genirq: Flags mismatch irq'),
-    _rule('info_other', 'INFO: ', r'INFO: (?:Freed|Allocated) in \S+'),
+    _rule('info_other', 'INFO: Freed in', r'INFO: Freed in \S+'),
+    _rule('info_other', 'INFO: Allocated in', r'INFO: Allocated in \S+'),
     _rule('bug_other', 'BUG: kernel ', r'BUG: kernel '),
     _rule('bug_other', 'BUG: ', r'BUG: \S', sure=False),
     _rule('info_other', 'sysctl table check', r'sysctl table check failed: '),

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernel exceptions (oopses, warnings, lock-ups, I/O errors, ...) in all logs that a host still has."""
 
+import calendar
 import os
+import re
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, patrol, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.kmsg import Kmsg
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner, printable
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.sift import Sifted
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable, check_bounds
 
 FINISH_S = 10.0  # what reading may take after the window
@@ -18,8 +22,7 @@ _END = object()
 _LOWEST = 19
 _NAME_CHARS = 256
 _REASON_CHARS = 512
-_TAINT_FILE = '/proc/sys/kernel/tainted'
-_TAINT_LETTERS = 'PFSRMBUDAWCIOELKXTNJ'  # by bit
+_SINCE = re.compile(r'(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(Z?))?$')
 
 
 class LogsEngine(Engine):
@@ -34,7 +37,8 @@ class LogsEngine(Engine):
 
     def __init__(self, options):
         super(LogsEngine, self).__init__(options)
-        self._max_age_s = options['max_age_days'] * 86400.0
+        self._max_age_s = options['max_age_days'] * 86400.0 if options['since'] is None else time.time() - since_s(options['since'])
+        self._wanted = options['sources']
         self._groups = groups.Groups()
         self._opened = []   # every source, in the order of the result
         self._history = []  # sources still to be read
@@ -45,8 +49,20 @@ class LogsEngine(Engine):
 
     def open(self):
         self._kmsg = Kmsg()
-        history = [sources.Journal(self._max_age_s)] + sources.log_files(self._max_age_s, self.options['paths'])
-        self._opened = [self._kmsg] + history
+        history = [sources.LogFile(path, asked_for=True) for path in self.options['paths']]
+        if 'journal' in self._wanted:
+            history.append(sources.Journal(self._max_age_s))
+        if 'pstore' in self._wanted:
+            history.append(sources.Pstore())
+        if 'crash' in self._wanted:
+            history += sources.crash_files(self._max_age_s)
+        if 'files' in self._wanted:
+            history += sources.log_files(self._max_age_s, self.options['paths'])
+        if 'kmsg' in self._wanted:
+            self._opened = [self._kmsg] + history
+        else:
+            self._kmsg.unread('it was not asked for', damaged=False)
+            self._opened = history
         readable = [source for source in self._opened if source.open()]
         if not readable:
             raise Unavailable('no kernel log can be read: ' + '; '.join(
@@ -63,7 +79,8 @@ class LogsEngine(Engine):
     def poll(self, timeout_s):
         """Read history for half of the time, then sleep the rest."""
         began_s = time.monotonic()
-        if self._kmsg.status != 'unread':  # otherwise only the history can tell what happens within the window
+        # where the ring buffer cannot be read, only the history can tell what happens within the window
+        if self._kmsg.status != 'unread' or 'kmsg' not in self._wanted:
             self._work(began_s + timeout_s / 2)
         time.sleep(max(0.0, timeout_s - (time.monotonic() - began_s)))
 
@@ -92,7 +109,8 @@ class LogsEngine(Engine):
         if self._groups.full:
             self.limits.append('there are too many reports to tell them all apart, some may be counted twice')
         return {'events': self._groups.entries(self.options['top']), 'kinds': self._groups.kinds,
-                'sources': [_described(source) for source in self._opened if not source.missing], 'taint': taint()}
+                'sources': [_described(source) for source in self._opened if not source.missing], 'taint': patrol.taint(),
+                'patrol': patrol.look(self._max_age_s)}
 
     def close(self):
         for source in self._opened:
@@ -122,7 +140,7 @@ class LogsEngine(Engine):
             count += 1
             if source.live and source.in_window():
                 headers[count] = True
-            for event in scanner.feed(line):
+            for event in scanner.feed(*line) if isinstance(line, Sifted) else scanner.feed(line):
                 self._add(event, source, headers)
             if count % _BATCH == 0:
                 yield False
@@ -140,13 +158,18 @@ class LogsEngine(Engine):
         self._groups.add(event, printable(source.name, _NAME_CHARS), seconds, inside)
 
 
+SOURCES = ['kmsg', 'journal', 'files', 'pstore', 'crash']
+
+
 class OsExceptionsProbe(Probe):
     """Kernel exceptions in the ring buffer, the journal and log files."""
 
     NAME = 'os_exceptions'
     ENGINES = (LogsEngine,)
     OPTIONS = {
+        'sources': {'type': 'list', 'elements': 'str', 'choices': SOURCES, 'default': SOURCES},
         'paths': {'type': 'list', 'elements': 'path', 'default': []},
+        'since': {'type': 'str'},
         'max_age_days': {'type': 'int', 'default': 30},
         'top': {'type': 'int', 'default': 50},
     }
@@ -155,6 +178,10 @@ class OsExceptionsProbe(Probe):
     def __init__(self, options):
         super(OsExceptionsProbe, self).__init__(options)
         check_bounds(options, self.BOUNDS)
+        if not options['sources'] and not options['paths']:
+            raise ValueError('sources and paths are empty, so there is nothing to read')
+        if options['since'] is not None:
+            since_s(options['since'])
         if len(options['paths']) > MAX_PATHS:
             raise ValueError('paths has %d entries, at most %d are read' % (len(options['paths']), MAX_PATHS))
         for path in options['paths']:
@@ -181,17 +208,25 @@ def when(event, source):
     modified_s = getattr(source, 'modified_s', None)
     if event['local_date'] and modified_s is not None:
         return groups.seconds_of_local(event['local_date'], modified_s)
+    ended_s = getattr(source, 'ended_s', None)
+    if ended_s is not None and event['timestamp_s'] is not None:
+        return modified_s - max(0.0, ended_s - event['timestamp_s'])  # it was written when its last line was
     return None
 
 
-def taint():
-    """What has made this kernel's word doubtful, as in the schema; None where it cannot be read."""
-    try:
-        with open(_TAINT_FILE) as stream:
-            value = int(stream.read())
-    except (IOError, OSError, ValueError):
-        return None
-    return {'value': value, 'flags': [letter for bit, letter in enumerate(_TAINT_LETTERS) if value >> bit & 1]}
+def since_s(text):
+    """Seconds since 1970 of an option 'since'. Raises ValueError naming the option."""
+    found = _SINCE.match(text)
+    if found:
+        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+        parts = (year, month, day, hour, minute, second, 0, 0, -1)
+        try:
+            time.strptime('%d-%d-%d %d:%d:%d' % parts[:6], '%Y-%m-%d %H:%M:%S')
+            return float(calendar.timegm(parts)) if found.group(7) else time.mktime(parts)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError("since must be a date as '2026-11-20', '2026-11-20 03:00' or '2026-11-20T03:00:00Z', got %s" % (
+        printable(text, _NAME_CHARS)))
 
 
 def _described(source):

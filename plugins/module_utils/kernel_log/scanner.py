@@ -8,33 +8,33 @@ import re
 from collections import deque
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import culprit, lines as log_lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.details import Details
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.text import printable
 
 MAX_BODY_LINES = 400
+MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
+REACH_LINES = 2 * MAX_BODY_LINES  # behind its header, whoever else writes in between
 MAX_ENTRIES = 300
 MAX_OPEN = 16
 MAX_GAP_S = 10.0
 EXCERPT_CHARS = 4096
 TITLE_CHARS = 512
+DETAIL_CHARS = 1024
 FOLLOW_S = 30.0
 FOLLOW_LINES = 1500
 
-_UNPRINTABLE = re.compile(u'[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 _NUMBER = re.compile(r'\b[0-9a-f]{8,16}\b|0x[0-9a-f]+|\d+')
 _WORDS = re.compile(r'[^A-Za-z]+')
 _VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
 _FILE = re.compile(r' at \S*?((?:[\w.-]{1,64}/)?[\w.-]{1,64}\.[chS]):\d')
 _BY_MESSAGE = frozenset(('panic', 'bug_other', 'info_other', 'other_kernel'))
 _BY_PROGRAM = frozenset(('segfault', 'oom'))
+_ASIDE = ('isabled at:', 'nabled at:')
 _END = re.compile(r'---\[ end ')
 _LOCKDEP_FILE = re.compile(r'WARNING: .{0,200}\bkernel/locking/lockdep\.c:')
 _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
                            r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
 _AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
-
-
-def printable(text, limit):
-    """The text without control characters (a tab stays), cut to limit characters."""
-    return _UNPRINTABLE.sub('?', text[:limit])
 
 
 class _Report(object):
@@ -51,8 +51,11 @@ class _Report(object):
         self.segment = segment
         self.induced = False
         self.parent = None  # the report this one follows from, where that one's trace is still to come
+        self.details = Details(self.kind, text[:DETAIL_CHARS], segment.caller)
+        self.most_lines = MAX_OOM_LINES if self.kind == 'oom' else MAX_BODY_LINES
         self.entries = []
         self.frames = 0
+        self.aside = False  # the next line names a function that has no part in it
         self.excerpt = [text]
         self.excerpt_chars = len(text)
         self.body = 0
@@ -71,14 +74,16 @@ class _Report(object):
         if self.excerpt_chars < EXCERPT_CHARS:
             self.excerpt.append(text)
             self.excerpt_chars += len(text) + 1
-        if len(self.entries) < MAX_ENTRIES:
+        self.details.line(text[:DETAIL_CHARS])
+        aside, self.aside = self.aside, text.endswith(_ASIDE)
+        if len(self.entries) < MAX_ENTRIES and not aside:
             found = culprit.parse(text)
             self.entries.extend(found)
             self.frames += sum(1 for entry in found if entry[0] == 'frame')
 
     def takes(self, segment):
         """True where the segment belongs to this report."""
-        if self.ended or self.body >= MAX_BODY_LINES:
+        if self.ended or self.body >= self.most_lines:
             return False
         if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
             return False
@@ -94,7 +99,7 @@ class _Report(object):
         """True where a header is only a further line of this report."""
         kind = rule.kind
         if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
-            return (self.kind == 'kernel_bug') != (kind == 'kernel_bug') or ('[#' in text and '[#' not in self.header)
+            return kind != 'kernel_bug' and (self.kind == 'kernel_bug' or ('[#' in text and '[#' not in self.header))
         if self.kind == 'list_corruption':
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
@@ -126,6 +131,8 @@ class _Report(object):
             'trace': trace,
             'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
             'signature': signature(self.kind, blamed, self.header, self.needle),
+            'context': self.details.context(),
+            'details': self.details.result(trace),
         }
 
 
@@ -155,21 +162,36 @@ class Scanner(object):
         self._number = 0
         self._queue = deque()
         self._last = None  # the last serious report, whose follow-ups are induced
+        self._export = None  # reads the records of a journal's export
 
-    def feed(self, line):
-        """Read one line (str without newline). Returns a list of the reports that are complete now."""
-        self._number += 1
-        if not self._queue and not patterns.may_match(line[:log_lines.MAX_LINE_CHARS]):
+    def feed(self, line, number=None, candidate=True):
+        """Read one line (str without newline). Returns a list of the reports that are complete now.
+
+        number: of the line, from 1, where lines without a header were left out; candidate: False where it is known to hold none.
+        """
+        self._number = number or self._number + 1
+        if not candidate and not self._queue:
+            return ()
+        if self._export is not None or line.startswith(log_lines.Export.FIRST):
+            return self._feed_export(line)
+        if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
             return ()
         for segment in log_lines.segments(line):
-            self._segment(segment)
+            self._segment(segment, self._number)
+        return self._complete(False)
+
+    def _feed_export(self, line):
+        if self._export is None:
+            self._export = log_lines.Export()
+        for segment in self._export.feed(line, self._number) or ():
+            self._segment(segment, self._export.message_at)
         return self._complete(False)
 
     def finish(self):
         """The reports that were still open at the end of the log."""
         return self._complete(True)
 
-    def _segment(self, segment):
+    def _segment(self, segment, number):
         found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
         owner = None
         for report in reversed(self._queue):
@@ -187,7 +209,7 @@ class Scanner(object):
         if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
             owner.add(segment)
             return
-        report = _Report(rule, text, self._number, segment)
+        report = _Report(rule, text, number, segment)
         self._relate(report, owner)
         self._queue.append(report)
 
@@ -221,7 +243,7 @@ class Scanner(object):
         return done
 
     def _closed(self, report):
-        if report.body >= MAX_BODY_LINES or self._number - report.number > 4 * MAX_BODY_LINES:
+        if report.body >= report.most_lines or self._number - report.number > max(REACH_LINES, report.most_lines):
             return True
         return report.ended and not any(other.parent is report and not other.ended for other in self._queue)
 
@@ -232,7 +254,8 @@ def scan_lines(lines):
     kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
     induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
-    excerpt: str of at most 4096 characters; signature: str. Never raises on what a line holds.
+    excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
+    Never raises on what a line holds.
     """
     scanner = Scanner()
     for line in lines:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where kernel messages of the past are kept on a host: the journal and log files."""
+"""Where kernel messages of the past are kept on a host: the journal, log files, and what a crash left behind."""
 
 import collections
 import errno
+import glob
 import gzip
 import os
 import re
@@ -12,6 +13,7 @@ import zlib
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.lines import MAX_LINE_CHARS
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.pipe import Pipe, program
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.sift import NoSieve, can_sift, sift
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.source import Source, explain
 
 try:
@@ -26,10 +28,22 @@ except ImportError:
 LOG_FOLDER = '/var/log'
 MAX_FILES = 32
 MAX_PLAIN_BYTES = 16 * 1024 * 1024
+MAX_SIFTED_BYTES = 2 * 1024 * 1024 * 1024
+MAX_CRASHES = 8
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_JOURNAL_LINES = 200000
+MAX_JOURNAL_BYTES = 128 * 1024 * 1024
 
 _CHUNK = 64 * 1024
+_SIFT_BYTES = 1024 * 1024  # below, a program more costs more than it saves
+PSTORE_FOLDER = '/sys/fs/pstore'
+MAX_PSTORE_PARTS = 256
+MAX_PSTORE_PART_BYTES = 256 * 1024
+CRASH_FILES = ('/var/crash/*/vmcore-dmesg*.txt', '/var/crash/*/dmesg*', '/var/crash/*/*/vmcore-dmesg*.txt',
+               '/var/lib/systemd/pstore/*/dmesg.txt', '/var/lib/systemd/pstore/*/*/dmesg.txt')
+
+_STAMP = re.compile(br'(?:^|\n)(?:<\d{1,3}>)?\[ {0,16}(\d{1,9}\.\d{6})\]')
+_PSTORE_HEADER = re.compile(br'[A-Za-z]{3,16}#(\d{1,9}) Part(\d{1,9})\n')
 _LOG_NAME = re.compile(r'(?:messages|syslog|kern\.log)(?:[-.][0-9]{1,14}){0,3}(?:\.(?:gz|xz|bz2|zst))?$')
 _DAMAGED = (IOError, OSError, EOFError, ValueError, zlib.error) + ((lzma.LZMAError,) if lzma else ())
 
@@ -63,6 +77,12 @@ class LogFile(Source):
 
     def read(self):
         try:
+            if self._packed() is None and self._size > _SIFT_BYTES:
+                try:
+                    yield from self._sifted()
+                    return
+                except NoSieve:
+                    os.lseek(self._fd, 0, os.SEEK_SET)
             chunks = self._chunks()
             for line in _split(chunks):
                 if line is None:
@@ -75,13 +95,32 @@ class LogFile(Source):
         except _DAMAGED as error:
             self.fail(explain(error))
 
-    def _chunks(self):
+    def _packed(self):
         suffix = self.name.rsplit('.', 1)[-1]
+        return suffix if suffix in ('gz', 'bz2', 'xz', 'zst') else None
+
+    def _sifted(self):
+        start = os.pread(self._fd, _CHUNK, 0)
+        _refuse_binary(start)
+        if not can_sift(start):
+            raise NoSieve()
+        skipped = max(0, self._size - MAX_SIFTED_BYTES)
+        os.lseek(self._fd, skipped, os.SEEK_SET)
+        for line in sift(self._fd, _split):
+            if line is not None:
+                self.lines = line.number
+            yield line
+        self.bytes = self._size - skipped
+        if skipped:
+            self.partial('only its newest %d MiB' % (MAX_SIFTED_BYTES >> 20))
+
+    def _chunks(self):
+        suffix = self._packed()
         if suffix == 'zst':
             return self._unpacked_by('zstd')
-        packers = {'gz': gzip, 'bz2': bz2, 'xz': lzma}
-        if suffix not in packers:
+        if suffix is None:
             return self._plain()
+        packers = {'gz': gzip, 'bz2': bz2, 'xz': lzma}
         if packers[suffix] is None:
             raise ValueError('this Python cannot read .%s files' % suffix)
         return self._unpacked(packers[suffix].open)
@@ -147,6 +186,75 @@ class LogFile(Source):
             self._fd = None
 
 
+class CrashLog(LogFile):
+    """The kernel's last messages before a crash, as kdump and systemd-pstore save them: without dates, written when it ended."""
+
+    def open(self):
+        if not super(CrashLog, self).open():
+            return False
+        try:
+            self.ended_s = _last_stamp(os.pread(self._fd, _CHUNK, max(0, self._size - _CHUNK)))
+        except (IOError, OSError):
+            self.ended_s = None
+        return True
+
+
+class Pstore(Source):
+    """What firmware or reserved memory kept over a crash: parts of a log, each a file, the newest part first."""
+
+    def __init__(self, folder=PSTORE_FOLDER):
+        super(Pstore, self).__init__('pstore')
+        self._folder = folder
+        self._parts = []
+        self.modified_s = self.ended_s = None
+
+    def open(self):
+        try:
+            names = sorted(name for name in os.listdir(self._folder) if name.startswith('dmesg-'))
+        except (IOError, OSError) as error:
+            self.missing = getattr(error, 'errno', None) in (errno.ENOENT, errno.ENOTDIR)
+            return self.unread(explain(error), damaged=not self.missing)
+        if not names:
+            self.missing = True
+            return self.unread('it is empty', damaged=False)
+        for name in names[:MAX_PSTORE_PARTS]:
+            self._add(name)
+        if len(names) > MAX_PSTORE_PARTS:
+            self.partial('only %d of its %d parts' % (MAX_PSTORE_PARTS, len(names)))
+        if not self._parts:
+            return self.unread(self.reason or 'its parts are not text')
+        self._parts.sort()
+        self.modified_s = max(part[2] for part in self._parts)
+        self.ended_s = _last_stamp(self._parts[-1][3])
+        return True
+
+    def _add(self, name):
+        path = os.path.join(self._folder, name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                state = os.fstat(fd)
+                text = os.read(fd, MAX_PSTORE_PART_BYTES) if stat.S_ISREG(state.st_mode) else b''
+            finally:
+                os.close(fd)
+            _refuse_binary(text)
+        except _Binary:
+            return self.partial('%s is not text' % name, damaged=True)
+        except (IOError, OSError) as error:
+            return self.partial('%s: %s' % (name, explain(error)), damaged=True)
+        first = _PSTORE_HEADER.match(text)
+        crash, part = (int(first.group(1)), int(first.group(2))) if first else (0, 0)
+        self._parts.append((crash, -part, state.st_mtime, text))
+
+    def read(self):
+        for _unused, _unused_too, _unused_three, text in self._parts:
+            self.bytes += len(text)
+            for line in _split([text]):
+                self.lines += 1
+                yield line
+        self._parts = []
+
+
 class Journal(Source):
     """systemd's journal: kernel messages of all boots that it still has."""
 
@@ -166,8 +274,8 @@ class Journal(Source):
         if not any(_holds_something(folder) for folder in self.FOLDERS):
             return self.unread('the journal is empty', damaged=False)
         since = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(time.time() - self._max_age_s))
-        self._command = [path, '--no-pager', '--quiet', '--output=short-iso-precise', '--lines=%d' % MAX_JOURNAL_LINES,
-                         '--since=' + since, '_TRANSPORT=kernel']
+        self._command = [path, '--no-pager', '--quiet', '--output=json', '--lines=%d' % MAX_JOURNAL_LINES,
+                         '--output-fields=MESSAGE,_TRANSPORT,_SOURCE_MONOTONIC_TIMESTAMP', '--since=' + since, '_TRANSPORT=kernel']
         return True
 
     def read(self):
@@ -193,8 +301,8 @@ class Journal(Source):
         for chunk in chunks:
             self.bytes += len(chunk or b'')
             yield chunk
-            if self.bytes >= MAX_UNPACKED_BYTES:
-                self.partial('only the first %d MiB of it' % (MAX_UNPACKED_BYTES >> 20))
+            if self.bytes >= MAX_JOURNAL_BYTES:
+                self.partial('only the first %d MiB of it' % (MAX_JOURNAL_BYTES >> 20))
                 return
 
     def close(self):
@@ -244,13 +352,19 @@ def _holds_something(folder):
         return error.errno == errno.EACCES
 
 
+def _last_stamp(text):
+    """Seconds since boot of the last printk line in the bytes, or None."""
+    stamps = _STAMP.findall(text)
+    return float(stamps[-1]) if stamps else None
+
+
 _Found = collections.namedtuple('_Found', 'modified_s path')
 
 
-def log_files(max_age_s, extra=(), folder=LOG_FOLDER):
-    """LogFile objects: the ones asked for, then the syslog's kernel logs in the folder, newest first.
+def log_files(max_age_s, without=(), folder=LOG_FOLDER):
+    """LogFile objects of the syslog's kernel logs in the folder, newest first.
 
-    max_age_s: files that were last written longer ago are left out; extra: paths that were asked for.
+    max_age_s: files that were last written longer ago are left out; without: paths that are read anyway.
     """
     found = []
     try:
@@ -259,7 +373,7 @@ def log_files(max_age_s, extra=(), folder=LOG_FOLDER):
         names = []
     for name in names:
         path = os.path.join(folder, name)
-        if not _LOG_NAME.match(name) or path in extra:
+        if not _LOG_NAME.match(name) or path in without:
             continue
         try:
             state = os.lstat(path)
@@ -270,4 +384,21 @@ def log_files(max_age_s, extra=(), folder=LOG_FOLDER):
         if time.time() - state.st_mtime <= max_age_s:
             found.append(_Found(state.st_mtime, path))
     found.sort(reverse=True)
-    return [LogFile(path, asked_for=True) for path in extra] + [LogFile(entry.path) for entry in found[:MAX_FILES]]
+    return [LogFile(entry.path) for entry in found[:MAX_FILES]]
+
+
+def crash_files(max_age_s, patterns=CRASH_FILES):
+    """CrashLog objects of what kdump and systemd-pstore saved, newest first.
+
+    max_age_s: files that were last written longer ago are left out; patterns: where they are.
+    """
+    found = []
+    for path in sorted(set(path for pattern in patterns for path in glob.glob(pattern))):
+        try:
+            state = os.lstat(path)
+        except (IOError, OSError):
+            continue
+        if stat.S_ISREG(state.st_mode) and time.time() - state.st_mtime <= max_age_s:
+            found.append(_Found(state.st_mtime, path))
+    found.sort(reverse=True)
+    return [CrashLog(entry.path) for entry in found[:MAX_CRASHES]]

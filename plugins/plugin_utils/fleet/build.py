@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ..known_bugs.known_bugs import KnownBugs
 from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES, Judgement, Policy
 from ..policy.text import plain_function
@@ -27,17 +28,17 @@ from .verdict import plural, verdict
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messages = ENGLISH) -> dict:
+def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messages = ENGLISH, known_bugs: KnownBugs | None = None) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
-    baseline: folder of an earlier scan to compare with; say: language of the verdict. Raises load.ResultsError when there is
-    nothing that a report could be made of.
+    baseline: folder of an earlier scan to compare with; say: language of the verdict; known_bugs: where kernel reports are
+    looked up, None: nowhere. Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement, analysis = Groups(), _Sections(), Measurement(), _Analysis(policy, baseline)
+    groups, sections, measurement, analysis = Groups(), _Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
     rules: dict[str, list[str]] = {}
     for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
         if document is None:
@@ -96,9 +97,9 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
 class _Sections:
     """The sections that are about one probe each."""
 
-    def __init__(self):
+    def __init__(self, known_bugs: KnownBugs):
         self.scan_ids: dict[str, None] = {}
-        self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions()
+        self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions(known_bugs)
         self._suspected: dict[tuple, str] = {}
         self._reported: dict[str, str] = {}
 

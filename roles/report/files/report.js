@@ -539,16 +539,22 @@
   byId('exceptions-lead').textContent = exceptions.hosts
     ? `Logs of ${plural(exceptions.hosts, 'host')} were read. ${kinds ? `Reports by kind: ${kinds}.` : 'No kernel exception is in them.'}${exceptions.cut ? ` ${number(exceptions.cut)} older ones are not listed.` : ''}`
     : 'No host had its logs read.'
+  const facts = (event) => Object.entries({ ...event.context, ...event.details }).map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
   grid('exceptions-table', exceptions.events, [
     { title: 'Severity', field: 'severity', width: 100, responsive: 0, draw: (severity) => severity ? badge(severity) : '–', sorter: rank },
     { title: 'What', field: 'title', minWidth: 180, widthGrow: 4, responsive: 0, draw: (title, event) => event.finding ? link('finding', event.finding, title) : el('bdi', {}, title) },
+    { title: 'Known bug', field: 'known', minWidth: 150, widthGrow: 2, responsive: 3, headerSort: false, draw: (bugs) => el('span', {}, ...(bugs || []).flatMap((bug) => [el('a', { href: bug.references[0], rel: 'noopener noreferrer', target: '_blank' }, bug.subject), bug.affected ? ' (this kernel has it)' : ' (perhaps)', bug.fixed.length ? `, fixed in ${bug.fixed.join(', ')}` : '', el('br')])) },
     { title: 'Kind', field: 'kind', minWidth: 110, responsive: 4, draw: (kind) => kind.replaceAll('_', ' ') },
     figure('Times', 'count', number, { width: 85, responsive: 2, widthGrow: 0 }),
     { title: 'Last seen', field: 'last_seen', width: 165, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, 'during this scan')) : instant(value) },
     { title: 'First seen', field: 'first_seen', width: 165, responsive: 6, draw: instant },
     { title: 'Where', field: 'host_count', minWidth: 140, widthGrow: 2, responsive: 3, sorter: 'number', draw: (count, event) => hostList(event.hosts, count) },
-    { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), el('pre', {}, text)) }
+    { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), el('pre', {}, facts(event)), el('pre', {}, text)) }
   ], { open: (event) => ({ finding: event.finding }), placeholder: exceptions.hosts ? 'No kernel exception was found.' : 'Nothing was read.' })
+  if ((exceptions.notes || []).length) {
+    byId('exceptions-unread').append(el('h3', {}, 'What no log tells'),
+      table(['Host', 'About', 'What'], exceptions.notes.map((note) => [link('host', note.host, note.host), note.topic, el('bdi', {}, note.text)]), []))
+  }
   if (exceptions.unread.length) {
     byId('exceptions-unread').append(el('h3', {}, 'Logs that could not be read'),
       table(['Source', 'Reason', 'Hosts'], exceptions.unread.map((source) => [el('bdi', {}, source.source), el('bdi', {}, source.reason), number(source.hosts)]), [2]))

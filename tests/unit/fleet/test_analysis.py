@@ -179,7 +179,7 @@ def compared(tmp_path):
 
 def leaking(name, growth=497664.0, **system):
     document = data.host(name, "leaking")
-    document["probes"]["memleak"]["data"]["outstanding"][0]["growth_bytes_per_s"] = growth
+    document["probes"]["memleak"]["data"]["leaks"][0]["growth_bytes_per_s"] = growth
     document["system"].update(system)
     return document
 

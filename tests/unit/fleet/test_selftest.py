@@ -6,6 +6,7 @@ import json
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
@@ -52,7 +53,7 @@ def made(tmp_path):
             other = fleet_data.host("web2")
             other["system"]["kernel"] = "5.10.0-1-amd64"
             fleet_data.write(tmp_path, [fleet_data.host("web1"), other])
-        document = build.build(tmp_path / fleet_data.SCAN_ID, policy.load([], {}))
+        document = build.build(tmp_path / fleet_data.SCAN_ID, policy.load([], {}), known_bugs=known_bugs.load([]))
         validate(document)
         return document
 

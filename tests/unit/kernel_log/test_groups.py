@@ -13,7 +13,8 @@ DAY = 1795404000.0
 def event(signature="warning:ksy", timestamp_s=None, **other):
     return dict({
         "kind": signature.split(":")[0], "title": "title", "culprit": "ksy", "signature": signature, "timestamp_s": timestamp_s,
-        "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500}, **other)
+        "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500,
+        "context": {}, "details": {}}, **other)
 
 
 @pytest.mark.parametrize("first,second", [
@@ -112,3 +113,13 @@ def test_a_date_without_a_year_is_the_last_such_date(zone):
 
 def test_an_instant_that_no_calendar_has_is_none():
     assert groups.instant(None) is groups.instant(-1.0) is groups.instant(1e15) is None
+
+
+def test_boots_are_told_apart_by_when_they_began():
+    found = groups.Groups()
+    for timestamp_s, seconds in ((10.0, DAY), (500.0, DAY + 490), (20.0, DAY + 7000), (None, DAY + 9000), (30.0, None)):
+        found.add(event(timestamp_s=timestamp_s), "journal", seconds)
+    assert found.entries(10)[0]["boots"] == 2
+    unknown = groups.Groups()
+    unknown.add(event(), "journal", DAY)
+    assert unknown.entries(10)[0]["boots"] is None

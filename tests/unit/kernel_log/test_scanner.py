@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reports in the form that the kernel's own format strings give them, and texts that only look like one."""
 
+import json
 import unicodedata
 
 import pytest
@@ -122,6 +123,23 @@ HEADERS = [
     ("info_other", "INFO: Freed in ksy_free+0x14/0x20 age=624 cpu=0 pid=3"),
     ("info_other", "sysctl table check failed: ksy/value Missing strategy"),
     ("bug_other", "BUG: kernel stack is gone"),
+    ("lockdep", "WARNING: possible irq lock inversion dependency detected"),
+    ("lockdep", "WARNING: inconsistent lock state"),
+    ("lockdep", "WARNING: held lock freed!"),
+    ("lockdep", "WARNING: bad contention detected!"),
+    ("lockdep", "[ INFO: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected ]"),
+    ("lockdep", "WARNING: lock held when returning to user space!"),
+    ("lockdep", "WARNING: Nested lock was not taken"),
+    ("lockdep", "[ BUG: Invalid wait context ]"),
+    ("warning", "WARNING: at kernel/ksy.c:12 ksy_init+0x10/0x20()"),
+    ("warning", "WARNING: stack recursion on stack type 4"),
+    ("warning", "WARNING: can't dereference registers at 00000000aaaaaaaa for ip ksy_init+0x10/0x20"),
+    ("nmi", "NMI: PCI system error (SERR) for reason a1 on CPU 0."),
+    ("nmi", "NMI: IOCK error (debug interrupt?) for reason 71 on CPU 0."),
+    ("tcp_memory", "TCP: too many orphaned sockets"),
+    ("audit_backlog", "audit: audit_backlog=65 > audit_backlog_limit=64"),
+    ("info_other", "INFO: Allocated in ksy_alloc+0x14/0x20 age=624 cpu=0 pid=3"),
+    ("other_kernel", "trusty: panic (caller 0xffffffffe0001000): ksy is gone"),
     ("bug_other", "ALSA sound/core/pcm_lib.c:154: BUG: stream = 1, pos = 0x1138"),
 ]
 
@@ -139,6 +157,13 @@ CARRIERS = [
     "[Mon Nov 23 05:38:57 2026] %s",
     "kern  :err   : [  812.000123] %s",
     "host login: [  812.000123] %s",
+    "\x1b[1;31m[  812.000123] %s",
+    "[  812.000123@3] %s",
+    "[Nov23 05:38] %s",
+    "[  +0.000123] %s",
+    "4,1234,812000123,-;%s",
+    "4,1234,812000123,-,caller=T812;%s",
+    "<4>1 2026-11-23T05:38:57.1+01:00 host-1 kernel - - - [  812.000123] %s",
     "Nov 23 05:38:57 host-1 kernel: message repeated 3 times: [ %s]",
 ]
 
@@ -273,6 +298,61 @@ def test_a_stuck_cpu_is_blamed_on_what_it_was_asked_to_do():
     assert event["culprit"] == "ksy_ioctl"
 
 
+def test_a_bug_after_another_oops_is_a_report_of_its_own():
+    log = ["[    1.000000] invalid opcode: 0000 [#1] SMP PTI", "[    1.000001] kernel BUG at drivers/ksy/core.c:77!"]
+    assert kinds("\n".join(log)) == ["oops_trap", "kernel_bug"]
+    assert kinds("\n".join(reversed(log))) == ["kernel_bug"]
+
+
+def report(header, *frames):
+    return ["[   50.000000] " + header, "[   50.000001] Call Trace:"] + [
+        "[   50.000002]  %s" % (frame if " " in frame or "<" in frame else frame + "+0x1/0x10") for frame in frames]
+
+
+@pytest.mark.parametrize("culprit,log", [
+    # what an interrupt interrupted has no part in it
+    ("ksy_timer", report("WARNING: CPU: 0 PID: 1 at kernel/ksy.c:1 debug_check_no_obj_freed+0x1/0x10", "debug_check_no_obj_freed", "kfree",
+                         "ksy_timer", "call_timer_fn", "run_timer_softirq", "irq_exit", "sysvec_apic_timer_interrupt", "ksy_innocent")),
+    # an interrupt that only looked leaves the one that it interrupted
+    ("ksy_loop", report("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cat:812]", "dump_stack", "watchdog_timer_fn",
+                        "__hrtimer_run_queues", "smp_apic_timer_interrupt", "apic_timer_interrupt", "_raw_spin_unlock", "ksy_loop",
+                        "do_syscall_64")),
+    # a CPU that waits for another one is stuck in what made it wait
+    ("smp_call_function_many", report("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [cat:812]", "csd_lock_wait",
+                                      "smp_call_function_many", "ksy_ioctl", "do_syscall_64")),
+    # of a stack that ran over, the innermost frame is an accident
+    ("ksy_descend", report("BUG: stack guard page was hit at ffffc9000e4aff58 (stack is ffffc9000e4b0000..ffffc9000e4b8000)",
+                           "ksy_leaf", "ksy_descend", "ksy_descend", "do_syscall_64")),
+    # the unwinder is to blame where it crashed itself, and nowhere else
+    ("unwind_next_frame", report("BUG: kernel NULL pointer dereference, address: 0000000000000010", "unwind_next_frame", "ksy_caller")),
+    ("ksy_caller", report("BUG: sleeping function called from invalid context at mm/slab.h:1", "unwind_next_frame", "ksy_caller")),
+    # a race is between two
+    ("ksy_writer", ["[   50.000000] BUG: KCSAN: data-race in memcpy / ksy_writer"]),
+    # who waits for the network to quiesce is known by that
+    ("synchronize_net", report("INFO: task ksyd:812 blocked for more than 120 seconds.", "schedule", "synchronize_net", "ksy_ioctl")),
+    (None, report("mysqld invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0", "dump_header", "ksy_fault")),
+])
+def test_who_is_blamed(culprit, log):
+    assert [event["culprit"] for event in scan_lines(log)] == [culprit]
+
+
+def test_who_locks_in_the_wrong_order_is_blamed():
+    log = """\
+[  50.000001] WARNING: possible circular locking dependency detected
+[  50.000002] ksyd/812 is trying to acquire lock:
+[  50.000003] ffff888000000000 (&ksy->lock){+.+.}-{3:3}, at: ksy_second+0x1/0x10
+[  50.000004] but task is already holding lock:
+[  50.000005] ffff888000000001 (&ksy->list){+.+.}-{3:3}, at: ksy_first+0x1/0x10
+[  50.000006] -> #1 (&ksy->list){+.+.}-{3:3}:
+[  50.000007]        ksy_other+0x1/0x10
+[  50.000008] stack backtrace:
+[  50.000009]  print_circular_bug+0x1/0x10
+[  50.000010]  ksy_second+0x1/0x10
+[  50.000011]  ksy_ioctl+0x1/0x10"""
+    [event] = scan_lines(log.split("\n"))
+    assert (event["culprit"], event["trace"]) == ("ksy_second", ["print_circular_bug", "ksy_second", "ksy_ioctl"])
+
+
 def test_frames_of_other_machines():
     arm = """\
 [   1.000001] Unable to handle kernel NULL pointer dereference at virtual address 00000004
@@ -325,8 +405,8 @@ def test_memory_stays_bounded_whatever_comes_after_a_header():
 
 
 def test_control_characters_never_reach_the_result():
-    [event] = scan_lines(["[    1.000000] BUG: \x1b[31mred\x00\u2028 \ud800<script>"])
-    assert event["title"] == "BUG: ?[31mred ? ?<script>"
+    [event] = scan_lines(["[    1.000000] BUG: \x1b[31mred\x1b\x00\u2028 \ud800<script>"])
+    assert event["title"] == "BUG: red? ? ?<script>"
 
 
 _words = st.sampled_from([header for _unused, header in HEADERS] + CARRIERS + OOPS.split("\n") + [
@@ -353,3 +433,33 @@ def test_every_kind_is_explained_to_the_operator_and_fits_the_schema(repo):
     kinds_of_rules = {rule.kind for rule in patterns.RULES}
     assert [kind for kind in sorted(kinds_of_rules) if "`%s`" % kind not in page] == []
     assert len(kinds_of_rules) <= 64
+
+
+def records(*texts, transport="kernel"):
+    when = {"__REALTIME_TIMESTAMP": "1795404000123456", "_SOURCE_MONOTONIC_TIMESTAMP": "812000123"}
+    return [{**when, "_TRANSPORT": transport, "MESSAGE": text} for text in texts]
+
+
+def exported(fields):
+    return ["__CURSOR=s=1;i=2"] + ["%s=%s" % field for field in fields.items()] + [""]
+
+
+@pytest.mark.parametrize("form", ["json", "bytes", "export"])
+def test_records_of_the_journal(form):
+    given = records("BUG: kernel NULL pointer dereference, address: 10", " ksy_first+0x1/0x2")
+    given += records("Oops: 0002 [#3] SMP", transport="journal")
+    if form == "bytes":
+        given = [dict(record, MESSAGE=list(record["MESSAGE"].encode())) for record in given]
+    log = sum(map(exported, given), []) if form == "export" else [json.dumps(record, separators=(",", ":")) for record in given]
+    [event] = scan_lines(log)
+    assert (event["kind"], event["timestamp_s"], event["wall"], event["trace"]) == (
+        "oops_page_fault", 812.000123, "2026-11-23T03:20:00Z", ["ksy_first"])
+    assert log[event["line"] - 1].startswith("MESSAGE=" if form == "export" else "{")
+
+
+@pytest.mark.parametrize("line", [
+    "30,1,812000123,-;%s", '{"_TRANSPORT":"kernel","MESSAGE":"%s"', '{"MESSAGE":["%s"]}', '{"log":"%s","stream":"stderr"}',
+    "<4>1 2026-11-23T05:38:57.1+01:00 host-1 app 812 - - [  812.000123] %s", '{"a":' * 5000 + '"%s"',
+])
+def test_records_of_other_programs_are_silent(line):
+    assert kinds(line % HEADERS[0][1]) == []

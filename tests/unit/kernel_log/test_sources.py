@@ -11,7 +11,8 @@ import stat
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, sift, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
 
 LINE = "Nov 23 05:38:57 host kernel: [    1.000000] line %d\n"
 
@@ -117,11 +118,107 @@ def test_binary_is_refused_but_the_nul_bytes_of_a_crash_are_not(tmp_path):
     assert lines[0] == (LINE % 1).rstrip("\n") and lines[-1] == (LINE % 2).rstrip("\n")
 
 
-def test_a_line_without_end_takes_no_memory_and_hides_nothing(tmp_path):
-    (tmp_path / "a").write_bytes(b"x" * 10000000 + b"\n" + (LINE % 2).encode())
-    source = sources.LogFile(str(tmp_path / "a"))
-    long, last = read(source)
+def test_a_line_without_end_takes_no_memory_and_hides_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"Oops" + b"x" * 10000000 + b"\n" + (LINE % 2).encode())
+    sifted = read(sources.LogFile(str(tmp_path / "a")))
+    monkeypatch.setattr(sift, "program", lambda name: None)
+    long, last = read(sources.LogFile(str(tmp_path / "a")))
     assert len(long) <= 16384 and last == (LINE % 2).rstrip("\n")
+    assert [(len(line.text) <= 16384, line.candidate) for line in sifted] == [(True, True), (True, False)] and sifted[1].text == last
+
+
+def scanned(source):
+    scanner, found = Scanner(), []
+    for line in read(source):
+        found += scanner.feed(*line) if isinstance(line, sift.Sifted) else scanner.feed(line)
+    return found + scanner.finish()
+
+
+REPORT = (
+    "%(head)sBUG: kernel NULL pointer dereference, address: 10\n%(head)sRIP: 0010:ksy_%(name)s+0x1/0x2\n"
+    "%(head)sCall Trace:\n%(head)s ksy+0x1/0x2\n"
+)
+
+
+@pytest.mark.parametrize("head", ["", "[    1.%06d] ", "Nov 23 05:38:57 host kernel: [    1.%06d] ", "Nov 23 05:38:57 host kernel: "])
+@pytest.mark.parametrize("gap", [0, 3, 397, 401, 799, 900])
+def test_a_sifted_file_gives_the_same_reports_as_all_of_its_lines(tmp_path, monkeypatch, head, gap):
+    """What grep leaves out changes nothing: neither what a report holds, nor where it is."""
+    text, number = [], 0
+    for name in "abc":
+        number += 1
+        text.append(REPORT % {"head": head % number if "%" in head else head, "name": name})
+        text += ["%snothing %d of note+0x%x/0x99\n" % (head % number if "%" in head else head, index, index) for index in range(gap)]
+    path = tmp_path / "messages"
+    path.write_text("".join(text) + "\xe9\0broken\n")
+    whole = scanned(sources.LogFile(str(path)))
+    monkeypatch.setattr(sources, "_SIFT_BYTES", 0)
+    source = sources.LogFile(str(path))
+    assert scanned(source) == whole and len(whole) == 3
+    assert (source.status, source.bytes) == ("read", path.stat().st_size)
+
+
+@pytest.mark.parametrize("grep", ["echo 'grep: unrecognized option: a' >&2; exit 2", None])
+def test_a_host_without_a_usable_grep_is_read_line_by_line(tmp_path, monkeypatch, grep):
+    monkeypatch.setattr(sources, "_SIFT_BYTES", 0)
+    program = tmp_path / "grep"
+    program.write_text("#!/bin/sh\n%s\n" % (grep or ""))
+    program.chmod(0o755)
+    monkeypatch.setattr(sift, "program", lambda name: str(program) if grep else None)
+    assert len(read(log(tmp_path / "messages"))) == 3
+
+
+def test_a_grep_that_dies_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_SIFT_BYTES", 0)
+    program = tmp_path / "grep"
+    program.write_text("#!/bin/sh\necho '7:Oops'\necho 'memory exhausted' >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sift, "program", lambda name: str(program))
+    source = log(tmp_path / "messages")
+    assert read(source) == [sift.Sifted("Oops", 7, True)]
+    assert told(source) == ("partial", "grep ended with code 2: memory exhausted") and source.damaged
+
+
+def test_an_exported_journal_is_not_sifted(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_SIFT_BYTES", 0)
+    (tmp_path / "boot.export").write_text("__CURSOR=s=1\n_TRANSPORT=kernel\nMESSAGE=%s\n\n" % "BUG: kernel NULL pointer dereference")
+    assert [event["line"] for event in scanned(sources.LogFile(str(tmp_path / "boot.export")))] == [3]
+
+
+def test_what_a_crash_left_behind(tmp_path):
+    folder = tmp_path / "202611230538"
+    folder.mkdir()
+    saved = folder / "dmesg.202611230538"
+    saved.write_text("[    5.000000] first\n[   65.000000] last\n")
+    (folder / "dump.202611230538").write_text("not text")
+    (folder / "dmesg.link").symlink_to(saved)
+    os.utime(str(saved), (2000000000, 2000000000))
+    pattern = (str(tmp_path / "*/dmesg*"),)
+    [source] = sources.crash_files(10**10, pattern)
+    assert read(source) == ["[    5.000000] first", "[   65.000000] last"] and (source.modified_s, source.ended_s) == (2000000000.0, 65.0)
+    os.utime(str(saved), (1, 1))
+    assert sources.crash_files(86400, pattern) == []
+
+
+def test_parts_of_a_persistent_store_are_put_in_order(tmp_path):
+    for name, text in (
+        ("dmesg-efi_pstore-1", "Panic#2 Part1\n<4>[   30.000000] third\n"),
+        ("dmesg-efi_pstore-2", "Panic#2 Part2\n<4>[   20.000000] second\n"),
+        ("dmesg-efi_pstore-3", "Oops#1 Part1\n<4>[   10.000000] first\n"),
+        ("console-ramoops-0", "[    1.000000] not asked for\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "dmesg-efi_pstore-4.enc.z").write_bytes(bytes(range(256)) * 10)
+    source = sources.Pstore(str(tmp_path))
+    assert [line for line in read(source) if "Part" not in line] == [
+        "<4>[   10.000000] first", "<4>[   20.000000] second", "<4>[   30.000000] third"]
+    assert source.ended_s == 30.0 and told(source) == ("partial", "dmesg-efi_pstore-4.enc.z is not text") and source.damaged
+
+
+def test_no_persistent_store_is_no_damage(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        source = sources.Pstore(str(folder))
+        assert not source.open() and source.missing and not source.damaged
 
 
 def test_of_a_large_file_the_newest_part_from_the_start_of_a_line(tmp_path, monkeypatch):
@@ -160,9 +257,9 @@ def test_which_files_are_read(tmp_path):
     for name in ("messages.old.tar", "auth.log", "syslogd", "messages.d"):
         log(tmp_path / name)
     (tmp_path / "syslog").mkdir()
-    extra = str(tmp_path / "auth.log")
-    found = [source.name for source in sources.log_files(10**10, [extra], str(tmp_path))]
-    assert found == [extra] + [str(tmp_path / name) for name in names]
+    log(tmp_path / "messages.1")
+    found = [source.name for source in sources.log_files(10**10, [str(tmp_path / "messages.1")], str(tmp_path))]
+    assert found == [str(tmp_path / name) for name in names]
     os.utime(str(tmp_path / "messages"), (1, 1))
     assert str(tmp_path / "messages") not in [source.name for source in sources.log_files(86400, [], str(tmp_path))]
 
@@ -183,7 +280,7 @@ def journal(tmp_path, monkeypatch):
 def test_the_journal_is_asked_for_kernel_messages_of_all_boots(journal):
     source = journal('echo "$LC_ALL $*"; seq 10000; echo noise >&2')
     lines = read(source)
-    assert lines[0].startswith("C --no-pager --quiet --output=short-iso-precise ") and lines[0].endswith("_TRANSPORT=kernel")
+    assert lines[0].startswith("C --no-pager --quiet --output=json ") and lines[0].endswith("_TRANSPORT=kernel")
     assert len(lines) == 10001 and source.status == "read"
 
 

@@ -82,6 +82,22 @@ def test_a_leak_that_is_known_can_be_accepted():
     assert found(document, **{"memleak-suspected": {"accepted": ["f"]}}) == set()
 
 
+def test_what_a_patrol_noticed_is_a_finding():
+    def noticed(**changes):
+        lists = dict.fromkeys(("unclean_boots", "ecc", "disks", "arrays"), [])
+        return found(with_probe("os_exceptions", {**data.os_exceptions(), "patrol": {**lists, **changes}}))
+
+    ecc = {"controller": "mc0", "corrected": 99, "uncorrected": 0, "dimms": []}
+    disk = {"device": "sda", "errors": 9, "timeouts": 0, "requests": 99}
+    assert noticed(ecc=[ecc], disks=[disk], arrays=[{"array": "md0", "missing_members": 0, "mismatched_sectors": 8}]) == set()
+    assert noticed(ecc=[{**ecc, "corrected": 100}]) == {("memory-corrected", "warning")}
+    assert noticed(ecc=[{**ecc, "uncorrected": 1}]) == {("memory-uncorrected", "critical")}
+    assert noticed(disks=[{**disk, "errors": 10}]) == {("disk-failed-requests", "warning")}
+    assert noticed(arrays=[{"array": "md0", "missing_members": 1, "mismatched_sectors": 0}]) == {("array-degraded", "error")}
+    assert noticed(unclean_boots=[{"boot_id": "1" * 32, "ended_at": None}]) == {("unclean-boot", "warning")}
+    assert noticed(unclean_boots=None) == set()
+
+
 def test_unaccounted_memory_is_a_finding():
     assert found(with_probe("memleak", data.memleak(unaccounted=67108864))) == {("unaccounted-growth", "warning")}
     assert found(with_probe("memleak", data.memleak(unaccounted=67108863))) == set()

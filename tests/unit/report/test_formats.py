@@ -237,7 +237,7 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
 def options(folder, **changes):
     role = Path(__file__).resolve().parents[3] / "roles" / "report"
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
-    given.update(formats=list(formats.FILES), baseline=None, language="en", fail_on="never", assets=str(role))
+    given.update(formats=list(formats.FILES), baseline=None, language="en", fail_on="never", known_bugs=[], assets=str(role))
     return {**given, **changes}
 
 
@@ -265,7 +265,7 @@ def test_check_mode_writes_no_format(tmp_path):
     [
         (["healthy"], set()),
         (["healthy", "lost"], {"incomplete"}),
-        (["leaking"], {"incomplete", "warning"}),
+        (["leaking"], {"incomplete", "warning", "error"}),
         (["noisy"], {"incomplete", "warning", "error"}),
         (["oopsing"], {"incomplete", "warning", "error", "critical"}),
         (["lost"], {"incomplete", "warning", "error", "critical", "fatal"}),

@@ -40,6 +40,7 @@ def options(folder, **changes):
     """Options of the action as Ansible hands them over."""
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
     given.update(formats=["html", "json"], baseline=None, language="en", fail_on="never")
+    given["known_bugs"] = []
     return {**given, "assets": str(ROLE), **changes}
 
 
