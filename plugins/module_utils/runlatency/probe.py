@@ -3,9 +3,9 @@
 
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, stalls
 
 _EVENTS = (
     ('sched_wakeup', ('pid',)),
@@ -15,30 +15,38 @@ _EVENTS = (
 
 
 class BccEngine(Engine):
-    """bcc on sched_wakeup, sched_wakeup_new and sched_switch."""
+    """bcc on sched_wakeup, sched_wakeup_new and sched_switch, and on perf's software clock."""
 
     NAME = 'bcc'
 
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
         self._program = None
+        self._clock = False
 
     def open(self):
         program.prepare()
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
-        self._program = program.Program(bpf.text(self.options['runq_us']))
+        self._program = program.Program(bpf.text(self.options['runq_us'], stalls.text(self.options)))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
+        try:
+            self._program.attach_clock('on_tick', stalls.period_us(self.options))
+            self._clock = True
+        except Unavailable as error:
+            self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
 
     def start(self):
-        self._before = counters.snapshot()
+        self._before, self._cpus = counters.snapshot(), counters.online_cpus()
         self._program.open_gate()
         self._opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
 
     def stop(self):
         self._program.close_gate()
         self._after = counters.snapshot()
+        if counters.online_cpus() != self._cpus:
+            self.limits.append('CPUs went on- or offline within the window: stalls of those are not all seen')
 
     def read(self, window_s):
         sums = dict((name, list(self._program.table('sums')[index])) for index, name in enumerate(bpf.SUMS))
@@ -59,6 +67,10 @@ class BccEngine(Engine):
             'events': self._longest(),
         }
         data.update(counters.compare(self._before, self._after, window_s))
+        if self._clock:
+            data['stall_counts'], data['stalls'] = stalls.read(
+                self._program, stacks.Symbols(self._program.bpf), self._opened_ns, self.options['top'])
+            data['stall_period_us'] = stalls.period_us(self.options)
         return data
 
     def close(self):
@@ -119,9 +131,11 @@ class RunlatencyProbe(Probe):
     ENGINES = (BccEngine, ProcfsEngine)
     OPTIONS = {
         'runq_us': {'type': 'int', 'default': 1000},
+        'irqoff_us': {'type': 'int', 'default': 10000},
+        'nosched_us': {'type': 'int', 'default': 10000},
         'top': {'type': 'int', 'default': 20},
     }
-    BOUNDS = {'runq_us': (1, 10 ** 9), 'top': (1, 1000)}
+    BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'top': (1, 1000)}
 
 
 def _instead(wait):
