@@ -26,11 +26,14 @@ options:
     type: int
     default: 10000
   nosched_us:
-    description: A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
+    description:
+      - A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
     type: int
     default: 10000
   top:
-    description: How many of the longest waits, and of the longest stalls, to return at most, 1 to 1000. The longest 16 waits of each CPU are kept, and its last 64 stalls of each kind.
+    description:
+      - How many of the longest waits, and of the longest stalls, to return at most, 1 to 1000.
+      - The longest 16 waits of each CPU are kept, and its last 64 stalls of each kind.
     type: int
     default: 20
 """

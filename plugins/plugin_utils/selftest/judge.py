@@ -140,15 +140,19 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
     missed = [delay for delay in unseen if delay["least_ns"] / 1e3 > kept_us.get(delay["cpu"], 0)]
     named = [(event, delay) for event, delay in found if delay["ran"] and delay["least_ns"] / 1e3 > event["delay_us"] / 2]
     wrong = [event for event, delay in named if (event["instead"] or {}).get("pid") not in delay["ran"]]
+    text = ""
     if missed or len(found) < len(events):
         text = f"{len(missed)} of {least} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
-        return made("degraded", text, least, most, len(found), unit)
-    if wrong:
+    elif wrong:
         text = f"{len(wrong)} of {len(found)} events name another task than the one that ran"
-        return made("degraded", text, least, most, len(found), unit)
-    if envelope["status"] == "degraded":
-        return made("degraded", f"the probe says: {envelope['reason']}", least, most, len(found), unit)
-    return made("proven", "", least, most, len(found), unit)
+    return _proven_unless(text, envelope, least, most, len(found))
+
+
+def _proven_unless(text: str, envelope: dict, least: int, most: int, found: int) -> dict:
+    """text: what is wrong with what was found, or ''."""
+    if not text and envelope["status"] == "degraded":
+        text = f"the probe says: {envelope['reason']}"
+    return made("degraded" if text else "proven", text, least, most, found, "delays")
 
 
 def _stalls(kind: str, sure: list[dict], possible: list[dict], envelope: dict) -> dict:
@@ -175,14 +179,12 @@ def _stalls(kind: str, sure: list[dict], possible: list[dict], envelope: dict) -
     found = max((pairs(ends_ns(delay) - event["at_s"] * 1e9) for delay in possible for event in events), key=len)
     missed = [delay for delay in sure if not any(delay is other for _event, other in found)]
     wrong = [event for event, _delay in found if event["culprit"] != f"ksysak_{kind}_spin"]
+    text = ""
     if missed:
-        return made("degraded", f"{len(missed)} of {least} delays have no event of the right length", least, most, len(found), unit)
-    if wrong:
+        text = f"{len(missed)} of {least} delays have no event of the right length"
+    elif wrong:
         text = f"{len(wrong)} of {len(found)} events blame another function: {wrong[0]['culprit']}"
-        return made("degraded", text, least, most, len(found), unit)
-    if envelope["status"] == "degraded":
-        return made("degraded", f"the probe says: {envelope['reason']}", least, most, len(found), unit)
-    return made("proven", "", least, most, len(found), unit)
+    return _proven_unless(text, envelope, least, most, len(found))
 
 
 def _pairs(events: list[dict], delays: list[dict], offset_ns: float) -> list[tuple[dict, dict]]:
