@@ -3,6 +3,7 @@
 
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils import host
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, stalls
@@ -69,7 +70,8 @@ class BccEngine(Engine):
         data.update(counters.compare(self._before, self._after, window_s))
         if self._clock:
             data['stall_counts'], data['stalls'] = stalls.read(
-                self._program, stacks.Symbols(self._program.bpf), self._opened_ns, self.options['top'])
+                self._program, stacks.Symbols(self._program.bpf), self._opened_ns, self.options['top'],
+                host.virtualization() != 'none')
             data['stall_period_us'] = stalls.period_us(self.options)
         return data
 

@@ -6,7 +6,8 @@ threshold tells that interrupts were off: the true length lies between (gap - pe
 and the interrupted instruction is where they came back on. Ticks that find a wish to
 reschedule, one after another, tell of a kernel that does not switch. Idle time is
 left out: the switch away from the idle task begins a new count. A late tick in user mode is
-the hypervisor's doing, as there interrupts are never off: it is counted apart.
+the hypervisor's doing, as there interrupts are never off: it is counted apart, and so is
+what happens to several CPUs of a virtual machine at once.
 """
 
 import platform
@@ -17,6 +18,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf.stacks import DE
 KINDS = ('irqoff', 'nosched', 'pause')
 KEPT = 64
 _LEAST_PERIOD_US = 100
+_AT_ONCE_S = 0.001
 _LAZY_BIT_MOVED = (6 << 16) + (18 << 8)  # x86 went over to the generic bits of thread_info
 
 TEXT = """
@@ -142,10 +144,11 @@ def resched_mask(release):
     return 1 << (4 if version_code(release) >= _LAZY_BIT_MOVED else 3)
 
 
-def read(program, symbols, opened_ns, top):
+def read(program, symbols, opened_ns, top, virtual):
     """Return ({kind: count}, [event], longest first) as in the schema.
 
-    program: Program with the text above; symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin of the window.
+    program: Program with the text above; symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin of the window;
+    virtual: whether a hypervisor can pause this machine.
     """
     table, counted = program.table('stalls'), program.table('stall_counts')
     counts = dict((kind, sum(counted[index])) for index, kind in enumerate(KINDS))
@@ -154,8 +157,30 @@ def read(program, symbols, opened_ns, top):
         for stall in table[index]:
             if stall.ended_ns:
                 events.append(_event(KINDS[index // KEPT], stall, symbols, opened_ns))
+    if virtual:
+        _tell_pauses(events, counts)
     events.sort(key=lambda event: -event['delay_us'])
     return counts, events[:top]
+
+
+def _tell_pauses(events, counts):
+    """CPUs that stood still from one instant to another, all of them, were paused with their machine; changes both in place.
+
+    A CPU that waited for a lock of another ends with it, too, but has not begun with it.
+    """
+    stopped = [event for event in events if event['kind'] != 'nosched']
+    paused = [event for event in stopped if event['kind'] == 'irqoff' and any(_at_once(event, other) for other in stopped)]
+    for event in paused:
+        event.update(kind='pause', culprit=None, stack=[])
+    counts['irqoff'] -= len(paused)
+    counts['pause'] += len(paused)
+
+
+def _at_once(event, other):
+    period_s = (event['delay_us'] - event['least_us']) / 1e6
+    begins_s = [stall['at_s'] - stall['delay_us'] / 1e6 for stall in (event, other)]
+    return (event['cpu'] != other['cpu'] and abs(event['at_s'] - other['at_s']) < _AT_ONCE_S
+            and abs(begins_s[0] - begins_s[1]) < period_s + _AT_ONCE_S)
 
 
 def _event(kind, stall, symbols, opened_ns):

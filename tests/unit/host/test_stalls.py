@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The clock, the bit and the culprit of stalls."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import stalls
@@ -39,3 +41,42 @@ def test_thresholds_that_no_clock_can_serve_are_refused(option, value):
     defaults = {name: spec["default"] for name, spec in RunlatencyProbe.OPTIONS.items()}
     with pytest.raises(ValueError, match=f"{option} must be between 500 and 10000000, got {value}"):
         RunlatencyProbe({**defaults, option: value})
+
+
+class Recorded:
+    """A program whose maps hold these stalls, one CPU each: [(kind, length in ms, end in ms)]."""
+
+    def __init__(self, made):
+        self._counts = [[sum(row[0] == kind for row in made)] for kind in stalls.KINDS]
+        rows = {}
+        for cpu, (kind, length_ms, end_ms) in enumerate(made):
+            frames = SimpleNamespace(ip=[] if kind == "pause" else [1])
+            stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
+            rows.setdefault(stalls.KINDS.index(kind) * stalls.KEPT, []).append(SimpleNamespace(**stall, cpu=cpu, tid=7, comm=b"task"))
+        self._stalls = [rows.get(index, []) for index in range(len(stalls.KINDS) * stalls.KEPT)]
+
+    def table(self, name):
+        return {"stalls": self._stalls, "stall_counts": self._counts}[name]
+
+
+SYMBOLS = SimpleNamespace(stack=lambda addresses: ["acme_reset+0x1"] * len(addresses))
+
+
+@pytest.mark.parametrize(
+    ("made", "virtual", "kinds"),
+    [
+        ([("irqoff", 100, 500), ("irqoff", 100, 500)], True, ["pause", "pause"]),
+        ([("irqoff", 100, 500), ("pause", 101, 500)], True, ["pause", "pause"]),
+        ([("irqoff", 100, 500), ("irqoff", 100, 500)], False, ["irqoff", "irqoff"]),
+        ([("irqoff", 100, 500), ("irqoff", 50, 500)], True, ["irqoff", "irqoff"]),
+        ([("irqoff", 100, 500), ("irqoff", 100, 502)], True, ["irqoff", "irqoff"]),
+        ([("irqoff", 100, 500), ("nosched", 100, 500)], True, ["irqoff", "nosched"]),
+        ([("irqoff", 100, 500)], True, ["irqoff"]),
+    ],
+    ids=["all at once", "one in user mode", "bare metal", "one waited for the other", "one after the other", "no standstill", "one CPU"],
+)
+def test_a_machine_that_was_paused_blames_no_function(made, virtual, kinds):
+    counts, events = stalls.read(Recorded(made), SYMBOLS, 0, 20, virtual)
+    assert sorted(event["kind"] for event in events) == sorted(kinds)
+    assert counts == {kind: kinds.count(kind) for kind in stalls.KINDS}
+    assert all((event["kind"] == "pause") == (event["culprit"] is None) == (event["stack"] == []) for event in events)
