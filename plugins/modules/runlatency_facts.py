@@ -87,6 +87,9 @@ ansible_facts:
                   prio: 120
                   at_s: 2.150436
                   instead: {pid: 77, comm: kdamond.0, ran_us: 3891.207}
+                  blockers:
+                    - {pid: 77, comm: kdamond.0, ran_us: 3891.207}
+                    - {pid: 14, comm: ksoftirqd/0, ran_us: 21.04}
             stalls:
               description: Interrupts that were off, missed switches and pauses of a CPU, longest first. The true length is between the two.
               type: list

@@ -84,6 +84,8 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
     assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
     assert 0.9 * truth["least_us"] <= event["instead"]["ran_us"] <= event["delay_us"]
+    assert event["blockers"][0] == event["instead"]
+    assert sum(row["ran_us"] for row in event["blockers"]) <= event["delay_us"] + 0.1
     assert data["over_threshold"] >= 1
     assert data["max_us"] >= event["delay_us"]
     assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]

@@ -97,9 +97,11 @@ class BccEngine(Engine):
         return [self._event(wait) for wait in waits[:self.options['top']]]
 
     def _event(self, wait):
+        blockers = _blockers(wait)
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
-                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6), 'instead': _instead(wait)}
+                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6),
+                'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
 
 
 class ProcfsEngine(Engine):
@@ -140,8 +142,8 @@ class RunlatencyProbe(Probe):
     BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'top': (1, 1000)}
 
 
-def _instead(wait):
-    """Who ran longest on that CPU during a wait, over all turns: {'pid', 'comm', 'ran_us'}; None when it was idle for longer."""
+def _blockers(wait):
+    """Who ran on that CPU during a wait, over all turns: [{'pid', 'comm', 'ran_us'}], longest first; pid 0: nobody, it was idle."""
     began_ns = wait.ended_ns - wait.delay_ns
     ran_ns, comms = {}, {}
     for stint in wait.recent.stints:
@@ -149,10 +151,8 @@ def _instead(wait):
         if stint.ended_ns and overlap_ns > 0:
             ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
             comms[stint.tid] = stint.comm
-    longest = max(ran_ns, key=ran_ns.get, default=0)
-    if not longest:
-        return None
-    return {'pid': longest, 'comm': comms[longest].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[longest] / 1e3, 3)}
+    return [{'pid': tid, 'comm': comms[tid].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[tid] / 1e3, 3)}
+            for tid in sorted(ran_ns, key=lambda tid: -ran_ns[tid])]
 
 
 def percentiles(histogram, max_us):
