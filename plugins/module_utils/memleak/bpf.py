@@ -12,6 +12,7 @@ import collections
 SLOTS = 32  # parts of the window; at least half of them are in use
 OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
 SUSPECTS, FILTER = 1024, 65536
+BULK_FOLLOWED = 8  # objects of one bulk allocation, as many as the verifier can look through
 
 SLAB, PAGE, PERCPU, VMALLOC = 0, 1, 2, 3
 TYPES = ('slab', 'page', 'percpu', 'vmalloc')
@@ -351,17 +352,32 @@ int on_vmalloc_node_range(struct pt_regs *ctx) {
 """
 
 # kfree_rcu and others free many objects at once, past the tracepoints.
+# Two loops, as the verifier walks through every round of them: most objects are not followed and leave after the first.
 _BULK_FREE = """
+struct batch_t { u32 count; u32 unused; u64 keys[64]; };
+BPF_PERCPU_ARRAY(batches, struct batch_t, 1);
 int on_free_bulk(struct pt_regs *ctx) {
+  int zero = 0;
   struct config_t *with = settings();
-  if (!with)
+  struct batch_t *batch = batches.lookup(&zero);
+  if (!with || !batch)
     return 0;
   u64 size = ctx->si, list = ctx->dx, address = 0;
+  batch->count = 0;
   for (int index = 0; index < 512; index++) {
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
-    freed(with, address, 0);
+    u32 *filtered = listed(mixed(address));
+    if (filtered && *filtered && batch->count < 64) {
+      batch->keys[batch->count & 63] = address;
+      batch->count += 1;
+    }
+  }
+  for (int index = 0; index < 64; index++) {
+    if (index >= batch->count)
+      break;
+    freed(with, batch->keys[index], 0);
   }
   return 0;
 }
@@ -391,12 +407,29 @@ int on_alloc_bulk_done(struct pt_regs *ctx) {
   struct config_t *with = settings();
   if (!with || !ctx->ax)
     return 0;
+  int zero = 0;
+  struct batch_t *batch = batches.lookup(&zero);
+  if (!batch)
+    return 0;
+  u32 mask = with->stacks || (with->suspects && is_suspect(call.site)) ? 0 : with->slab_mask;
+  batch->count = 0;
   for (int index = 0; index < 64; index++) {
     if (index >= call.size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(call.list + index * 8));
-    if (in_kernel(address))
-      slab_allocated(ctx, with, address, 0, call.site, call.cache);
+    u64 hash = mixed(address);
+    u32 *filtered = listed(hash);
+    if (((hash >> 40) & mask) && filtered && !*filtered)
+      continue;
+    if (batch->count < 64) {
+      batch->keys[batch->count & 63] = address;
+      batch->count += 1;
+    }
+  }
+  for (int index = 0; index < BULK_FOLLOWED; index++) {
+    if (index >= batch->count)
+      break;
+    slab_allocated(ctx, with, batch->keys[index], 0, call.site, call.cache);
   }
   return 0;
 }
@@ -482,7 +515,7 @@ def text(functions, salt, depth, cpus, cache_offsets):
     values = {'SALT': '%dULL' % salt, 'DEPTH': depth, 'OBJECTS': OBJECTS, 'GROUPS': GROUPS, 'STACKS': STACKS, 'SUSPECTS': SUSPECTS,
               'FILTER': FILTER, 'SLOTS': SLOTS, 'CPUS': cpus, 'CACHE_NAME_AT': name_at, 'CACHE_SIZE_AT': size_at,
               'SLAB': SLAB, 'PAGE': PAGE, 'PERCPU': PERCPU, 'VMALLOC': VMALLOC, 'FOLLOWED': FOLLOWED, 'DROPPED': DROPPED, 'STALE': STALE,
-              'STACKLESS': STACKLESS, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
+              'STACKLESS': STACKLESS, 'BULK_FOLLOWED': BULK_FOLLOWED, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
     defined = ''.join('#define %s %s\n' % item for item in sorted(values.items()))
     included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith('k') for function in functions) else ''
     return included + defined + _TEXT + ''.join(function.text for function in functions)

@@ -20,8 +20,8 @@ _FLOOR_BYTES = {'slab': 262144, 'page': 4194304, 'vmalloc': 131072, 'percpu': 13
 CACHE_FLOOR_BYTES = 131072
 # What SysAK's memleak -c calls too much, as a share of memory where that is less.
 _MUCH = {'SUnreclaim': (5 * 2 ** 30, 0.15), 'unaccounted': (3 * 2 ** 29, 0.15), 'VmallocUsed': (2 * 2 ** 30, 0.15)}
-READINGS = 24
-_COST_SHARE = 0.005  # of one CPU, that reading may take
+READINGS, LEAST_READINGS = 24, 16
+_COST_SHARE = 0.005  # of one CPU, that reading may take; a slow host gets fewer readings, but not fewer than the least
 _CACHES = '/sys/kernel/slab'
 
 
@@ -145,7 +145,8 @@ class Watch(object):
         self.readings.append((at_ns, read))
         took_s = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) - began
         self._least_cost_s = min(self._least_cost_s, took_s)  # the first one is slow, as nothing is in the CPU's caches yet
-        self._interval_ns = max(self._wanted_ns, self._least_cost_s * 1e9 / _COST_SHARE)
+        cheap_ns = min(self._least_cost_s * 1e9 / _COST_SHARE, self._wanted_ns * READINGS / LEAST_READINGS)
+        self._interval_ns = max(self._wanted_ns, cheap_ns)
 
     def areas_cohorts(self):
         """Return {caller: Cohort} of vmalloc. Births are cut at a reading, as an area is seen at the next one only."""
