@@ -431,7 +431,7 @@
     const line = points.map(([at, value]) => `${(at / end * width).toFixed(1)},${(height - 1 - value / most * (height - 2)).toFixed(1)}`).join(' ')
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
     const path = document.createElementNS(svg.namespaceURI, 'polyline')
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `from 0 to ${bytes(points[points.length - 1][1])} in ${seconds(end)}` })) svg.setAttribute(name, value)
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, class: 'curve', role: 'img', 'aria-label': `from 0 to ${bytes(points[points.length - 1][1])} in ${seconds(end)}` })) svg.setAttribute(name, value)
     for (const [name, value] of Object.entries({ points: line, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5 })) path.setAttribute(name, value)
     svg.append(path)
     return svg
@@ -549,7 +549,7 @@
     { title: 'Last seen', field: 'last_seen', width: 165, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, 'during this scan')) : instant(value) },
     { title: 'First seen', field: 'first_seen', width: 165, responsive: 6, draw: instant },
     { title: 'Where', field: 'host_count', minWidth: 140, widthGrow: 2, responsive: 3, sorter: 'number', draw: (count, event) => hostList(event.hosts, count) },
-    { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), el('pre', {}, facts(event)), el('pre', {}, text)) }
+    { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), ...(facts(event) ? [el('pre', {}, facts(event))] : []), el('pre', {}, text)) }
   ], { open: (event) => ({ finding: event.finding }), placeholder: exceptions.hosts ? 'No kernel exception was found.' : 'Nothing was read.' })
   if ((exceptions.notes || []).length) {
     byId('exceptions-unread').append(el('h3', {}, 'What no log tells'),
