@@ -141,7 +141,7 @@ ansible_facts:
               description: Allocations, frees, objects and bytes outstanding of all places, by type.
               type: dict
             triage:
-              description: Change of the kernel's own memory counters over the window, the slab caches that grew most, and which counters are suspect.
+              description: Change of the kernel's own memory counters over the window, the slab caches that grew most, suspect counters.
               type: dict
             trends:
               description: Counters read again and again, with slope and 95 % interval.

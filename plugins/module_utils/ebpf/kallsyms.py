@@ -42,7 +42,8 @@ class ModuleSymbols(object):
         first = data.rfind(b'\n', 0, first) + 1 if first >= 0 else len(data)
         self._kernel = data[:first]
         self.hidden = not self._kernel.strip(b'\n') or self._kernel.startswith(b'0000000000000000') and b'\nffffffff' not in self._kernel
-        found = sorted((int(address, 16), name, module) for address, name, module in _SYMBOL.findall(data[first:].decode('ascii', 'replace')))
+        rows = _SYMBOL.findall(data[first:].decode('ascii', 'replace'))
+        found = sorted((int(address, 16), name, module) for address, name, module in rows)
         found = [row for row in found if row[0] >= _LOWEST]
         self._addresses = [address for address, _name, _module in found]
         self._names = [(name, module) for _address, name, module in found]

@@ -20,7 +20,8 @@ FOLLOWED, DROPPED, STALE, STACKLESS, SPLIT, GROUPLESS = 0, 1, 2, 3, 4, 5
 
 _TEXT = """
 struct config_t {
-  u64 opened_ns; u64 settle_ns; u64 size; u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks; u32 unused;
+  u64 opened_ns; u64 settle_ns; u64 size;
+  u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks; u32 unused;
 };
 struct live_t { u64 at_ns; u64 bytes; u64 site; u64 cache; s32 stack; u32 type; u32 weight; u32 unused; char comm[16]; };
 struct group_key_t { u64 site; u64 cache; s32 stack; u32 type; };

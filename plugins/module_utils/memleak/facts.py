@@ -22,7 +22,8 @@ def cache_size(name):
     """Return the bytes of an object of this slab cache. Raises Unavailable when there is none of that name."""
     size = triage.cache_size(name)
     if size is None:
-        raise Unavailable('there is no slab cache %s on this host' % name[:64], "See the names in /proc/slabinfo (as root), or with 'slabtop'.")
+        raise Unavailable('there is no slab cache %s on this host' % name[:64],
+                          "See the names in /proc/slabinfo (as root), or with 'slabtop'.")
     return size
 
 
@@ -52,7 +53,8 @@ class Measured(object):
             entry['trend'] = []
         result, trends = self._watch.result(self._options['top'])
         totals = dict((kind, self._total(kind, places)) for kind in types(self._options)) if sample else {}
-        return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']], 'outstanding': others[:self._options['top']],
+        return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']],
+                'outstanding': others[:self._options['top']],
                 'totals': totals, 'triage': result, 'trends': trends, 'sample': sample, 'budget': budget}
 
     def _verdict(self, found, result):
@@ -75,7 +77,8 @@ class Measured(object):
         rate, least, most = cohort.growth()
         cache = self._cache(place)
         case = verdict.Case(
-            frames, cohort, self._window_s, reclaimable=bool(cache) and self._is_reclaimable(cache), corroborated=self._corroborated(place, cache),
+            frames, cohort, self._window_s, reclaimable=bool(cache) and self._is_reclaimable(cache),
+            corroborated=self._corroborated(place, cache),
             holder=verdict.holder_of(frames, place.objects, self._holders), traced=place.traced, named=not self._hidden)
         said, confidence, reasons = case.judge()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.alive] or [cohort.until_ns])

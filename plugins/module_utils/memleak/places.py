@@ -9,9 +9,10 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.survivors imp
 
 # Pages behind other memory that is counted itself: slabs, large kmalloc, vmalloc areas, per-CPU chunks.
 _OTHERS_PAGES = frozenset((
-    'allocate_slab', 'new_slab', 'alloc_slab_page', '___slab_alloc', '___kmalloc_large_node', '__kmalloc_large_node', 'kmalloc_large_node', 'kmalloc_large',
-    'kmalloc_order', 'kmalloc_order_trace', '__vmalloc_area_node', 'vm_area_alloc_pages', '__vmalloc_node_range', '__vmalloc_node_range_noprof',
-    'pcpu_populate_chunk', 'pcpu_alloc_pages', 'pcpu_alloc', 'pcpu_alloc_noprof', 'pcpu_create_chunk', 'apply_to_pte_range',
+    'allocate_slab', 'new_slab', 'alloc_slab_page', '___slab_alloc', '___kmalloc_large_node', '__kmalloc_large_node',
+    'kmalloc_large_node', 'kmalloc_large', 'kmalloc_order', 'kmalloc_order_trace', '__vmalloc_area_node',
+    'vm_area_alloc_pages', '__vmalloc_node_range', '__vmalloc_node_range_noprof', 'pcpu_populate_chunk',
+    'pcpu_alloc_pages', 'pcpu_alloc', 'pcpu_alloc_noprof', 'pcpu_create_chunk', 'apply_to_pte_range',
     'memcg_alloc_page_obj_cgroups', 'alloc_slab_obj_exts'))
 
 Group = collections.namedtuple('Group', 'site cache stack type allocations frees old_frees born_bytes freed_bytes born died')

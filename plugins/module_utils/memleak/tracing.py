@@ -229,7 +229,8 @@ class BccEngine(Engine):
         objects = [(value.site, value.cache, value.stack, value.type, value.at_ns, value.bytes, value.weight,
                     value.comm.decode('utf-8', 'replace')) for _key, value in _items(self._program.table('live'))]
         self._caches = dict((key.value, value.name.decode('utf-8', 'replace')) for key, value in self._program.table('caches').items())
-        found = places.Places(self._names, self._caches.get, self._opened_ns, self._closed_ns, self._settle_ns, self._flagged).fill(groups, objects)
+        sorter = places.Places(self._names, self._caches.get, self._opened_ns, self._closed_ns, self._settle_ns, self._flagged)
+        found = sorter.fill(groups, objects)
         if self.options['cache']:
             found = [place for place in found if not place.caches or self.options['cache'] in place.caches]
         if 'vmalloc' in self._types:
@@ -238,7 +239,8 @@ class BccEngine(Engine):
             for place in found:
                 place.frames = place.frames[:1]
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
-        measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9, self._modules.hidden)
+        measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
+                                  self._modules.hidden)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,

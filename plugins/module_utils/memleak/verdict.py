@@ -13,43 +13,61 @@ LEAST_WINDOW_S = 8.0
 
 # Functions that fill caches which the kernel gives back when memory runs low.
 _CACHE = re.compile(
-    r'^(?:__filemap_get_folio\w*|filemap_alloc_folio\w*|filemap_get_pages|pagecache_get_page|page_cache_ra_\w+|ra_alloc_folio|__do_page_cache_readahead'
-    r'|page_cache_sync_ra|page_cache_async_ra|do_page_cache_ra|force_page_cache_ra|do_read_cache_(?:page|folio)|add_to_page_cache_\w+|__filemap_add_folio'
-    r'|__add_to_page_cache_locked|grow_dev_page|grow_dev_folio|__getblk\w*|bdev_getblk|block_\w*buffers|create_empty_buffers|create_page_buffers'
+    r'^(?:__filemap_get_folio\w*|filemap_alloc_folio\w*|filemap_get_pages|pagecache_get_page|page_cache_ra_\w+'
+    r'|ra_alloc_folio|__do_page_cache_readahead'
+    r'|page_cache_sync_ra|page_cache_async_ra|do_page_cache_ra|force_page_cache_ra|do_read_cache_(?:page|folio)'
+    r'|add_to_page_cache_\w+|__filemap_add_folio'
+    r'|__add_to_page_cache_locked|grow_dev_page|grow_dev_folio|__getblk\w*|bdev_getblk|block_\w*buffers'
+    r'|create_empty_buffers|create_page_buffers'
     r'|folio_alloc_buffers|alloc_page_buffers|alloc_buffer_head|shmem_alloc_\w+|simple_write_begin'
-    r'|alloc_inode|new_inode\w*|\w+_alloc_inode|\w+_inode_alloc|\w+_inode_alloc_security|lsm_inode_alloc|inode_alloc_security|inode_doinit\w*'
-    r'|__d_alloc|d_alloc\w*|xas_\w+|radix_tree_\w+|__es_insert_extent|ext4_es_insert_extent|__es_alloc_extent|mb_cache_entry_create'
-    r'|iomap_page_create|ifs_alloc|xfs_buf_\w+|xfs_inode_item_init|xfs_iread_extents|btrfs_alloc_\w+|alloc_extent_\w+|jbd2_journal_add_journal_head'
-    r'|journal_alloc_journal_head|start_this_handle|ext4_init_\w+|ext4_mb_\w+|ext4_ext_\w+|__kernfs_iattrs|kernfs_iattrs|simple_xattr_\w+'
+    r'|alloc_inode|new_inode\w*|\w+_alloc_inode|\w+_inode_alloc|\w+_inode_alloc_security|lsm_inode_alloc'
+    r'|inode_alloc_security|inode_doinit\w*'
+    r'|__d_alloc|d_alloc\w*|xas_\w+|radix_tree_\w+|__es_insert_extent|ext4_es_insert_extent|__es_alloc_extent'
+    r'|mb_cache_entry_create'
+    r'|iomap_page_create|ifs_alloc|xfs_buf_\w+|xfs_inode_item_init|xfs_iread_extents|btrfs_alloc_\w+|alloc_extent_\w+'
+    r'|jbd2_journal_add_journal_head'
+    r'|journal_alloc_journal_head|start_this_handle|ext4_init_\w+|ext4_mb_\w+|ext4_ext_\w+|__kernfs_iattrs|kernfs_iattrs'
+    r'|simple_xattr_\w+'
     r'|workingset_\w+|list_lru_\w+|memcg_list_lru_\w+|shrinker_\w+|sysfs_\w*alloc\w*|proc_\w*alloc_inode|proc_alloc_inum'
-    r'|nfs_\w*alloc\w*|fuse_alloc_\w+|ovl_alloc_\w+|p9_\w+|v9fs_\w+|avc_alloc_node|avc_\w+|dax_\w+|swap_\w+|add_swap_\w+|zs_malloc|z3fold_\w+|zbud_\w+|zswap_\w+'
+    r'|nfs_\w*alloc\w*|fuse_alloc_\w+|ovl_alloc_\w+|p9_\w+|v9fs_\w+|avc_alloc_node|avc_\w+|dax_\w+|swap_\w+|add_swap_\w+'
+    r'|zs_malloc|z3fold_\w+|zbud_\w+|zswap_\w+'
     r')$')
 # Functions that make the memory of processes and what describes it.
 _PROCESS = re.compile(
-    r'^(?:_*pte_alloc\w*|_*pmd_alloc\w*|_*pud_alloc\w*|_*p4d_alloc\w*|_*pgd_alloc\w*|get_pmd\w*|___pte_free_tlb|pagetable_alloc\w*'
-    r'|do_anonymous_page|alloc_anon_folio|wp_page_copy|do_cow_fault|do_fault\w*|vma_alloc_\w*folio\w*|folio_prealloc|alloc_zeroed_user_highpage\w*'
-    r'|do_huge_pmd_\w+|vma_alloc_anon_folio_pmd|alloc_charge_\w+|collapse_\w+|khugepaged_\w+|get_huge_zero_\w+|do_swap_page|tlb_\w+|__tlb_\w+'
-    r'|vm_area_alloc|vm_area_dup|anon_vma_\w+|__anon_vma_\w+|mas_\w+|mt_\w+|mtree_\w+|mm_alloc|dup_mm\w*|copy_page_range|copy_p[umgt4]*d?_range|mm_init|mm_alloc_\w+'
-    r'|_install_special_mapping|__install_special_mapping|mpol_\w+|vma_\w+|__split_vma|__mmap_region|mmap_region|expand_stack\w*'
-    r'|setup_arg_pages|get_arg_page|copy_string\w*|bprm_\w+|alloc_bprm|migrate_\w+|compaction_\w+|alloc_migration_target|new_page_nodemask'
+    r'^(?:_*pte_alloc\w*|_*pmd_alloc\w*|_*pud_alloc\w*|_*p4d_alloc\w*|_*pgd_alloc\w*|get_pmd\w*|___pte_free_tlb'
+    r'|pagetable_alloc\w*'
+    r'|do_anonymous_page|alloc_anon_folio|wp_page_copy|do_cow_fault|do_fault\w*|vma_alloc_\w*folio\w*|folio_prealloc'
+    r'|alloc_zeroed_user_highpage\w*'
+    r'|do_huge_pmd_\w+|vma_alloc_anon_folio_pmd|alloc_charge_\w+|collapse_\w+|khugepaged_\w+|get_huge_zero_\w+'
+    r'|do_swap_page|tlb_\w+|__tlb_\w+'
+    r'|vm_area_alloc|vm_area_dup|anon_vma_\w+|__anon_vma_\w+|mas_\w+|mt_\w+|mtree_\w+|mm_alloc|dup_mm\w*|copy_page_range'
+    r'|copy_p[umgt4]*d?_range|mm_init|mm_alloc_\w+'
+    r'|_install_special_mapping|__install_special_mapping|mpol_\w+|vma_\w+|__split_vma|__mmap_region|mmap_region'
+    r'|expand_stack\w*'
+    r'|setup_arg_pages|get_arg_page|copy_string\w*|bprm_\w+|alloc_bprm|migrate_\w+|compaction_\w+|alloc_migration_target'
+    r'|new_page_nodemask'
     r'|damon_\w+|userfaultfd_\w+'
     r')$')
 # Functions whose memory somebody holds, and the counter that then grows with it.
 _HELD = (
     ('tasks', 'more tasks', re.compile(r'^(?:copy_process|_do_fork|kernel_clone|dup_task_struct|alloc_thread_stack_node|copy_\w+)$')),
     ('files', 'more open files', re.compile(
-        r'^(?:_*alloc_(?:empty_)?file\w*|alloc_file_\w+|path_openat|do_filp_open|do_pipe2|create_pipe_files|alloc_pipe_info|pipe_write|alloc_fdtable|expand_\w*files?'
+        r'^(?:_*alloc_(?:empty_)?file\w*|alloc_file_\w+|path_openat|do_filp_open|do_pipe2|create_pipe_files'
+        r'|alloc_pipe_info|pipe_write|alloc_fdtable|expand_\w*files?'
         r'|do_epoll_\w+|ep_\w+|do_eventfd|__anon_inode_\w+|do_inotify\w+|do_timerfd\w+)$')),
     ('sockets', 'more sockets', re.compile(
-        r'^(?:sk_alloc|sk_prot_alloc|sk_clone\w*|sock_alloc\w*|__sock_create|inet_create|inet6_create|unix_create1?|inet_csk_\w+|__alloc_skb|alloc_skb_with_frags'
+        r'^(?:sk_alloc|sk_prot_alloc|sk_clone\w*|sock_alloc\w*|__sock_create|inet_create|inet6_create|unix_create1?'
+        r'|inet_csk_\w+|__alloc_skb|alloc_skb_with_frags'
         r'|inet_reqsk_alloc|inet_bind\w*|inet_twsk_\w+|netlink_create|packet_create)$')),
     ('modules', 'more kernel modules', re.compile(
-        r'^(?:load_module|do_init_module|init_module_from_file|idempotent_init_module|__do_sys_(?:f?init|delete)_module|move_module|module_\w+|layout_and_allocate'
+        r'^(?:load_module|do_init_module|init_module_from_file|idempotent_init_module|__do_sys_(?:f?init|delete)_module'
+        r'|move_module|module_\w+|layout_and_allocate'
         r'|execmem_\w+|bpf_jit_\w+|bpf_prog_\w+)$')),
     ('cgroups', 'more cgroups, removed ones that still hold memory among them', re.compile(
         r'^(?:cgroup_mkdir|css_create|cgroup_apply_control_enable|mem_cgroup_css_alloc|cgroup_create|kernfs_iop_mkdir)$')),
     ('namespaces', 'more mounts and name spaces', re.compile(
-        r'^(?:copy_net_ns|setup_net|create_new_namespaces|copy_mnt_ns|copy_tree|clone_mnt|alloc_vfsmnt|do_mount|path_mount|do_new_mount\w*|copy_ipcs|copy_pid_ns|copy_utsname'
+        r'^(?:copy_net_ns|setup_net|create_new_namespaces|copy_mnt_ns|copy_tree|clone_mnt|alloc_vfsmnt|do_mount'
+        r'|path_mount|do_new_mount\w*|copy_ipcs|copy_pid_ns|copy_utsname'
         r'|unshare_nsproxy_namespaces|copy_namespaces)$')),
 )
 

@@ -7,12 +7,12 @@ import struct
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf, kallsyms
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import areas, bpf, places, suspects, triage, trend, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import areas, bpf, places, suspects, trend, triage, verdict
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.survivors import Cohort
 
 S = 10**9
 WINDOW_S = 20
-STACK = ["__kmalloc+0x1", "acme_rx_refill+0x61 [acme_nic]", "net_rx_action+0x2a1"]
+STACK = ("__kmalloc+0x1", "acme_rx_refill+0x61 [acme_nic]", "net_rx_action+0x2a1")
 
 
 def cohort(born_s, size=1024, weight=1, old_frees=0):
@@ -54,7 +54,7 @@ def test_a_steady_leak_is_a_leak_with_its_rate():
         (cohort(steadily(400)), {"stack": ["__alloc_pages+0x1", "pte_alloc_one+0x1c"]}),
         (cohort(steadily(400)), {"stack": ["kmem_cache_alloc_lru+0x1", "ext4_alloc_inode+0x1c [ext4]"]}),
     ],
-    ids=["burst", "later burst", "churn", "old ones die", "few", "small", "none", "cache shrinks", "counter says no", "page table", "inode"],
+    ids=["burst", "later burst", "churn", "old ones die", "few", "small", "none", "cache shrinks", "counter says", "page table", "inode"],
 )
 def test_what_is_no_leak(made, changes):
     assert judged(made, **changes)[0] == "clean"
@@ -144,7 +144,7 @@ def test_call_sites_whose_survivors_pile_up_are_chosen():
 
 
 def test_free_pages_of_the_cpus_are_accounted_for():
-    text = "Node 0, zone DMA32\n  pages free 100\n  pagesets\n    cpu: 0\n              count: 12\n              high:  18\n    cpu: 1\n              count: 3\n"
+    text = "Node 0, zone DMA32\n  pages free 100\n  pagesets\n    cpu: 0\n      count: 12\n      high:  18\n    cpu: 1\n      count: 3\n"
     assert triage.parse_zoneinfo(text) == 15 * 4096
 
 
