@@ -58,13 +58,17 @@ class Areas(object):
             if key not in self._before and key not in self._alive:
                 self._alive[key] = (at_ns, size)
 
-    def cohorts(self, opened_ns, closed_ns, settle_ns):
-        """Return {caller: Cohort}. A reading sees areas some time after their birth, and none that lived between two."""
+    def cohorts(self, opened_ns, closed_ns, settle_ns, readings=32):
+        """Return {caller: Cohort}. A reading sees areas some time after their birth, and none that lived between two.
+
+        readings: how many there were; births can be no finer spread than these.
+        """
         found = {}
         for (_address, caller, _size), (at_ns, size) in self._alive.items():
             cohort = found.setdefault(caller, Cohort(opened_ns, closed_ns, settle_ns))
             cohort.alive.append((at_ns, size, 1))
         for caller, cohort in found.items():
+            cohort.parts = max(2, min(cohort.parts, readings // 2))
             cohort.frees, cohort.old_frees = self._gone.get(caller, (0, 0))
             cohort.allocations = len(cohort.alive) + cohort.frees
         return found

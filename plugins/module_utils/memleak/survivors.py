@@ -24,6 +24,7 @@ class Cohort(object):
     def __init__(self, since_ns, until_ns, settle_ns):
         self.since_ns, self.until_ns, self.settle_ns = since_ns, until_ns, settle_ns
         self.allocations = self.frees = self.old_frees = 0
+        self.parts = PARTS  # that the window is cut into, to see whether births are spread over it
         self.alive = []  # (born at, bytes, weight)
 
     def settled(self):
@@ -60,11 +61,11 @@ class Cohort(object):
         rows = self.settled()
         if not rows:
             return 0.0, 0.0
-        part_ns = max(1.0, (self.until_ns - self.settle_ns - self.since_ns) / float(PARTS))
-        parts = set(min(PARTS - 1, int((at_ns - self.since_ns) / part_ns)) for at_ns, _size, _weight in rows)
+        part_ns = max(1.0, (self.until_ns - self.settle_ns - self.since_ns) / float(self.parts))
+        parts = set(min(self.parts - 1, int((at_ns - self.since_ns) / part_ns)) for at_ns, _size, _weight in rows)
         # So many parts would be met if births had no pattern.
-        expected = PARTS * (1 - math.exp(-len(rows) / float(PARTS)))
-        later = sum(1 for at_ns, _size, _weight in rows if at_ns - self.since_ns > PARTS / 2 * part_ns)
+        expected = self.parts * (1 - math.exp(-len(rows) / float(self.parts)))
+        later = sum(1 for at_ns, _size, _weight in rows if at_ns - self.since_ns > self.parts / 2.0 * part_ns)
         going_on = (2.0 * later + math.sqrt(len(rows))) / len(rows)
         return min(1.0, len(parts) / expected), min(1.0, going_on) if later else 0.0
 

@@ -152,7 +152,7 @@ class Watch(object):
         """Return {caller: Cohort} of vmalloc. Births are cut at a reading, as an area is seen at the next one only."""
         opened_ns, closed_ns = self.readings[0][0], self.readings[-1][0]
         cuts = [at_ns for at_ns, _unused in self.readings if at_ns <= closed_ns - self._settle_ns]
-        return self.areas.cohorts(opened_ns, closed_ns, closed_ns - cuts[-1] if cuts else self._settle_ns)
+        return self.areas.cohorts(opened_ns, closed_ns, closed_ns - cuts[-1] if cuts else self._settle_ns, len(cuts))
 
     def series(self, kind, name):
         """Return [(seconds since the first reading, value)] of a counter: kind 'meminfo', 'holders', or 'caches' (in bytes)."""
