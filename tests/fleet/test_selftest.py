@@ -14,6 +14,7 @@ from ansible_collections.ksysak.fleet.tests.fleet.injections import OBJECT_BYTES
 pytestmark = pytest.mark.usefixtures("root", "machine")
 
 INJECTIONS = "tests/fleet/injections.py"
+LEAKING = "tests/fleet/leaking.py"
 MODULES = ("test_page_leak", "test_slab_leak", "test_vmalloc_leak", "test_irqoff", "test_nosched")
 SLAB = {"type": "slab", "confirm": True}
 BUILT = "/root/kmods"
@@ -31,7 +32,8 @@ def built(machine, on_machine, repo):
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(repo / "kmods", "kmods")
-        tar.add(repo / INJECTIONS, f"tests/ansible_collections/ksysak/fleet/{INJECTIONS}")
+        for path in (INJECTIONS, LEAKING):
+            tar.add(repo / path, f"tests/ansible_collections/ksysak/fleet/{path}")
     done = machine.run(f"tar -xf - -C /root && make -C {BUILT} 2>&1", archive.getvalue())
     assert done.returncode == 0, done.stdout.decode()
     return {name: f"{BUILT}/{name}/{name}.ko" for name in MODULES}
@@ -141,6 +143,28 @@ def test_a_leak_is_built_changed_and_removed_while_it_leaks(machine, inject):
     assert truth["outstanding_bytes"] == 1024 * (truth["allocations"] - truth["frees"]) > 0
     assert loaded(machine) == set()
     assert inject("leak_injector", state="absent")[1]["changed"] is False
+
+
+def test_leaks_of_all_types_are_found_with_place_and_rate_while_half_is_freed_again(on_machine, built):
+    """256 KiB/s each, for 20 s, sampled as by default."""
+
+    def leaking(kind, place, size, **parameters):
+        rate = 2 * 256 * 1024 // size
+        wanted = {"rate": str(rate), "freed_percent": "50", "place": place, **parameters}
+        return {"ko": built[f"test_{kind}_leak"], "type": kind, "parameters": wanted}
+
+    leaks = [
+        leaking("slab", "shallow", 1024, bytes="1024"),
+        leaking("page", "middle", 8192, order="1"),
+        leaking("vmalloc", "deep", 16384, bytes="16384"),
+    ]
+    (result,) = on_machine.run(LEAKING, json.dumps([{"window_s": 20, "options": {"max_overhead_percent": 100}, "leaks": leaks}]))
+    found = {(leak["type"], leak["culprit"], leak["module"]): leak for leak in result["data"]["leaks"] if leak["verdict"] == "leak"}
+    assert set(found) == {(truth["type"], truth["culprit"], truth["module"]) for truth in result["truth"]}, result["data"]["leaks"]
+    for truth in result["truth"]:
+        leak = found[truth["type"], truth["culprit"], truth["module"]]
+        least, most = leak["growth_ci95"]
+        assert least * 0.9 <= truth["bytes_per_s"] <= most * 1.1, (truth, leak)
 
 
 def test_a_hundred_times_without_a_leftover(on_machine, built):
