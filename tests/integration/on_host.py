@@ -105,7 +105,8 @@ def messages(sample, sent, received):
             os._exit(0)
 
     try:
-        found = measured_while(make("memleak", sample=int(sample), top=1000, min_bytes=0, max_overhead_percent=100), happen, window_s, lambda: os.read(done_read, 8))
+        probe = make("memleak", sample=int(sample), top=1000, min_bytes=0, max_overhead_percent=100)
+        found = measured_while(probe, happen, window_s, lambda: os.read(done_read, 8))
         took_s = struct.unpack("d", found.pop("said"))[0]
         found["truth"] = {"kept": sent - received, "bytes_per_s": (sent - received) * 1024 / took_s}
         return found
