@@ -19,9 +19,9 @@ def system():
         'cpus': os.sysconf('SC_NPROCESSORS_ONLN'),
         'memory_bytes': os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'),
         'virtualization': virtualization(),
-        'boot_id': _read('/proc/sys/kernel/random/boot_id').strip()[:64],
-        'uptime_s': float((_read('/proc/uptime').split() or ['0'])[0]),
-        'modules': sorted(line.split(' ')[0][:64] for line in _read('/proc/modules').splitlines())[:_MOST_MODULES],
+        'boot_id': read_text('/proc/sys/kernel/random/boot_id').strip()[:64],
+        'uptime_s': float((read_text('/proc/uptime').split() or ['0'])[0]),
+        'modules': sorted(line.split(' ')[0][:64] for line in read_text('/proc/modules').splitlines())[:_MOST_MODULES],
     }
 
 
@@ -30,8 +30,8 @@ def virtualization():
     container = _container()
     if container:
         return container
-    vendor = ' '.join(_read('/sys/class/dmi/id/' + name) for name in ('sys_vendor', 'product_name', 'bios_vendor')).lower()
-    vendor += ' ' + _read('/sys/hypervisor/type').lower()
+    vendor = ' '.join(read_text('/sys/class/dmi/id/' + name) for name in ('sys_vendor', 'product_name', 'bios_vendor')).lower()
+    vendor += ' ' + read_text('/sys/hypervisor/type').lower()
     for word, name in _HYPERVISORS:
         if word in vendor:
             return name
@@ -40,28 +40,29 @@ def virtualization():
 
 def _container():
     # A virtual machine made from a container's image has the file too, but no overlay below its root.
-    mounts = _read('/proc/self/mountinfo').splitlines()
+    mounts = read_text('/proc/self/mountinfo').splitlines()
     if os.path.exists('/.dockerenv') and any(' / / ' in line and ' - overlay ' in line for line in mounts):
         return 'docker'
     if os.path.exists('/run/.containerenv'):
         return 'podman'
-    return _read('/run/systemd/container').strip()[:64]
+    return read_text('/run/systemd/container').strip()[:64]
 
 
 def _distribution():
-    fields = dict(line.partition('=')[::2] for line in _read('/etc/os-release').splitlines() if '=' in line)
+    fields = dict(line.partition('=')[::2] for line in read_text('/etc/os-release').splitlines() if '=' in line)
     return fields.get('PRETTY_NAME', '').strip('"\'')
 
 
 def _cpu(field):
-    for line in _read('/proc/cpuinfo').splitlines():
+    for line in read_text('/proc/cpuinfo').splitlines():
         name, colon, value = line.partition(':')
         if colon and name.strip() == field:
             return value.strip() if field != 'flags' else ' ' + value.strip()
     return ''
 
 
-def _read(path):
+def read_text(path):
+    """Return what a file holds, '' where it cannot be read."""
     try:
         with open(path, errors='replace') as stream:
             return stream.read()

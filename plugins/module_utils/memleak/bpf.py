@@ -105,6 +105,19 @@ static inline int freed(struct config_t *with, u64 key, u64 pages) {
   return retire(with, key, filtered, pages);
 }
 
+static inline struct group_t *group_of(struct group_key_t *where) {
+  struct group_t *group = groups.lookup(where);
+  if (group)
+    return group;
+  int zero = 0;
+  struct group_t *none = nothing.lookup(&zero);
+  if (none)
+    group = groups.lookup_or_try_init(where, none);
+  if (!group)
+    count(GROUPLESS);
+  return group;
+}
+
 static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type,
                          u32 weight, int with_stack) {
   u32 *filtered = listed(hash);
@@ -137,18 +150,9 @@ static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u6
   where.cache = cache;
   where.stack = object.stack;
   where.type = type;
-  struct group_t *group = groups.lookup(&where);
-  if (!group) {
-    int zero = 0;
-    struct group_t *none = nothing.lookup(&zero);
-    if (!none)
-      return 0;
-    group = groups.lookup_or_try_init(&where, none);
-    if (!group) {
-      count(GROUPLESS);
-      return 0;
-    }
-  }
+  struct group_t *group = group_of(&where);
+  if (!group)
+    return 0;
   u32 slot = slot_of(with, object.at_ns) & (SLOTS - 1);
   __sync_fetch_and_add(&group->born[slot], 1);
   __sync_fetch_and_add(&group->born_bytes[slot], bytes * weight);
@@ -318,15 +322,11 @@ static inline int area_allocated(void *ctx, u64 bytes) {
   where.stack = stacks.get_stackid(ctx, 0);
   if (where.stack < 0)
     return 0;
-  struct group_t *group = groups.lookup(&where);
-  if (!group) {
-    int zero = 0;
-    struct group_t *none = nothing.lookup(&zero);
-    if (!none)
-      return 0;
-    group = groups.lookup_or_try_init(&where, none);
-    if (!group)
-      return 0;
+  int known = groups.lookup(&where) != 0;
+  struct group_t *group = group_of(&where);
+  if (!group)
+    return 0;
+  if (!known) {
     u64 key = -1ULL - (u32)where.stack;
     struct live_t who = {};
     who.type = VMALLOC;

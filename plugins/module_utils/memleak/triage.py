@@ -4,6 +4,7 @@
 import os
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils.host import read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import areas, trend
 
 _PAGE_BYTES = 4096
@@ -58,14 +59,6 @@ def parse_slabinfo(text):
     return caches
 
 
-def _read(path):
-    try:
-        with open(path, errors='replace') as stream:
-            return stream.read()
-    except (IOError, OSError):
-        return ''
-
-
 def snapshot():
     """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}}.
 
@@ -73,42 +66,42 @@ def snapshot():
     """
     with open('/proc/meminfo') as stream:
         meminfo = parse_meminfo(stream.read())
-    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - parse_zoneinfo(_read('/proc/zoneinfo'))
+    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - parse_zoneinfo(read_text('/proc/zoneinfo'))
     try:
         held = areas.read()
         meminfo['areas'] = sum(size for _address, _caller, size in held)
     except (IOError, OSError):
         held = None
-    return {'meminfo': meminfo, 'caches': parse_slabinfo(_read('/proc/slabinfo')), 'areas': held, 'holders': _holders()}
+    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': _holders()}
 
 
 def _holders():
     """Counts of what programs may hold: memory of the kernel that grows with these is theirs."""
-    words = _read('/proc/loadavg').split()
-    files = _read('/proc/sys/fs/file-nr').split()
-    sockets = _read('/proc/net/sockstat').split()
-    groups = [line.split() for line in _read('/sys/fs/cgroup/cgroup.stat').splitlines()]
+    words = read_text('/proc/loadavg').split()
+    files = read_text('/proc/sys/fs/file-nr').split()
+    sockets = read_text('/proc/net/sockstat').split()
+    groups = [line.split() for line in read_text('/sys/fs/cgroup/cgroup.stat').splitlines()]
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': int(sockets[2]) if len(sockets) > 2 and sockets[2].isdigit() else 0,
-            'modules': _read('/proc/modules').count('\n'),
-            'namespaces': _read('/proc/self/mountinfo').count('\n'),
+            'modules': read_text('/proc/modules').count('\n'),
+            'namespaces': read_text('/proc/self/mountinfo').count('\n'),
             'cgroups': sum(int(row[1]) for row in groups if row[0] in ('nr_descendants', 'nr_dying_descendants'))}
 
 
 def cache_size(name):
     """Return the bytes an object of a slab cache takes; None when there is no cache of that name."""
-    caches = parse_slabinfo(_read('/proc/slabinfo'))
+    caches = parse_slabinfo(read_text('/proc/slabinfo'))
     if name in caches:
         return caches[name][1]
     # A cache that the kernel has merged with another is a link to it.
-    size = _read('%s/%s/slab_size' % (_CACHES, os.path.basename(name))).strip()
+    size = read_text('%s/%s/slab_size' % (_CACHES, os.path.basename(name))).strip()
     return int(size) if size.isdigit() and os.path.basename(name) == name else None
 
 
 def is_reclaimable(cache):
     """Does the kernel give the objects of this cache back when memory runs low?"""
-    flag = _read('%s/%s/reclaim_account' % (_CACHES, os.path.basename(cache))).strip()
+    flag = read_text('%s/%s/reclaim_account' % (_CACHES, os.path.basename(cache))).strip()
     return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
 
 
