@@ -8,6 +8,7 @@ Prints one JSON document: the truth as the maker of the event knows it, and what
 
 import ctypes
 import json
+import mmap
 import os
 import select
 import signal
@@ -145,6 +146,78 @@ def counters(sent):
         return measured_while(make("memleak", check_only=True), happen, window_s, os.wait)
     finally:
         queue.close()
+
+
+def _processes():
+    if os.fork() == 0:
+        os.execv("/bin/true", ["true"])
+    os.wait()
+
+
+def _pipes():
+    ends = [end for _pipe in range(50) for end in os.pipe()]
+    for end in ends:
+        if end in ends[1::2]:
+            os.write(end, b"x" * 4096)
+    for end in ends:
+        os.close(end)
+
+
+def _sockets():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        with socket.create_connection(server.getsockname()) as client, server.accept()[0] as other:
+            client.sendall(b"x" * 1024)
+            other.recv(1024)
+
+
+def _files():
+    for folder, _folders, names in os.walk("/usr/share"):
+        for name in names:
+            try:
+                os.stat(os.path.join(folder, name))
+            except OSError:
+                pass
+        yield
+
+
+def _memory():
+    memory = mmap.mmap(-1, 32 * 1024 * 1024)
+    for page in range(0, len(memory), mmap.PAGESIZE):
+        memory[page] = 1
+    memory.close()
+
+
+def _namespaces():
+    if os.fork() == 0:
+        libc.unshare(0x40000000 | 0x00020000 | 0x08000000)  # CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC
+        os._exit(0)
+    os.wait()
+
+
+def storm(kind, window_s):
+    """Work that allocates and frees all through the window. kind: processes, pipes, sockets, files, memory or namespaces."""
+    turn = {"processes": _processes, "pipes": _pipes, "sockets": _sockets, "memory": _memory, "namespaces": _namespaces}.get(kind)
+    turns = []
+
+    def happen():
+        worker = os.fork()
+        if worker == 0:
+            while True:
+                if turn:
+                    turn()
+                else:
+                    for _folder in _files():
+                        pass
+        turns.append(worker)
+        return {"kind": kind}
+
+    try:
+        return measured_while(make("memleak"), happen, float(window_s))
+    finally:
+        os.kill(turns[0], signal.SIGKILL)
+        os.waitpid(turns[0], 0)
 
 
 def refused(cache):
@@ -379,7 +452,7 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, refused, queue_delay, stalls, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, refused, queue_delay, stalls, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

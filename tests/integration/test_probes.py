@@ -89,6 +89,13 @@ def test_memleak_without_tracing_says_which_counter_grows(on_host):
     assert any(row["type"] == "slab" and row["by"] == "growth" for row in result["data"]["triage"]["suspects"])
 
 
+@pytest.mark.parametrize("kind", ["processes", "pipes", "sockets", "files", "memory", "namespaces"])
+def test_memleak_is_silent_on_work_that_frees_what_it_takes(on_host, kind):
+    result = on_host("storm", kind, 10)
+    assert [leak for leak in result["data"]["leaks"] if leak["verdict"] == "leak"] == []
+    assert result["data"]["totals"]["slab"]["allocations"] > 1000
+
+
 def test_memleak_refuses_a_cache_that_is_not_there(on_host):
     assert "no slab cache nope" in on_host("refused", "nope")["reason"]
 

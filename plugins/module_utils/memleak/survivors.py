@@ -74,7 +74,7 @@ class Cohort(object):
         count = len(self.settled())
         spread, going_on = self.steadiness()
         dead = self.old_frees / float(self.old_frees + count) if count else 1.0
-        parts = {'enough': 1 - math.exp(-count / 4.0), 'steady': min(1.0, spread / 0.8), 'going_on': going_on, 'kept': (1 - dead) ** 2}
+        parts = {'enough': 1 - math.exp(-count / 6.0), 'steady': min(1.0, spread / 0.8), 'going_on': going_on, 'kept': (1 - dead) ** 2}
         result = 1.0
         for factor in parts.values():
             result *= factor

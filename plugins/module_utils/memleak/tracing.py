@@ -170,6 +170,7 @@ class BccEngine(Engine):
         if self._overhead.percent > self.options['max_overhead_percent'] and self._sample * self._lowered < _MOST_SAMPLE:
             self._lowered *= 2
             self._configure()
+            self._overhead.soon()
 
     def _review(self):
         """Look for call sites that deserve their stacks, and note names that may go with their module."""
@@ -301,8 +302,11 @@ class BccEngine(Engine):
         if counts[bpf.GROUPLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
             self.limits.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
-            self.limits.append('one address in %d was followed instead of one in %d, to stay within max_overhead_percent=%g'
+            self.limits.append('one address in %d was followed instead of one in %d, for max_overhead_percent=%g'
                                % (min(_MOST_SAMPLE, sample), self._sample, self.options['max_overhead_percent']))
+        if (self._overhead.percent or 0) > self.options['max_overhead_percent'] and sample >= _MOST_SAMPLE:
+            self.limits.append('tracing took %.1f %% of the CPUs all the same: this host allocates very often'
+                               % self._overhead.percent)
 
 
 def _release():

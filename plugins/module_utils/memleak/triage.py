@@ -80,10 +80,11 @@ def _holders():
     words = read_text('/proc/loadavg').split()
     files = read_text('/proc/sys/fs/file-nr').split()
     sockets = read_text('/proc/net/sockstat').split()
+    counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
     groups = [line.split() for line in read_text('/sys/fs/cgroup/cgroup.stat').splitlines()]
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
-            'sockets': int(sockets[2]) if len(sockets) > 2 and sockets[2].isdigit() else 0,
+            'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
             'cgroups': sum(int(row[1]) for row in groups if row[0] in ('nr_descendants', 'nr_dying_descendants'))}

@@ -55,9 +55,9 @@ _HELD = (
         r'^(?:_*alloc_(?:empty_)?file\w*|alloc_file_\w+|path_openat|do_filp_open|do_pipe2|create_pipe_files'
         r'|alloc_pipe_info|pipe_write|alloc_fdtable|expand_\w*files?'
         r'|do_epoll_\w+|ep_\w+|do_eventfd|__anon_inode_\w+|do_inotify\w+|do_timerfd\w+)$')),
-    ('sockets', 'more sockets', re.compile(
+    ('sockets', 'more sockets, closed ones that still wait among them', re.compile(
         r'^(?:sk_alloc|sk_prot_alloc|sk_clone\w*|sock_alloc\w*|__sock_create|inet_create|inet6_create|unix_create1?'
-        r'|inet_csk_\w+|__alloc_skb|alloc_skb_with_frags'
+        r'|inet_csk_\w+|__inet_hash_connect|tcp_time_wait|__alloc_skb|alloc_skb_with_frags'
         r'|inet_reqsk_alloc|inet_bind\w*|inet_twsk_\w+|netlink_create|packet_create)$')),
     ('modules', 'more kernel modules', re.compile(
         r'^(?:load_module|do_init_module|init_module_from_file|idempotent_init_module|__do_sys_(?:f?init|delete)_module'
@@ -72,8 +72,14 @@ _HELD = (
 )
 
 
+# Slabs of any cache have some memory beside them.
+_BOOKKEEPING = frozenset(('alloc_slab_obj_exts', 'memcg_alloc_slab_cgroups', 'memcg_alloc_page_obj_cgroups', 'allocate_slab'))
+
+
 def kind_of(stack):
-    """Return 'cache', 'process' or '' by the function that a stack (names, innermost first) blames."""
+    """Return 'cache', 'process', 'bookkeeping' or '' by the function that a stack (names, innermost first) blames."""
+    if _BOOKKEEPING.intersection(stacks.bare(frame) for frame in stack):
+        return 'bookkeeping'
     function, _module = stacks.culprit(stack)
     if function is None:
         return ''
@@ -116,6 +122,8 @@ class Case(object):
         kind = kind_of(self.stack)
         if self.reclaimable or kind == 'cache':
             return 'clean', 0.0, ['it fills a cache that the kernel gives back when memory runs low']
+        if kind == 'bookkeeping':
+            return 'clean', 0.0, ['it goes with slabs, whose own objects are listed']
         if kind == 'process':
             return 'clean', 0.0, ['it is memory of processes']
         reasons = []

@@ -53,8 +53,9 @@ def test_a_steady_leak_is_a_leak_with_its_rate():
         (cohort(steadily(400)), {"corroborated": False}),
         (cohort(steadily(400)), {"stack": ["__alloc_pages+0x1", "pte_alloc_one+0x1c"]}),
         (cohort(steadily(400)), {"stack": ["kmem_cache_alloc_lru+0x1", "ext4_alloc_inode+0x1c [ext4]"]}),
+        (cohort(steadily(400)), {"stack": ["__kmalloc_node+0x1", "alloc_slab_obj_exts+0x58", "allocate_slab+0xe3", "acme+0x1 [acme]"]}),
     ],
-    ids=["burst", "later burst", "churn", "old ones die", "few", "small", "none", "cache shrinks", "counter says", "page table", "inode"],
+    ids=["burst", "later burst", "churn", "old die", "few", "small", "none", "shrinks", "counter", "page table", "inode", "slabs"],
 )
 def test_what_is_no_leak(made, changes):
     assert judged(made, **changes)[0] == "clean"
