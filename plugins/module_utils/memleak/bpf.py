@@ -12,7 +12,7 @@ import collections
 SLOTS = 32  # parts of the window; at least half of them are in use
 OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
 SUSPECTS, FILTER = 1024, 65536
-BULK_FOLLOWED = 8  # objects of one bulk allocation, as many as the verifier can look through
+BULK_FOLLOWED = 4  # objects of one bulk allocation, as many as the verifier can look through
 
 SLAB, PAGE, PERCPU, VMALLOC = 0, 1, 2, 3
 TYPES = ('slab', 'page', 'percpu', 'vmalloc')
@@ -365,17 +365,17 @@ int on_free_bulk(struct pt_regs *ctx) {
     return 0;
   u64 size = ctx->si, list = ctx->dx, address = 0;
   batch->count = 0;
-  for (int index = 0; index < 512; index++) {
+  for (int index = 0; index < 256; index++) {
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
     u32 *filtered = listed(mixed(address));
-    if (filtered && *filtered && batch->count < 64) {
+    if (filtered && *filtered && batch->count < 32) {
       batch->keys[batch->count & 63] = address;
       batch->count += 1;
     }
   }
-  for (int index = 0; index < 64; index++) {
+  for (int index = 0; index < 32; index++) {
     if (index >= batch->count)
       break;
     freed(with, batch->keys[index], 0);
