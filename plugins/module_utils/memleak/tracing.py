@@ -45,6 +45,7 @@ class BccEngine(Engine):
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
         self._lowered = 1
+        self._dropped = 0  # objects, when the table of live ones was looked at last
 
     def open(self):
         self._types = facts.types(self.options)
@@ -68,6 +69,7 @@ class BccEngine(Engine):
                     raise
                 break
         self._modules.forget_kernel()
+        self._symbols = stacks.Symbols(self._program.bpf, self._modules)
         self._overhead = overhead.Overhead(self._program, os.sysconf('SC_NPROCESSORS_ONLN'))
 
     def _functions(self):
@@ -91,6 +93,8 @@ class BccEngine(Engine):
             found += bpf.slab(layout, program.tracepoint_fields('kmem:kmalloc_node') is not None)
         if 'percpu' in self._types and program.tracepoint_fields('percpu:percpu_alloc_percpu') is not None:
             found += bpf.percpu()
+        elif 'percpu' in self._types:
+            self.limits.append('per-CPU memory is not measured: this kernel has no tracepoint for it')
         if 'vmalloc' in self._types:
             found += self._vmalloc(kprobes)
         return found + batch
@@ -180,7 +184,8 @@ class BccEngine(Engine):
         if not self._overhead.known:
             self._overhead.estimate(counts[bpf.FOLLOWED], elapsed_s, self._sample * self._lowered)
             self._heed()
-        elif counts[bpf.DROPPED] and self._lowered < _MOST_SAMPLE:
+        if counts[bpf.DROPPED] > self._dropped and self._sample * self._lowered < _MOST_SAMPLE:
+            self._dropped = counts[bpf.DROPPED]
             self._lowered *= 2  # the table of live objects is full
             self._configure()
         if 'slab' in self._types and self.options['stacks'] and not self._all:
@@ -193,12 +198,7 @@ class BccEngine(Engine):
         for group in groups:
             if group.stack >= 0 and (group.stack, 0) not in self._frames:
                 self._frames[group.stack, 0] = None
-                self._names_of(table, group.stack)
-
-    def _names_of(self, table, stack):
-        if not hasattr(self, '_symbols'):
-            self._symbols = stacks.Symbols(self._program.bpf, self._modules)
-        self._symbols.remember(table[table.Key(stack)].ip)
+                self._symbols.remember(table[table.Key(group.stack)].ip)
 
     def _flag(self, chosen, mask):
         table = self._program.table('suspects')
@@ -222,8 +222,6 @@ class BccEngine(Engine):
             (key.value, list(value)) for key, value in self._program.table('counts').items())]
 
     def read(self, window_s):
-        if not hasattr(self, '_symbols'):
-            self._symbols = stacks.Symbols(self._program.bpf, self._modules)
         counts = self._counts()
         self._account(counts)
         groups = places.read_groups(_items(self._program.table('groups')))
@@ -302,8 +300,9 @@ class BccEngine(Engine):
         if counts[bpf.GROUPLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
             self.limits.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
-            self.limits.append('one address in %d was followed instead of one in %d, for max_overhead_percent=%g'
-                               % (min(_MOST_SAMPLE, sample), self._sample, self.options['max_overhead_percent']))
+            self.limits.append('one address in %d was followed instead of one in %d, %s'
+                               % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of live objects was full'
+                                  if self._dropped else 'for max_overhead_percent=%g' % self.options['max_overhead_percent']))
         if (self._overhead.percent or 0) > self.options['max_overhead_percent'] and sample >= _MOST_SAMPLE:
             self.limits.append('tracing took %.1f %% of the CPUs all the same: this host allocates very often'
                                % self._overhead.percent)
