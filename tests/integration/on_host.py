@@ -20,6 +20,7 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils import window
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.counters import snapshot
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import bpf
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
 
@@ -219,6 +220,12 @@ def storm(kind, window_s):
         os.waitpid(turns[0], 0)
 
 
+def full(sent):
+    """Messages all through the window, with a table of live objects that cannot hold them."""
+    bpf.OBJECTS = 256
+    return messages(1, sent, 0)
+
+
 def refused(cache):
     """Measure a slab cache of that name."""
     (envelope,) = window.measure([make("memleak", cache=cache)], 1).values()
@@ -365,7 +372,7 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, refused, queue_delay, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, full, refused, queue_delay, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

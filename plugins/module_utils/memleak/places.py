@@ -114,8 +114,6 @@ class Places(object):
             if place is not None:
                 place.add_live(at_ns, size, weight, self._cache_of(cache), comm)
         self._share(first_stage, traced, earlier)
-        for place in self.found.values():
-            place.cohort.allocations, place.cohort.frees = place.allocations, place.frees
         return list(self.found.values())
 
     def _share(self, first_stage, traced, earlier):
