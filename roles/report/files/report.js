@@ -447,7 +447,7 @@
     figure('Growth, all hosts', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
     figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 115 }),
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
-    figure('Confidence', 'confidence', percent, { responsive: 3, minWidth: 110 }),
+    figure('Confidence', 'confidence', percent, { responsive: 3, minWidth: 128 }),
     { title: 'Outstanding over time', field: 'trend', width: 170, responsive: 4, headerSort: false, draw: (points) => points.length > 1 ? curve(points) : '' },
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
     { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack, leak) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : 'not captured'), el('p', {}, leak.reasons.join('; ')), el('pre', {}, stack.join('\n') || '–')) }
