@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -220,6 +221,23 @@ def storm(kind, window_s):
         os.waitpid(turns[0], 0)
 
 
+def work(command, window_s):
+    """A shell command, again and again all through the window."""
+    loops = []
+
+    def happen():
+        again = ["sh", "-c", "while :; do %s; done" % command]
+        loops.append(subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+        return {"command": command}
+
+    try:
+        return measured_while(make("memleak"), happen, float(window_s))
+    finally:
+        for loop in loops:
+            os.killpg(loop.pid, signal.SIGKILL)
+            loop.wait()
+
+
 def full(sent):
     """Messages all through the window, with a table of live objects that cannot hold them."""
     bpf.OBJECTS = 256
@@ -372,7 +390,7 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, full, refused, queue_delay, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -49,6 +49,17 @@ def parse_zoneinfo(text):
     return pages * _PAGE_BYTES
 
 
+def parse_buddyinfo(text):
+    """Return the bytes in free blocks of each order, smallest first, of /proc/buddyinfo's text; all zones together."""
+    found = []
+    for line in text.splitlines():
+        blocks = line.partition(' zone ')[2].split()[1:]
+        found += [0] * (len(blocks) - len(found))
+        for order, count in enumerate(blocks):
+            found[order] += int(count) * (_PAGE_BYTES << order)
+    return found
+
+
 def parse_slabinfo(text):
     """Return {cache: (objects in use, bytes an object)} of /proc/slabinfo's text."""
     caches = {}
@@ -60,7 +71,7 @@ def parse_slabinfo(text):
 
 
 def snapshot():
-    """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}}.
+    """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}, 'free_blocks': […]}.
 
     caches are empty, areas None for who may not read them. Raises OSError when there is no /proc/meminfo.
     """
@@ -72,7 +83,8 @@ def snapshot():
         meminfo['areas'] = sum(size for _address, _caller, size in held)
     except (IOError, OSError):
         held = None
-    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': _holders()}
+    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': _holders(),
+            'free_blocks': parse_buddyinfo(read_text('/proc/buddyinfo'))}
 
 
 def _holders():
@@ -197,6 +209,7 @@ class Watch(object):
                                  'by': 'size', 'bytes': last[name]})
         names = [name for name in _REPORTED if name in first and name in last]
         return {'meminfo_delta_bytes': dict((name, last[name] - first[name]) for name in names),
+                'free_bytes_by_order': {'before': self.readings[0][1]['free_blocks'], 'after': self.readings[-1][1]['free_blocks']},
                 'caches': grown[:top], 'suspects': suspects}, trends
 
     @staticmethod

@@ -144,6 +144,12 @@ def test_call_sites_whose_survivors_pile_up_are_chosen():
     assert set(chosen) == {1} and 10**6 / 7 / (mask + 1) <= suspects.STACKS_PER_S * 2
 
 
+def test_free_blocks_of_all_zones_are_added_up():
+    text = "Node 0, zone      DMA      1      0      2\nNode 0, zone    DMA32      3      1      0      5\n"
+    assert triage.parse_buddyinfo(text) == [4 * 4096, 8192, 2 * 16384, 5 * 32768]
+    assert triage.parse_buddyinfo("") == []
+
+
 def test_free_pages_of_the_cpus_are_accounted_for():
     text = "Node 0, zone DMA32\n  pages free 100\n  pagesets\n    cpu: 0\n      count: 12\n      high:  18\n    cpu: 1\n      count: 3\n"
     assert triage.parse_zoneinfo(text) == 15 * 4096

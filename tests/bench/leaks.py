@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
+
+python tests/bench/leaks.py debian12 [strong] [weak] [storms] [--runs 3] [--seconds 60]
+"""
+
+import argparse
+import io
+import itertools
+import json
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / ".cache" / "import"))
+
+from ansible_collections.ksysak.fleet.tests.fleet import cache  # noqa: E402
+from ansible_collections.ksysak.fleet.tests.fleet.conftest import ON_HOST, OnMachine  # noqa: E402
+from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine  # noqa: E402
+
+LEAKING = "tests/fleet/leaking.py"
+SENT = (LEAKING, "tests/fleet/injections.py")
+KMODS = "/root/kmods"
+PLACES = ("shallow", "middle", "deep")
+# One of each in every window.
+SLABS = ({"bytes": 1024}, {"bytes": 64}, {"bytes": 512, "cache": 1}, {"bytes": 4096}, {"bytes": 192, "cache": 1})
+PAGES = tuple({"order": order} for order in range(5))
+VMALLOCS = ({"bytes": 16384}, {"bytes": 4096}, {"bytes": 65536}, {"bytes": 8192}, {"bytes": 32768})
+FREED_PERCENT = (0, 50, 90)
+# Bytes a second that stay, seconds of the window, and whether each size is tried with every share that is freed again.
+LEAKS = {"strong": (256 * 1024, 20, True), "weak": (16 * 1024, 80, False)}
+COMMANDS = {
+    "build": f"make -s -C {KMODS} clean && make -s -C {KMODS}",
+    "modules": "for name in dummy loop vcan ext2; do modprobe $name; modprobe -r $name; done",
+    "cold_walk": "echo 3 >/proc/sys/vm/drop_caches; find / -xdev -printf '%s' >/dev/null",
+    "page_cache": "cat /dev/vda >/dev/null; find /usr -xdev -type f -exec cat {} + >/dev/null",
+}
+STORMS = ("processes", "pipes", "sockets", "files", "memory", "namespaces", *COMMANDS)
+
+
+def leak(kind, place, rate_bytes, freed_percent, parameters):
+    """Return a leak of leaking.py that keeps so many bytes a second, and what it is called."""
+    size = 4096 << parameters["order"] if kind == "page" else parameters["bytes"]
+    rate = max(1, round(rate_bytes / size / (1 - freed_percent / 100)))
+    wanted = {"rate": rate, "freed_percent": freed_percent, "place": place, **parameters}
+    return {
+        "ko": f"{KMODS}/test_{kind}_leak/test_{kind}_leak.ko",
+        "type": kind,
+        "parameters": {name: str(value) for name, value in wanted.items()},
+    }
+
+
+def cases(rate_bytes, window_s, every_share):
+    """Yield the cases: all sizes, each with every share that is freed again, or with one of them in turn."""
+    for index, sizes in enumerate(zip(SLABS, PAGES, VMALLOCS, strict=True)):
+        for percent in FREED_PERCENT if every_share else FREED_PERCENT[index % 3 :][:1]:
+            kinds = zip(("slab", "page", "vmalloc"), itertools.islice(itertools.cycle(PLACES), index, None), sizes, strict=False)
+            leaks = [leak(kind, place, rate_bytes, percent, parameters) for kind, place, parameters in kinds]
+            yield {"window_s": window_s, "options": {}, "leaks": leaks}
+
+
+def judged(case, result):
+    """Yield a row a leak: what it was, what was said of it, and by how much the rate was off."""
+    data = result["data"]
+    for truth, made in zip(result["truth"], case["leaks"], strict=True):
+        own = [row for row in data["leaks"] if row["module"] == truth["module"]]
+        found = next((row for row in own if row["type"] == truth["type"] and row["culprit"] == truth["culprit"]), None)
+        row = {"kind": made["type"], **made["parameters"], "verdict": found["verdict"] if found else "missed"}
+        if found:
+            off = found["growth_bytes_per_s"] / truth["bytes_per_s"] - 1
+            least, most = found["growth_ci95"]
+            row.update(off_percent=round(100 * off, 1), held=least <= truth["bytes_per_s"] <= most, confidence=found["confidence"])
+            row["sampled"] = found["sampled"]
+            if found["verdict"] != "leak":
+                row["reasons"] = found["reasons"]
+        else:
+            row["said"] = [(other["type"], other["culprit"], other["verdict"]) for other in own]
+        known = [other["module"] for other in result["truth"]]
+        others = [leak for leak in data["leaks"] if leak["module"] not in known]
+        row["false"] = [(leak["type"], leak["culprit"]) for leak in others if leak["verdict"] == "leak"]
+        row["limits"], row["lowered"] = result["limits"], data["budget"]["lowered"]
+        yield row
+
+
+def stormed(on_machine, kind, seconds):
+    """Return what was said of one storm."""
+    arguments = ("work", COMMANDS[kind], seconds) if kind in COMMANDS else ("storm", kind, seconds)
+    result = on_machine.run(ON_HOST, *arguments)
+    data = result["data"]
+    found = [(row["verdict"], row["type"], row["culprit"], row["confidence"], row["bytes_outstanding"]) for row in data["leaks"]]
+    return {"verdict": data["verdict"], "found": found, "limits": result["limits"], "lost": result["lost"], "budget": data["budget"]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("machine", choices=list(cache.releases()))
+    parser.add_argument("parts", nargs="*", default=[*LEAKS, "storms"])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=60)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(args.machine, cache.ensure(args.machine), Path(folder) / "console").wait()
+        try:
+            measure(machine, args)
+        finally:
+            machine.stop()
+
+
+def measure(machine, args):
+    on_machine = OnMachine(machine, REPO)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(REPO / "kmods", "kmods")
+        for path in SENT:
+            tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
+    built = machine.run(f"tar -xf - -C /root && make -s -C {KMODS} 2>&1", archive.getvalue())
+    if built.returncode:
+        sys.exit(built.stdout.decode(errors="replace"))
+    kernel = machine.run("uname -r").stdout.decode().strip()
+    for part, wanted in LEAKS.items():
+        for case in cases(*wanted) if part in args.parts else ():
+            (result,) = on_machine.run(LEAKING, json.dumps([case]))
+            for row in judged(case, result):
+                print(json.dumps({"kernel": kernel, "part": part, **row}), flush=True)
+    if "storms" in args.parts:
+        for run, kind in itertools.product(range(args.runs), STORMS):
+            print(json.dumps({"kernel": kernel, "run": run, "storm": kind, **stormed(on_machine, kind, args.seconds)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
