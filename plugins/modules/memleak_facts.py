@@ -141,7 +141,7 @@ ansible_facts:
               description: Allocations, frees, objects and bytes outstanding of all places, by type.
               type: dict
             triage:
-              description: Change of the kernel's memory counters, free memory by size of block, slab caches that grew most, suspect counters.
+              description: Change of the kernel's memory counters, free memory by size of block, slab caches that grew most, suspects.
               type: dict
             trends:
               description: Counters read again and again, with slope and 95 % interval.
