@@ -10,7 +10,8 @@ import re
 
 _KALLSYMS = '/proc/kallsyms'
 _MODULES = '/proc/modules'
-_SYMBOL = re.compile(r'^([0-9a-f]{16}) [a-zA-Z] (\S+)\t\[(\S+)\]$', re.M)
+_SYMBOL = re.compile(r'^([0-9a-f]{16}) ([a-zA-Z]) (\S+)\t\[(\S+)\]$', re.M)
+_CODE = frozenset('tTwW')
 # Modules lie above the kernel itself on x86_64 (Documentation/x86/x86_64/mm.rst), per-CPU symbols near zero.
 _LOWEST = 0xffffffffa0000000
 
@@ -20,15 +21,17 @@ class ModuleSymbols(object):
 
     def __init__(self):
         self._addresses, self._names, self._loaded = [], [], None
+        self._extents = {}  # module: (first address, the one after the last)
         self._kernel = b''
         self.hidden = False  # the kernel hides its symbols even from root
 
     def refresh(self):
         """Read the symbols anew when modules were loaded or unloaded since."""
         rows = [line.split() for line in _lines(_MODULES)]
-        loaded = [(words[0], words[5:6]) for words in rows if words]  # the name and the address
+        loaded = [(words[0], int(words[1]), int(words[5], 16)) for words in rows if len(words) > 5]  # name, bytes, address
         if loaded != self._loaded:
             self._loaded = loaded
+            self._extents = dict((name, (first, first + size)) for name, size, first in loaded if first)
             self._read()
 
     def _read(self):
@@ -43,10 +46,11 @@ class ModuleSymbols(object):
         self._kernel = data[:first]
         self.hidden = not self._kernel.strip(b'\n') or self._kernel.startswith(b'0000000000000000') and b'\nffffffff' not in self._kernel
         rows = _SYMBOL.findall(data[first:].decode('ascii', 'replace'))
-        found = sorted((int(address, 16), name, module) for address, name, module in rows)
+        # Where code and data share an address, the code comes last and counts.
+        found = sorted((int(address, 16), kind in _CODE, name, module) for address, kind, name, module in rows)
         found = [row for row in found if row[0] >= _LOWEST]
-        self._addresses = [address for address, _name, _module in found]
-        self._names = [(name, module) for _address, name, module in found]
+        self._addresses = [row[0] for row in found]
+        self._names = [row[1:] for row in found]
 
     def has(self, function):
         """Does the kernel itself have a function of that name?"""
@@ -56,12 +60,19 @@ class ModuleSymbols(object):
         """Free the text that has() looks at."""
         self._kernel = b''
 
+    def beyond_kernel(self, address):
+        """Does the address lie where modules are? What has no name there (BPF programs on some kernels) is not the kernel's either."""
+        return bool(self._addresses) and address >= self._addresses[0]
+
     def name(self, address):
         """Return 'function+0x1c [module]' of an address within a module, else None."""
         index = bisect.bisect_right(self._addresses, address) - 1
         if index < 0 or not address or address < _LOWEST:
             return None
-        name, module = self._names[index]
+        code, name, module = self._names[index]
+        first, end = self._extents.get(module, (0, address + 1))
+        if not code or not first <= address < end:
+            return None
         return '%s+0x%x [%s]' % (name, address - self._addresses[index], module)
 
 

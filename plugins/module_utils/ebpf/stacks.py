@@ -20,6 +20,11 @@ _PLUMBING = re.compile(
 _SUFFIX = re.compile(r'\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$')
 
 
+# Functions that call a BPF program, which is the frame before them, and how deep at most they are.
+_CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
+_TRACING_DEPTH = 8
+
+
 def bare(symbol):
     """Return a function's name without offset, module and compiler suffix: 'f.isra.0+0x1c [ext4]' gives 'f'."""
     return _SUFFIX.sub('', symbol.split(' ')[0].split('+')[0])
@@ -65,6 +70,8 @@ class Symbols(object):
         """Return 'function+0x1c [module]' for an address; hexadecimal when the kernel hides its symbols."""
         if self._modules is not None:
             self.remember([address])
+        if address not in self._names and self._modules is not None and self._modules.beyond_kernel(address):
+            return hex(address)
         if address not in self._names:
             name = self._bpf_class.ksym(address, show_module=True, show_offset=True).decode('utf-8', 'replace')
             if name.endswith(' [kernel]'):
@@ -75,6 +82,9 @@ class Symbols(object):
     def stack(self, addresses):
         """Return the names of a stack's addresses, innermost first, without the tracing's own frames."""
         names = [self.name(address) for address in addresses if address]
+        # The program itself has no name where net.core.bpf_jit_kallsyms is off.
+        calls = [index for index, name in enumerate(names[:_TRACING_DEPTH]) if name.startswith(_CALLS_PROGRAM)]
+        names = names[calls[-1] + 1:] if calls else names
         while names and names[0].startswith(('__traceiter_', 'trace_event_raw_event_', 'perf_trace_', 'bpf_prog_', 'trace_call_bpf',
                                              'perf_call_bpf', '__bpf_trace_', 'bpf_trace_run', 'kprobe_', 'ftrace_', 'kretprobe_',
                                              '__kretprobe_', 'aggr_pre_handler', 'opt_pre_handler', 'optimized_callback')):

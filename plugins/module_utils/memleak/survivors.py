@@ -57,16 +57,22 @@ class Cohort(object):
         return rate, max(0.0, low), rate * (1 + (most / len(rows) - 1) * share) + edge
 
     def steadiness(self):
-        """Return (how evenly the survivors' births are spread, how far they went on to the end), each in [0, 1]."""
+        """Return (how evenly the survivors' births are spread, how far they went on to the end), each in [0, 1].
+
+        Survivors count with their weight, as fewer may have been followed at the end than at the beginning; what chance does
+        to their number is that of (sum of weights)^2 / (sum of their squares) of equal weight (Kish, 1965).
+        """
         rows = self.settled()
         if not rows:
             return 0.0, 0.0
         part_ns = max(1.0, (self.until_ns - self.settle_ns - self.since_ns) / float(self.parts))
         parts = set(min(self.parts - 1, int((at_ns - self.since_ns) / part_ns)) for at_ns, _size, _weight in rows)
+        total = float(sum(weight for _at, _size, weight in rows))
+        number = total ** 2 / sum(weight ** 2 for _at, _size, weight in rows)
         # So many parts would be met if births had no pattern.
-        expected = self.parts * (1 - math.exp(-len(rows) / float(self.parts)))
-        later = sum(1 for at_ns, _size, _weight in rows if at_ns - self.since_ns > self.parts / 2.0 * part_ns)
-        going_on = (2.0 * later + math.sqrt(len(rows))) / len(rows)
+        expected = self.parts * (1 - math.exp(-number / self.parts))
+        later = sum(weight for at_ns, _size, weight in rows if at_ns - self.since_ns > self.parts / 2.0 * part_ns)
+        going_on = 2 * later / total + 1 / math.sqrt(number)
         return min(1.0, len(parts) / expected), min(1.0, going_on) if later else 0.0
 
     def confidence(self):

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf, kallsyms
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf, kallsyms, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import areas, bpf, places, suspects, trend, triage, verdict
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.survivors import Cohort
 
@@ -37,6 +37,17 @@ def test_a_steady_leak_is_a_leak_with_its_rate():
     rate, least, most = made.growth()
     assert rate == pytest.approx(20 * 1024, rel=0.01) and least <= 20 * 1024 <= most < rate * 1.01
     assert made.ages() == [50] * 8
+
+
+def test_a_leak_of_which_fewer_were_followed_at_the_end_is_one_still():
+    made = cohort([])
+    for number, at_s in enumerate(steadily(6400)):
+        weight = 16 if at_s < 5 else 64
+        if number % weight == 0:
+            made.alive.append((int(at_s * S), 1024, weight))
+    said, confidence, reasons = judged(made)
+    assert said == "leak" and confidence > 0.9 and len(reasons) == 1
+    assert made.growth()[0] == pytest.approx(320 * 1024, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +197,14 @@ def test_names_of_a_module_outlive_it(tmp_path, monkeypatch):
     found.refresh()
     assert found.has("kmem_cache_free_bulk") and not found.has("free_bulk") and not found.hidden
     assert found.name(0xFFFFFFFFC000011C) == "acme_leak+0x1c [acme]"
-    assert found.name(0xFFFFFFFF81000104) is None
+    assert found.name(0xFFFFFFFF81000104) is None and not found.beyond_kernel(0xFFFFFFFF81000104)
+    # Behind the module, as its data, and where BPF programs have no names: no function of it.
+    symbols.write_text(symbols.read_text() + "ffffffffc0002000 b acme_state\t[acme]\n")
+    modules.write_text("acme 16384 0 - Live 0xffffffffc0000000\nzz 4096 0 - Live 0xffffffffd0000000\n")
+    found.refresh()
+    assert found.name(0xFFFFFFFFC0001FFF) == "acme_leak+0x1eff [acme]"
+    assert found.name(0xFFFFFFFFC0002004) is found.name(0xFFFFFFFFC0004000) is None
+    assert found.beyond_kernel(0xFFFFFFFFC0004000)
     modules.write_text("")
     symbols.write_text(kernel)
     found.refresh()
@@ -195,3 +213,24 @@ def test_names_of_a_module_outlive_it(tmp_path, monkeypatch):
     modules.write_text("other 1 0 - Live 0x0\n")
     found.refresh()
     assert found.hidden
+
+
+def test_a_program_without_a_name_is_no_part_of_the_stack(tmp_path, monkeypatch):
+    """As on Linux 5.10 with net.core.bpf_jit_kallsyms off: its frame lies behind the last symbol of some module."""
+    modules, symbols = tmp_path / "modules", tmp_path / "kallsyms"
+    monkeypatch.setattr(kallsyms, "_MODULES", str(modules))
+    monkeypatch.setattr(kallsyms, "_KALLSYMS", str(symbols))
+    modules.write_text("acme 16384 0 - Live 0xffffffffc0000000\n")
+    symbols.write_text("ffffffff81000000 T _text\nffffffffc0000100 t acme_leak\t[acme]\nffffffffc0003000 b acme_state\t[acme]\n")
+    known = kallsyms.ModuleSymbols()
+    known.refresh()
+    kernel = {1: b"bpf_trace_run5+0x3e [kernel]", 2: b"__kmalloc+0x1b4 [kernel]"}
+
+    class Bpf:
+        @staticmethod
+        def ksym(address, **_options):
+            return kernel.get(address, b"acme_state+0x1 [acme]")
+
+    names = stacks.Symbols(Bpf, known).stack([0xFFFFFFFFC0012345, 1, 2, 0xFFFFFFFFC0000110, 0xFFFFFFFFC0054321, 0])
+    assert names == ["__kmalloc+0x1b4", "acme_leak+0x10 [acme]", "0xffffffffc0054321"]
+    assert stacks.culprit(names) == ("acme_leak", "acme")
