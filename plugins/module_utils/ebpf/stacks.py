@@ -70,7 +70,9 @@ class Symbols(object):
         """Return 'function+0x1c [module]' for an address; hexadecimal when the kernel hides its symbols."""
         if self._modules is not None:
             self.remember([address])
-        if address not in self._names and self._modules is not None and self._modules.beyond_kernel(address):
+        # bcc would give the nearest name, or read all of them anew for each address when they are hidden.
+        nameless = self._modules is not None and (self._modules.hidden or self._modules.beyond_kernel(address))
+        if nameless and address not in self._names:
             return hex(address)
         if address not in self._names:
             name = self._bpf_class.ksym(address, show_module=True, show_offset=True).decode('utf-8', 'replace')

@@ -234,3 +234,23 @@ def test_a_program_without_a_name_is_no_part_of_the_stack(tmp_path, monkeypatch)
     names = stacks.Symbols(Bpf, known).stack([0xFFFFFFFFC0012345, 1, 2, 0xFFFFFFFFC0000110, 0xFFFFFFFFC0054321, 0])
     assert names == ["__kmalloc+0x1b4", "acme_leak+0x10 [acme]", "0xffffffffc0054321"]
     assert stacks.culprit(names) == ("acme_leak", "acme")
+
+
+def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_for(tmp_path, monkeypatch):
+    modules, symbols = tmp_path / "modules", tmp_path / "kallsyms"
+    monkeypatch.setattr(kallsyms, "_MODULES", str(modules))
+    monkeypatch.setattr(kallsyms, "_KALLSYMS", str(symbols))
+    modules.write_text("acme 16384 0 - Live 0xffffffffc0000000\n")
+    symbols.write_text("ffffffff81000000 T _text\nffffffffc0000100 t acme_leak\t[acme]\n")
+    known = kallsyms.ModuleSymbols()
+    known.refresh()
+    names = stacks.Symbols(None, known)
+    names.remember([0xFFFFFFFFC0000110])
+    modules.write_text("")
+    symbols.write_text("ffffffff81000000 T _text\n")
+    known.refresh()
+    assert names.name(0xFFFFFFFFC0000110) == "acme_leak+0x10 [acme]"
+    modules.write_text("acme 16384 0 - Live 0x0000000000000000\n")
+    symbols.write_text("0000000000000000 T _text\n0000000000000000 t acme_leak\t[acme]\n")
+    known.refresh()
+    assert known.hidden and names.name(0xFFFFFFFF81000004) == "0xffffffff81000004"
