@@ -118,6 +118,15 @@ static inline struct group_t *group_of(struct group_key_t *where) {
   return group;
 }
 
+/* The table has one place for all stacks of one hash. One that finds it taken is noted without its first frames, which are
+   those of the tracing and of the allocator, and so has another hash. Negative: no place. */
+static inline int stack_of(void *ctx) {
+  int found = stacks.get_stackid(ctx, 0);
+  if (found < 0)
+    found = stacks.get_stackid(ctx, 1);
+  return found < 0 ? stacks.get_stackid(ctx, 2) : found;
+}
+
 static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type,
                          u32 weight, int with_stack) {
   u32 *filtered = listed(hash);
@@ -132,7 +141,7 @@ static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u6
   object.weight = weight;
   object.stack = -1;
   if (with_stack) {
-    object.stack = stacks.get_stackid(ctx, 0);
+    object.stack = stack_of(ctx);
     if (object.stack < 0) {
       object.stack = -1;
       count(STACKLESS);
@@ -319,7 +328,7 @@ static inline int area_allocated(void *ctx, u64 bytes) {
     return 0;
   struct group_key_t where = {};
   where.type = VMALLOC;
-  where.stack = stacks.get_stackid(ctx, 0);
+  where.stack = stack_of(ctx);
   if (where.stack < 0)
     return 0;
   int known = groups.lookup(&where) != 0;

@@ -296,7 +296,8 @@ class BccEngine(Engine):
                                'counts are too low or objects look unfreed that are not'
                                % (self.lost_events, events + self.lost_events, counts[bpf.DROPPED] * sample))
         if counts[bpf.STACKLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
-            self.limits.append('%d followed allocations have no call stack: the table of stacks was full' % counts[bpf.STACKLESS])
+            self.limits.append('%d followed allocations have no call stack: others have their place in the table of stacks'
+                               % counts[bpf.STACKLESS])
         if counts[bpf.GROUPLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
             self.limits.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
