@@ -82,7 +82,7 @@ def judged(case, result):
         known = [other["module"] for other in result["truth"]]
         others = [leak for leak in data["leaks"] if leak["module"] not in known]
         row["false"] = [(leak["type"], leak["culprit"]) for leak in others if leak["verdict"] == "leak"]
-        row["limits"], row["lowered"] = result["limits"], data["budget"]["lowered"]
+        row["limits"], row["lost"], row["lowered"] = result["limits"], result["lost"], data["budget"]["lowered"]
         yield row
 
 
