@@ -20,6 +20,7 @@ from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .interference import Interference
 from .jitter import Jitter
+from .judged import judged_hosts
 from .leaks import Leaks
 from .measurement import Measurement
 from .outliers import Outliers
@@ -40,12 +41,11 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     broken: dict[str, str] = {}
     groups, sections, measurement, analysis = Groups(), _Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
     rules: dict[str, list[str]] = {}
-    for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
-        if document is None:
+    for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
+        if document is None or judged is None:
             broken[file] = reason
             continue
         host = document["host"]
-        judged = policy.judge(document)
         for trouble in judged.problems:
             rules.setdefault(trouble, []).append(host)
         groups.add(host, judged.findings)
