@@ -59,7 +59,7 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     entries = sorted(hosts.values(), key=_host_order)
-    tested, troubles = selftest.section(folder, entries)
+    tested, troubles = selftest.section(folder, entries, say)
     problems += troubles + analysis.problems
     listed, cut = groups.result()
     analysed = analysis.result(listed, set(hosts))
@@ -176,7 +176,11 @@ def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
         return []
     scan = drift["baseline"]["scan_id"]
     if not drift["new_groups"]:
-        return [say("Nothing is new since the scan {scan}.", scan=scan)]
+        new = drift["counts"]["new"]
+        if not new:
+            return [say("Nothing is new since the scan {scan}.", scan=scan)]
+        known = say.many(new, "known finding")
+        return [say("Since the scan {scan}, {findings} came up on hosts that had none of the kind.", scan=scan, findings=known)]
     return [
         say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))
     ]
