@@ -9,6 +9,7 @@ SHELL := bash
 CACHE := .cache
 VENV := $(CACHE)/venv
 VENV_TEST := $(CACHE)/venv-test
+VENV_BENCH := $(CACHE)/venv-bench
 COLLECTIONS := $(CACHE)/collections
 FLEET := $(VENV_TEST)/bin/python -m tests.fleet
 
@@ -38,9 +39,9 @@ scan: build ## scan the inventory (default: this machine) and write the report
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
-bench: build test-needs ## what the probes cost others, and what a report costs (root; a quiet machine)
+bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and what a report costs (root; a quiet machine)
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
-	$(VENV_TEST)/bin/python tests/bench/report.py
+	$(VENV_TEST)/bin/python tests/bench/report.py --cmdb $(VENV_BENCH)/bin
 
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests
@@ -84,6 +85,11 @@ $(VENV)/.made: requirements.txt constraints.txt tools/venv
 $(VENV_TEST)/.made: requirements-test.txt requirements.txt constraints.txt tools/venv
 	@mkdir -p $(CACHE)
 	@flock $(CACHE)/lock tools/venv $(VENV_TEST) requirements-test.txt
+	@touch $@
+
+$(VENV_BENCH)/.made: tests/bench/requirements.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV_BENCH) tests/bench/requirements.txt
 	@touch $@
 
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made

@@ -36,7 +36,7 @@ def make(args: dict, check_mode: bool) -> dict:
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     paths = _paths(args, folder)
     parts = assets.Assets(args["assets"], args["language"])
-    rules = policy.load(args["policies"], args["policy_overrides"])
+    rules = policy.load(args["policies"], args["policy_overrides"], say=parts.rules)
     fleet = build.build(folder, rules, baseline, parts.say, known_bugs.load(args["known_bugs"]))
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.say("There is no earlier scan to compare with yet."))

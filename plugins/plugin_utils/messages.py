@@ -18,6 +18,10 @@ class Messages:
         """Return a text with its values. What is in the values is never a template."""
         return self.catalog.get(text, text).format(**values)
 
+    def template(self, text: str) -> str:
+        """Return a text that is filled in later, by whom it belongs to, in the language. Its white space does not count."""
+        return self.catalog.get(" ".join(text.split()), text)
+
     def many(self, number: int, one: str, many: str | None = None) -> str:
         """Return a number of things, as '1 host' or '2 hosts'."""
         text = self.catalog.get(f"{{n}} {one}", "{n} " + (one if number == 1 else many or one + "s"))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a report costs: time, memory and size by number of hosts, how fast it opens, and ansible-cmdb's page in the same run.
 
-    report.py [HOSTS …]
+    report.py [--cmdb FOLDER] [HOSTS …]
 
 Hosts are synthesised with the shape of real results (about 20 KB each, 3 % with findings). Each report is made in a process of
-its own, whose largest memory counts. Goes on without ansible-cmdb where it is not installed, and says so.
+its own; the memory is its own and that of the processes it starts, each at its largest. FOLDER: of the commands of a virtual
+environment with ansible-cmdb. Its page html_fancy is made of as many hosts with this machine's own facts under their names.
 """
 
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +47,7 @@ def enlarge(document, more):
 
 def make(folder, page):
     """In a process of its own: make the report of a folder and print what it took."""
+    from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import judged
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import Assets
@@ -54,8 +55,10 @@ def make(folder, page):
 
     began = time.monotonic()
     Path(page).write_text(render(build(Path(folder), load()), Assets(str(REPO / "roles" / "report"))), encoding="utf-8")
-    used_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([time.monotonic() - began, used_kib / 1024]))
+    took = time.monotonic() - began
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = sum((used.ru_utime + used.ru_stime) for used in (own, others))
+    print(json.dumps([took, spent, (own.ru_maxrss + judged.PROCESSES * others.ru_maxrss) / 1024]))
 
 
 def opened(page):
@@ -79,48 +82,55 @@ def opened(page):
     return paint, ready, key
 
 
-def cmdb(folder, hosts):
-    """Return (seconds, bytes) of ansible-cmdb's html_fancy of as many hosts, or None without it."""
-    command = shutil.which("ansible-cmdb", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if command is None:
-        return None
-    facts = folder / "facts"
-    facts.mkdir()
+def own_facts():
+    """Return the facts of this machine, as Ansible gathers them."""
+    command = [Path(sys.executable).parent / "ansible", "localhost", "-m", "ansible.builtin.setup"]
+    said = subprocess.run(command, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return json.loads(said[said.index("{") :])
+
+
+def cmdb(commands, folder, facts, hosts):
+    """Return (seconds, MiB, MiB of the page) of ansible-cmdb's html_fancy of as many hosts."""
     for place in range(hosts):
-        system = data.host(f"web-{place:05d}")["system"]
-        filler = {f"ansible_{name}_{n}": f"{name} {n} of host {place}" for name in ("lo", "eth0", "sda", "mount") for n in range(100)}
-        (facts / f"web-{place:05d}").write_text(
-            json.dumps({"ansible_facts": {"ansible_kernel": system["kernel"], **filler}}), encoding="utf-8"
-        )
-    page = folder / "cmdb.html"
+        name = f"web-{place:05d}"
+        own = {**facts["ansible_facts"], "ansible_hostname": name, "ansible_fqdn": name, "ansible_nodename": name}
+        (folder / name).write_text(json.dumps({**facts, "ansible_facts": own}), encoding="utf-8")
+    page = folder.with_suffix(".html")
     began = time.monotonic()
     with page.open("w", encoding="utf-8") as file:
-        done = subprocess.run([command, "-t", "html_fancy", str(facts)], stdout=file, check=False)
-    return (time.monotonic() - began, page.stat().st_size) if done.returncode == 0 else None
+        env = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}"}
+        process = subprocess.Popen([commands / "ansible-cmdb", "-t", "html_fancy", folder], stdout=file, env=env)
+        _pid, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"ansible-cmdb ended with {os.waitstatus_to_exitcode(status)}")
+    return time.monotonic() - began, used.ru_maxrss / 1024, page.stat().st_size / 2**20
 
 
 def main(argv):
     if argv[:1] == ["--make"]:
         make(*argv[1:])
         return
+    commands = None
+    if argv[:1] == ["--cmdb"]:
+        commands, argv = Path(argv[1]).resolve(), argv[2:]
     more = stacks()
-    counts = [int(number) for number in argv] or [100, 1000, 10000]
-    print(
-        "%8s %10s %10s %10s %12s %10s %12s %s"
-        % ("hosts", "made s", "MiB used", "page MiB", "paint ms", "ready ms", "key ms", "cmdb: s, MiB")
-    )
+    counts = [int(number) for number in argv] or [100, 1000, 4000, 10000]
+    facts = own_facts() if commands else None
+    if facts:
+        print(f"facts for ansible-cmdb: {len(json.dumps(facts))} bytes a host")
+    print("   hosts     made s      CPU s   MiB used   page MiB   paint ms   ready ms     key ms    cmdb: made s, MiB used, page MiB")
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             scan = data.write(root, [enlarge(document, more) for document in data.fleet(count)])
             page = root / "report.html"
             command = [sys.executable, __file__, "--make", str(scan), str(page)]
-            took, used = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
-            paint, ready, key = opened(page)
-            beside = cmdb(root, count) if count <= CMDB_HOSTS else None
-            said = "%.1f, %.1f" % (beside[0], beside[1] / 2**20) if beside else "not run"
-            size = page.stat().st_size / 2**20
-            print("%8d %10.2f %10.0f %10.2f %12.0f %10.0f %12.0f %s" % (count, took, used, size, paint, ready, key, said), flush=True)
+            figures = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+            row = "%8d %10.2f %10.2f %10.0f %10.2f %10.0f %10.0f %10.0f" % (count, *figures, page.stat().st_size / 2**20, *opened(page))
+            if facts and count <= CMDB_HOSTS:
+                (root / "facts").mkdir()
+                row += "    %.2f, %.0f, %.1f" % cmdb(commands, root / "facts", facts, count)
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

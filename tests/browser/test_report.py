@@ -17,6 +17,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
+from ansible_collections.ksysak.fleet.tests.unit.fleet.test_selftest import case, selftest
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "report"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -82,7 +83,7 @@ def show(chromium, tmp_path):
     def make(documents, width=1440, scheme="light", language="en", before=None, **changes):
         assets = Assets(str(ROLE), language)
         baseline = data.write(tmp_path / "before", before) if before else None
-        fleet = build(data.write(tmp_path, documents, **changes), load_policy(), baseline, assets.say)
+        fleet = build(data.write(tmp_path, documents, **changes), load_policy(say=assets.rules), baseline, assets.say)
         path = tmp_path / "report.html"
         path.write_text(render(fleet, assets), encoding="utf-8")
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -222,6 +223,19 @@ def test_a_table_is_sorted_by_keyboard_and_the_order_can_be_linked(show):
     expect(page.locator("#hosts-table .tabulator-row").first).to_contain_text("web7")
 
 
+def test_the_page_of_a_table_is_in_the_address_until_a_filter_makes_it_the_first(show):
+    report, _fleet = show([data.host(f"web{place:02}") for place in range(45)])
+    page = report.open()
+    page.locator("#hosts .tabulator-page[data-page='2']").click()
+    expect(page).to_have_url(re.compile(r"page\.hosts=2"))
+    page = report.open(page.url.removeprefix(report.url))
+    rows = page.locator("#hosts-table .tabulator-row")
+    expect(rows.first).to_contain_text("web20")
+    page.locator("#q").fill("web0")
+    expect(rows).to_have_count(10)
+    expect(page).not_to_have_url(re.compile(r"page\.hosts"))
+
+
 def test_one_filter_is_for_findings_map_and_hosts(show):
     report, fleet = show([*mixed(), data.host("db1", "noisy")])
     page = report.open()
@@ -272,6 +286,66 @@ def test_the_page_is_chinese(show):
     assert page.locator("h1").inner_text() == fleet["verdict"]["sentence"]
     for section, said in {"#findings": "严重程度", "#map": "泄漏", "#compliance": "不合规", "#hosts": "无法连接", "#leaks": "函数"}.items():
         assert said in page.locator(section).inner_text(), section
+
+
+def test_self_tests_are_shown_with_their_limits(show, tmp_path):
+    cases = [
+        case("slab"),
+        case("vmalloc", "degraded"),
+        case("runq", "blind", probe="runlatency"),
+        case("irqoff", "untested", probe="runlatency"),
+    ]
+    selftest(tmp_path, data.SCAN_ID, *cases)
+    page = show(mixed())[0].open()
+    section = page.locator("#selftest")
+    expect(section.locator(".lead")).to_have_text("Validated on 6.1.0-28-amd64 on 2026-11-23; 2 cases not proven.")
+    rows = section.locator(".tabulator-row").all()
+    assert [[row.locator(f"[tabulator-field={field}]").inner_text() for field in ("title", "verdict", "reason")] for row in rows] == [
+        ["leak of slab", "proven", ""],
+        ["leak of vmalloc", "degraded", "vmalloc is degraded"],
+        ["leak of runq", "blind", "runq is blind"],
+    ]
+
+
+# What people read in any language: names of things, units, and what hosts, operators and web sites call themselves.
+NAMES = set(
+    """KSysAK ksysak.fleet ksysak_baseline selftest playbook UTC CSV CPU MAD KiB MiB GiB ms bcc procfs journal memleak runlatency
+    interference os_exceptions hardirq softirq timer ipi slab page vmalloc PID oops p50 p90 p99 p999 scan.json fleet.json default.yml
+    ci95 meminfo""".split()
+)
+SHOWN_TEXTS = """() => {
+  const found = new Set()
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  const own = (node) => !node.parentElement.closest('bdi, pre, script, style, noscript, footer details')
+  while (walk.nextNode()) if (own(walk.currentNode)) found.add(walk.currentNode.data.trim())
+  for (const name of ['aria-label', 'placeholder', 'title']) {
+    for (const node of document.querySelectorAll(`[${name}]`)) found.add(node.getAttribute(name))
+  }
+  return [...found]
+}"""
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.'-]*[A-Za-z0-9]")
+
+
+def test_nothing_but_names_is_english_on_another_page(show, tmp_path):
+    selftest(tmp_path, data.SCAN_ID, case("slab"), case("vmalloc", "degraded"))
+    report, fleet = show(mixed(), language="zh", before=[data.host("web1", "oopsing"), data.host("gone")])
+    page = report.open()
+    texts = set(page.evaluate(SHOWN_TEXTS))
+    for key, names in {"finding": [group["id"] for group in fleet["findings"]], "host": ["web1", "web4", "web5"]}.items():
+        for name in names:
+            page.evaluate("(fragment) => { location.hash = fragment }", f"{key}={name}")
+            expect(page.locator("#detail")).to_be_visible()
+            page.locator("#detail details:not([open]) > summary").evaluate_all("(all) => all.forEach((one) => one.click())")
+            texts |= set(page.evaluate(SHOWN_TEXTS))
+            page.locator("#detail .close").click()
+            page.wait_for_function("(key) => !location.hash.includes(key)", arg=f"{key}=")
+    assert len(texts) > 300
+    own = [event["title"] for event in fleet["exceptions"]["events"]] + [fleet["scan"]["scan_id"], data.host("web1")["system"]["kernel"]]
+    own += [name for host in fleet["hosts"] for name in (host["host"], *host["groups"])] + [
+        address[8:] for group in fleet["findings"] for address in group["references"]
+    ]
+    pattern = re.compile("|".join(re.escape(name) for name in sorted(own, key=len, reverse=True)))
+    assert {word: text for text in texts for word in WORD.findall(pattern.sub(" ", text)) if word not in NAMES} == {}
 
 
 def poisoned(document):

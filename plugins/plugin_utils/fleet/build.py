@@ -20,6 +20,7 @@ from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .interference import Interference
 from .jitter import Jitter
+from .judged import judged_hosts
 from .leaks import Leaks
 from .measurement import Measurement
 from .outliers import Outliers
@@ -40,12 +41,11 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     broken: dict[str, str] = {}
     groups, sections, measurement, analysis = Groups(), _Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
     rules: dict[str, list[str]] = {}
-    for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
-        if document is None:
+    for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
+        if document is None or judged is None:
             broken[file] = reason
             continue
         host = document["host"]
-        judged = policy.judge(document)
         for trouble in judged.problems:
             rules.setdefault(trouble, []).append(host)
         groups.add(host, judged.findings)
@@ -59,7 +59,7 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     entries = sorted(hosts.values(), key=_host_order)
-    tested, troubles = selftest.section(folder, entries)
+    tested, troubles = selftest.section(folder, entries, say)
     problems += troubles + analysis.problems
     listed, cut = groups.result()
     analysed = analysis.result(listed, set(hosts))
@@ -176,7 +176,11 @@ def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
         return []
     scan = drift["baseline"]["scan_id"]
     if not drift["new_groups"]:
-        return [say("Nothing is new since the scan {scan}.", scan=scan)]
+        new = drift["counts"]["new"]
+        if not new:
+            return [say("Nothing is new since the scan {scan}.", scan=scan)]
+        known = say.many(new, "known finding")
+        return [say("Since the scan {scan}, {findings} came up on hosts that had none of the kind.", scan=scan, findings=known)]
     return [
         say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..policy.policy import SEVERITIES, Judgement, Policy
 from . import load
+from .judged import judged_hosts
 
 # uncompared: nobody could have seen it then; unseen: nobody can see it now; rebooted: gone, but the host was started anew since.
 CHANGES = ("new", "worse", "unchanged", "better", "cured", "rebooted", "unseen", "uncompared")
@@ -30,11 +31,10 @@ class Drift:
         self._started_at = scan["started_at"] if scan else None
         self._before: dict[str, tuple] = {}
         self._said: dict[str, dict] = {}
-        for file, document, reason in load.read_hosts(folder, scan["scan_id"] if scan else None):
-            if document is None:
+        for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
+            if document is None or judged is None:
                 self.problems.append({"file": file, "host": None, "reason": f"baseline: {file} {reason}"})
             elif document["state"] == "scanned":
-                judged = policy.judge(document)
                 self._before[document["host"]] = (_boot(document), _kernel(document), _open(judged), _worst(judged.findings))
                 for finding in judged.findings:
                     self._said.setdefault(finding["signature"], _said(finding))

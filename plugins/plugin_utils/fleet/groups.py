@@ -51,8 +51,14 @@ class Groups:
                     "hosts": [_shown(member, place < HOSTS_WITH_EVIDENCE) for place, member in enumerate(members)],
                 }
             )
-        listed.sort(key=lambda group: (SEVERITIES.index(group["severity"]), -group["host_count"], group["title"], group["signature"]))
+        listed.sort(key=_worst_first)
         return listed[:GROUPS], max(0, len(listed) - GROUPS)
+
+
+def _worst_first(group: dict) -> tuple:
+    """What a host suffers from comes before what only the measurement does."""
+    rank = SEVERITIES.index(group["severity"])
+    return rank, group["category"] == "config", -group["host_count"], group["title"], group["signature"]
 
 
 def _order(finding: dict) -> tuple:

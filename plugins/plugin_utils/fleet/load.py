@@ -87,28 +87,26 @@ def read_scan(folder: Path) -> tuple[dict | None, list[dict]]:
         return None, [{"file": "scan.json", "host": None, "reason": f"{error}; which hosts were meant to be scanned is not known"}]
 
 
-def read_hosts(folder: Path, scan_id: str | None) -> Iterator[tuple[str, dict | None, str]]:
-    """Yield (file name, host document or None, reason why there is none), sorted by file name.
+def host_files(folder: Path) -> list[Path]:
+    """Return the files of hosts, sorted by name."""
+    return _files(folder)
+
+
+def read_host(path: Path, scan_id: str | None) -> tuple[str, dict | None, str]:
+    """Return (file name, host document or None, reason why there is none).
 
     scan_id: documents of other scans are refused; None: unknown.
     """
-    seen: set[str] = set()
-    for path in _files(folder):
-        name = visible(f"hosts/{path.name}")
-        try:
-            document, file_name = _read(path, FILE_BYTES, "host")
-            host = document["host"]
-            if file_name != path.name:
-                raise Unreadable(f"is of host '{host}', whose file is {file_name}")
-            if scan_id is not None and document["scan_id"] != scan_id:
-                raise Unreadable(f"belongs to another scan: {document['scan_id']}")
-            if host in seen:
-                raise Unreadable(f"is a second result of host '{host}'")
-        except Unreadable as error:
-            yield name, None, str(error)
-            continue
-        seen.add(host)
-        yield name, document, ""
+    name = visible(f"hosts/{path.name}")
+    try:
+        document, file_name = _read(path, FILE_BYTES, "host")
+        if file_name != path.name:
+            raise Unreadable(f"is of host '{document['host']}', whose file is {file_name}")
+        if scan_id is not None and document["scan_id"] != scan_id:
+            raise Unreadable(f"belongs to another scan: {document['scan_id']}")
+    except Unreadable as error:
+        return name, None, str(error)
+    return name, document, ""
 
 
 def read_selftests(folder: Path, most: int) -> Iterator[tuple[str, dict | None, str]]:

@@ -6,17 +6,18 @@ from __future__ import annotations
 import collections
 from pathlib import Path
 
+from ..messages import ENGLISH, Messages
 from . import load
-from .verdict import plural
 
 FOLDERS = 1000
 ROWS = 500
 
 
-def section(folder: Path, hosts: list[dict]) -> tuple[dict, list[dict]]:
+def section(folder: Path, hosts: list[dict], say: Messages = ENGLISH) -> tuple[dict, list[dict]]:
     """Return the section 'selftest' of the fleet document, and problems with files.
 
-    folder: of the scan; hosts: entries of the fleet document. Of each kernel and case the newest verdict counts.
+    folder: of the scan; hosts: entries of the fleet document; say: language of the sentence.
+    Of each kernel and case the newest verdict counts.
     """
     newest: dict[tuple, dict] = {}
     problems = []
@@ -34,21 +35,21 @@ def section(folder: Path, hosts: list[dict]) -> tuple[dict, list[dict]]:
     rows = sorted(newest.values(), key=lambda row: (row["kernel"] not in running, row["kernel"], row["probe"], row["case"]))
     tested = {row["kernel"] for row in rows}
     untested = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
-    said = _sentence(rows, running, untested)
+    said = _sentence(rows, running, untested, say)
     return {"sentence": said, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "untested": untested[:ROWS]}, problems
 
 
-def _sentence(rows: list[dict], running: collections.Counter, untested: list[dict]) -> str:
+def _sentence(rows: list[dict], running: collections.Counter, untested: list[dict], say: Messages) -> str:
     """Return one line: where the probes were validated, of the kernels of this scan."""
     last: dict[str, str] = {}
     for row in rows:
         if row["kernel"] in running:
             last[row["kernel"]] = max(last.get(row["kernel"], ""), row["tested_at"])
     if not last:
-        return "The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that)."
-    said = ", ".join(f"{kernel} on {at[:10]}" for kernel, at in list(last.items())[:3])
-    more = f" and {len(last) - 3} more" if len(last) > 3 else ""
+        return say("The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that).")
+    where = ", ".join(say("{kernel} on {day}", kernel=kernel, day=at[:10]) for kernel, at in list(last.items())[:3])
+    more = say(" and {n} more", n=len(last) - 3) if len(last) > 3 else ""
     bad = sum(row["verdict"] != "proven" for row in rows if row["kernel"] in last)
-    limits = f"; {plural(bad, 'case')} not proven" if bad else ""
-    without = f". Not validated: {plural(len(untested), 'other kernel')}" if untested else ""
-    return f"Validated on {said}{more}{limits}{without}."
+    limits = say("; {cases} not proven", cases=say.many(bad, "case")) if bad else ""
+    without = say(". Not validated: {kernels}", kernels=say.many(len(untested), "other kernel")) if untested else ""
+    return say("Validated on {where}{more}{limits}{without}.", where=where, more=more, limits=limits, without=without)

@@ -48,6 +48,14 @@ def _functions():
     return Functions()
 
 
+@functools.cache
+def _interpreter():
+    """One for all expressions: it remembers how each kind of step is evaluated, and nothing of what was."""
+    import jmespath.visitor
+
+    return jmespath.visitor.TreeInterpreter(jmespath.Options(custom_functions=_functions()))
+
+
 def _substitute(text: str, parameters: dict) -> str:
     def literal(match: re.Match[str]) -> str:
         if not match[0].startswith("$"):
@@ -130,7 +138,7 @@ class Expression:
         import jmespath
 
         try:
-            return self._compiled.search(document, options=jmespath.Options(custom_functions=_functions()))
+            return _interpreter().visit(self._compiled.parsed, document)
         except (jmespath.exceptions.JMESPathError, ArithmeticError, RecursionError) as error:
             raise ExpressionError(_reason(error)) from None
 

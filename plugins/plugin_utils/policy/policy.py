@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
 from .source import Source, SourceError, shipped
@@ -38,12 +39,12 @@ class Rule:
     """One rule with its parameters, ready to be evaluated.
 
     spec: a rule as in a policy file; changes: {parameter: value, 'enabled': bool, 'severity': text}, checked;
-    source, number: where it stands, for errors.
+    source, number: where it stands, for errors; say: language of titles and remedies.
     """
 
-    def __init__(self, spec: dict, changes: dict, source: Source, number: int):
+    def __init__(self, spec: dict, changes: dict, source: Source, number: int, say: Messages = ENGLISH):
         self.id = spec["id"]
-        self._source = source
+        self._source, self._say = source, say
         self._steps = ["rules", number]
         self.origin = source.path.name
         self.severity, self.category = changes.get("severity", spec["severity"]), spec["category"]
@@ -77,8 +78,8 @@ class Rule:
             return [*(where or []), field] if field in changed else [field]
 
         return {
-            "title": self._template(changed.get("title", spec["title"]), own("title")),
-            "remedy": self._template(changed.get("remedy", spec["remedy"]), own("remedy")),
+            "title": self._template(self._say.template(changed.get("title", spec["title"])), own("title")),
+            "remedy": self._template(self._say.template(changed.get("remedy", spec["remedy"])), own("remedy")),
             "severity": changes.get("severity", changed.get("severity", spec["severity"])),
             "category": changed.get("category", spec["category"]),
             "references": changed.get("references", spec.get("references", [])),
@@ -118,8 +119,8 @@ class Entry:
     'groups': {group: the same without scopes}, 'hosts': {pattern: the same}}. Raises PolicyError.
     """
 
-    def __init__(self, spec: dict, layers: list[tuple], source: Source, number: int):
-        self._spec, self._source, self._number = spec, source, number
+    def __init__(self, spec: dict, layers: list[tuple], source: Source, number: int, say: Messages = ENGLISH):
+        self._spec, self._source, self._number, self._say = spec, source, number, say
         self._general: dict = {}
         self._scoped: list[tuple] = []
         self._made: dict[str, Rule] = {}
@@ -161,7 +162,7 @@ class Entry:
     def _rule(self, changes: dict) -> Rule:
         key = json.dumps(changes, sort_keys=True)
         if key not in self._made:
-            self._made[key] = Rule(self._spec, changes, self._source, self._number)
+            self._made[key] = Rule(self._spec, changes, self._source, self._number, self._say)
         return self._made[key]
 
     def on(self, document: dict) -> Rule:
@@ -307,10 +308,13 @@ def _waivers(source: Source, known: set[str]) -> list[Waiver]:
     return made
 
 
-def load(paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None) -> Policy:
+def load(
+    paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None, say: Messages = ENGLISH
+) -> Policy:
     """Load policy files; 'default' and 'compliance' stand for the shipped ones, 'default' also when there are none.
 
-    overrides: {rule id: override}, as in Entry; today: decides which waivers hold (default: the day in UTC). Raises PolicyError.
+    overrides: {rule id: override}, as in Entry; today: decides which waivers hold (default: the day in UTC);
+    say: language of titles and remedies, where it has them. Raises PolicyError.
     """
     sources: list[Source] = []
     homes: dict[str, Source] = {}
@@ -328,7 +332,7 @@ def load(paths: list[str] | None = None, overrides: dict | None = None, today: d
     entries, waivers = [], []
     for source in sources:
         rules = source.document.get("rules", [])
-        entries += [Entry(spec, layers.get(spec["id"], []), source, number) for number, spec in enumerate(rules)]
+        entries += [Entry(spec, layers.get(spec["id"], []), source, number, say) for number, spec in enumerate(rules)]
         waivers += _waivers(source, set(homes))
     origins = [{"file": source.path.name, "rules": len(source.document.get("rules", []))} for source in sources]
     return Policy(entries, origins, waivers, today or datetime.datetime.now(datetime.timezone.utc).date())

@@ -24,13 +24,14 @@ class Assets:
     """The texts of a role folder.
 
     template: str; styles and scripts: lists of str, in the order they are used; libraries: as in vendor.json, which names
-    them with the sha256 that each file must have, and licence_text; say: the messages of the language; language: as in HTML.
+    them with the sha256 that each file must have, and licence_text; language: as in HTML; say: the messages of the language;
+    rules: what the shipped policies say in it.
     Raises AssetError.
     """
 
     def __init__(self, folder: str, language: str = "en"):
         root = Path(folder)
-        self.language, self.say = _messages(root / "files" / "messages", language)
+        self.language, self.say, self.rules = _messages(root / "files" / "messages", language)
         self.template = _text(root / TEMPLATE)
         files = root / "files"
         try:
@@ -46,22 +47,22 @@ class Assets:
         self.scripts = [text for name, text in texts.items() if name.endswith(".js")] + [_text(files / "report.js")]
 
 
-def _messages(folder: Path, language: str) -> tuple[str, Messages]:
+def _messages(folder: Path, language: str) -> tuple[str, Messages, Messages]:
     """English is the language of the sources and has no file."""
     if language == "en":
-        return "en", Messages()
+        return "en", Messages(), Messages()
     path = folder / f"{language}.json"
     if not LANGUAGE.fullmatch(language) or not path.is_file():
         known = ", ".join(["en", *sorted(path.stem for path in folder.glob("*.json"))])
         raise AssetError(f"ksysak_language: there is no '{language[:32]}' (known: {known})")
     try:
         document = json.loads(_text(path))
-        texts = document["messages"]
-        if not isinstance(document["language"], str) or not all(isinstance(text, str) for text in texts.values()):
+        texts, rules = document["messages"], document["policies"]
+        if not all(isinstance(text, str) for text in [document["language"], *texts.values(), *rules.values()]):
             raise ValueError("a language and texts are expected")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AssetError(f"{path}: {error}") from None
-    return document["language"], Messages(texts)
+    return document["language"], Messages(texts), Messages(rules)
 
 
 def _text(path: Path) -> str:

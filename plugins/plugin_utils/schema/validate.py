@@ -51,7 +51,18 @@ def _validator(name: str, version: int):
     import fastjsonschema  # here, because ansible-test imports every plugin without third-party libraries
 
     schema = json.loads((FOLDER / f"{name}-{version}.json").read_text(encoding="utf-8"))
-    return fastjsonschema.compile(schema, use_default=False, use_formats=False)
+    return fastjsonschema.compile(_inlined(schema, schema.get("definitions", {})), use_default=False, use_formats=False)
+
+
+def _inlined(schema, definitions: dict):
+    """Return a schema with definitions in place of references to them: a third of the time of its validation goes into calls."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
+    return {key: _inlined(item, definitions) for key, item in schema.items() if key != "definitions"}
 
 
 def _lookup(identifier: object, where: str):

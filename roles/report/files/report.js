@@ -62,7 +62,7 @@
 
   // --- small parts ----------------------------------------------------------------------------------------------------
   const badge = (severity) => el('span', { class: `badge is-${SEVERITIES.includes(severity) ? severity : 'unknown'}` }, t(severity))
-  const link = (key, value, text) => el('a', { href: `#${new URLSearchParams({ [key]: value })}` }, el('bdi', {}, text))
+  const link = (key, value, text) => el('a', { href: `#${new URLSearchParams({ [key]: value })}`, class: `to-${key}` }, el('bdi', {}, text))
   const label = (name) => t(name.replace(/(_bytes_per_s|_us|_s|_bytes)$/, '').replaceAll('_', ' '))
 
   function shareBar (value) {
@@ -144,6 +144,7 @@
 
   const built = []
   const tables = []
+  const turned = [] // what turns tables to the pages that the address names
 
   /* Columns: {title, field, draw(value, row) → node or text, …}. A cell without draw would be HTML to Tabulator. */
   function grid (id, data, columns, options = {}) {
@@ -179,9 +180,14 @@
     })
     tables.push(made)
     built.push(new Promise((resolve) => made.on('tableBuilt', () => { reachable(byId(id)); resolve() })))
+    if (pages.has(name)) turned.push(() => made.setPage(Math.min(pages.get(name), made.getPageMax() || 1)))
     made.on('dataSorted', (sorters) => {
       const said = sorters.length ? `${sorters[0].field}:${sorters[0].dir}` : ''
       if ((state().get(`sort.${name}`) || '') !== said) keep({ [`sort.${name}`]: said })
+    })
+    made.on('renderComplete', () => { // a filter turns to the first page without a word
+      const page = made.getPage() > 1 ? String(made.getPage()) : ''
+      if ((state().get(`page.${name}`) || '') !== page) keep({ [`page.${name}`]: page })
     })
     if (data.length) {
       const save = el('button', { type: 'button', class: 'tool' }, t('Save what is seen as CSV'))
@@ -199,6 +205,7 @@
 
   // --- state in the address -------------------------------------------------------------------------------------------
   const state = () => new URLSearchParams(location.hash.slice(1))
+  const pages = new Map([...state()].filter(([key, page]) => key.startsWith('page.') && page > 1).map(([key, page]) => [key.slice(5), Math.floor(page)]))
   function go (changes) {
     const next = state()
     for (const [key, value] of [...next]) if (!value) next.delete(key)
@@ -282,7 +289,7 @@
     const gone = [[drift.hosts_added_count, 'host was not in it', 'hosts were not in it'], [drift.hosts_removed_count, 'host is gone', 'hosts are gone'],
       [drift.rebooted_count, 'host was started anew', 'hosts were started anew'], [drift.kernels_count, 'host runs another kernel', 'hosts run another kernel']]
     byId('changes-lead').textContent = t('Compared with the scan {scan} of {at} ({hosts}). Both scans are judged by the same policy.', { scan: drift.baseline.scan_id, at: instant(drift.baseline.started_at), hosts: plural(drift.baseline.hosts, 'host') }) +
-      gone.filter(([count]) => count).map(([count, one, many]) => ` ${plural(count, one, many)}.`).join('')
+      gone.filter(([count]) => count).map(([count, one, many]) => ` ${t('{said}.', { said: plural(count, one, many) })}`).join('')
     changes = grid('changes-table', drift.groups, [
       { title: 'Severity', field: 'severity', width: 100, responsive: 0, draw: badge, sorter: rank },
       { title: 'What', field: 'title', minWidth: 190, widthGrow: 5, responsive: 0, draw: (title, entry) => entry.finding ? link('finding', entry.finding, title) : el('bdi', {}, title) },
@@ -320,7 +327,7 @@
     const active = wanted.length || words.length || category || group || change
     const ofHost = (name) => (byHost.get(name) || []).filter((one) => fitting.has(one.group.id) && (!wanted.length || wanted.includes(one.severity)))
     const hostFits = (host) => (!members || members.has(host.host)) && (!(wanted.length || category || change) || ofHost(host.host).length > 0) && (words.every((word) => known.get(host.host).includes(word)) || ofHost(host.host).length > 0)
-    const set = (table, test) => { if (table) { if (active) table.setFilter(test); else table.clearFilter() } }
+    const set = (table, test) => { if (table) { if (active) table.setFilter(test); else if (table.getFilters().length) table.clearFilter() } }
     set(findings, (one) => fitting.has(one.id))
     const others = () => {
       set(map, (row) => (!members || members.has(row.host)) && ofHost(row.host).length > 0)
@@ -373,12 +380,12 @@
     const references = group.references.filter((address) => address.startsWith('https://'))
     show(el('span', {}, badge(group.severity), ` ${t(group.category)}`), group.title,
       el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts: plural(fleet.counts.hosts.total, 'host') }), group.drift ? ` ${t('Since the earlier scan: {changes}.', { changes: changesOf(group.drift) })}` : ''),
-      el('h3', {}, t('What to do')), el('p', { class: 'remedy' }, group.remedy),
+      el('h3', {}, t('What to do')), el('p', { class: 'remedy' }, el('bdi', {}, group.remedy)),
       references.length ? el('p', {}, t('Read more: '), references.flatMap((address, place) => [place ? ', ' : '', el('a', { href: address, rel: 'noopener noreferrer', target: '_blank' }, address.slice(8))])) : null,
       ...commonOf(group),
       el('h3', {}, group.host_count === 1 ? t('Evidence') : t('Evidence, worst host first ({n})', { n: number(group.host_count) })), ...where.slice(0, 100),
       where.length > 100 ? el('p', { class: 'hint' }, t('{n} more hosts: see fleet.json, or filter the table of hosts.', { n: number(where.length - 100) })) : null,
-      el('h3', {}, t('Identity')), el('dl', {}, el('dt', {}, t('rule')), el('dd', {}, group.rule), el('dt', {}, t('signature')), el('dd', {}, el('bdi', {}, group.signature))))
+      el('h3', {}, t('Identity')), el('dl', {}, el('dt', {}, t('rule')), el('dd', {}, el('bdi', {}, group.rule)), el('dt', {}, t('signature')), el('dd', {}, el('bdi', {}, group.signature))))
   }
 
   function commonOf (group) {
@@ -394,11 +401,11 @@
 
   function showHost (host) {
     const found = (byHost.get(host.host) || []).map(({ group }) => group)
-    const probes = Object.entries(host.probes).map(([name, probe]) => [name, t(probe.status), probe.engine, seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes),
+    const probes = Object.entries(host.probes).map(([name, probe]) => [el('bdi', {}, name), t(probe.status), el('bdi', {}, probe.engine), seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes),
       number(probe.cost.lost_events), el('bdi', {}, [probe.reason, probe.remedy].filter(Boolean).join(' — ') || (probe.cost.truncated ? t('lists were cut') : '–'))])
     show(el('span', {}, badge(host.state)), host.host,
       host.reason ? el('p', {}, el('bdi', {}, host.reason)) : null,
-      host.groups.length ? el('p', { class: 'hint' }, t('Groups: {groups}', { groups: host.groups.join(', ') })) : null,
+      host.groups.length ? el('p', { class: 'hint' }, `${t('Groups')}: `, el('bdi', {}, host.groups.join(', '))) : null,
       el('h3', {}, t('Findings')),
       found.length ? el('ul', {}, found.map((group) => el('li', {}, badge(group.severity), ' ', link('finding', group.id, group.title)))) : el('p', {}, t(host.coverage === 'none' ? 'Nothing was measured here, so nothing could be found.' : 'None.')),
       probes.length ? el('h3', {}, t('Probes')) : null,
@@ -431,18 +438,20 @@
     const line = points.map(([at, value]) => `${(at / end * width).toFixed(1)},${(height - 1 - value / most * (height - 2)).toFixed(1)}`).join(' ')
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
     const path = document.createElementNS(svg.namespaceURI, 'polyline')
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, class: 'curve', role: 'img', 'aria-label': `from 0 to ${bytes(points[points.length - 1][1])} in ${seconds(end)}` })) svg.setAttribute(name, value)
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, width, height, class: 'curve', role: 'img', 'aria-label': t('from 0 to {size} in {time}', { size: bytes(points[points.length - 1][1]), time: seconds(end) }) })) svg.setAttribute(name, value)
     for (const [name, value] of Object.entries({ points: line, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5 })) path.setAttribute(name, value)
     svg.append(path)
     return svg
   }
   byId('leaks-lead').textContent = leaks.hosts
-    ? `${suspected ? plural(suspected, 'call stack is', 'call stacks are') : 'No call stack is'} suspected of leaking. Listed is all kernel memory that was allocated in the window and not freed by its end, on ${plural(leaks.hosts, 'host')}; most of it is caches at work. A row's stack says why it is a leak, or none.${leaks.cut ? ` ${number(leaks.cut)} smaller entries are not listed.` : ''}`
-    : 'No host measured kernel memory.'
+    ? [suspected ? t('{places} suspected of leaking.', { places: plural(suspected, 'call stack is', 'call stacks are') }) : t('No call stack is suspected of leaking.'),
+        t('Listed is all kernel memory that was allocated in the window and not freed by its end, on {hosts}; most of it is caches at work. A row\'s stack says why it is a leak, or none.', { hosts: plural(leaks.hosts, 'host') }),
+        leaks.cut ? t('{n} smaller entries are not listed.', { n: number(leaks.cut) }) : ''].join(' ')
+    : t('No host measured kernel memory.')
   grid('leaks-table', leaks.outstanding, [
-    { title: 'Verdict', field: 'finding', width: 110, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : leak.verdict },
+    { title: 'Verdict', field: 'finding', width: 110, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : t(leak.verdict) },
     { title: 'Function', field: 'culprit', minWidth: 170, widthGrow: 3, responsive: 0, draw: (name, leak) => leak.finding ? link('finding', leak.finding, name) : el('bdi', {}, name) },
-    { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? 'kernel' : name },
+    { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? t('kernel') : el('bdi', {}, name) },
     { title: 'Type', field: 'type', width: 70, responsive: 5 },
     figure('Growth, all hosts', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
     figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 115 }),
@@ -450,15 +459,16 @@
     figure('Confidence', 'confidence', percent, { responsive: 3, minWidth: 128 }),
     { title: 'Outstanding over time', field: 'trend', width: 170, responsive: 4, headerSort: false, draw: (points) => points.length > 1 ? curve(points) : '' },
     { title: 'Where', field: 'host_count', minWidth: 150, widthGrow: 2, responsive: 2, sorter: 'number', draw: (count, leak) => hostList(leak.hosts, count) },
-    { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack, leak) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : 'not captured'), el('p', {}, leak.reasons.join('; ')), el('pre', {}, stack.join('\n') || '–')) }
+    { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack, leak) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : t('not captured')), el('p', {}, el('bdi', {}, leak.reasons.join('; '))), el('pre', {}, stack.join('\n') || '–')) }
   ])
 
   // --- jitter ---------------------------------------------------------------------------------------------------------
   const jitter = fleet.jitter
   const traced = Object.values(jitter.histograms).some((histogram) => Object.keys(histogram).length)
   byId('jitter-lead').textContent = jitter.hosts
-    ? `${plural(jitter.count, 'wait')} of tasks for a CPU on ${plural(jitter.hosts, 'host')}; ${number(jitter.over_threshold)} longer than ${jitter.thresholds_us.map(micros).join(' or ')}${jitter.max_host ? `; longest ${micros(jitter.max_us)} on ${jitter.max_host}` : ''}.`
-    : 'No host measured run-queue latency.'
+    ? t('{said}.', { said: t('{waits} of tasks for a CPU on {hosts}; {n} longer than {thresholds}', { waits: plural(jitter.count, 'wait'), hosts: plural(jitter.hosts, 'host'), n: number(jitter.over_threshold), thresholds: jitter.thresholds_us.map(micros).join(' / ') }) +
+      (jitter.max_host ? t('; longest {time} on {host}', { time: micros(jitter.max_us), host: jitter.max_host }) : '') })
+    : t('No host measured run-queue latency.')
   const buckets = [...new Set(Object.values(jitter.histograms).flatMap((histogram) => Object.keys(histogram).map(Number)))].sort((left, right) => left - right)
   let chart = null
   function drawChart () {
@@ -466,7 +476,7 @@
     const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
     const place = byId('jitter-chart')
     const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line') }, font: '12px system-ui, sans-serif' }
-    const series = (wait, tint, align) => ({ label: wait === 'wakeup' ? 'after waking up' : 'after losing the CPU', fill: tint, stroke: tint, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.42, 60], align }), value: (self, value) => value === null ? '–' : integer.format(value) })
+    const series = (wait, tint, align) => ({ label: t(wait === 'wakeup' ? 'after waking up' : 'after losing the CPU'), fill: tint, stroke: tint, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.42, 60], align }), value: (self, value) => value === null ? '–' : integer.format(value) })
     const counts = (wait) => buckets.map((bucket) => jitter.histograms[wait][bucket] || null)
     const most = Math.max(...buckets.flatMap((bucket) => [jitter.histograms.wakeup[bucket] || 0, jitter.histograms.preempted[bucket] || 0]), 1)
     const top = Math.ceil(Math.log10(most * 1.2))
@@ -477,10 +487,10 @@
       scales: { x: { time: false, range: [-0.6, buckets.length - 0.4] }, y: { distr: 3, log: 10, range: [0.5, 10 ** top] } },
       axes: [
         { ...axis, grid: { show: false }, space: 58, splits: () => buckets.map((bucket, index) => index), incrs: [1, 2, 3, 4, 6, 8], values: (self, places) => { const step = Math.ceil(buckets.length / Math.max(1, Math.floor(self.width / 70))); return places.map((index) => index % step ? '' : micros(buckets[index])) } },
-        { ...axis, size: 62, splits: () => decades, filter: (self, splits) => splits, values: (self, splits) => splits.map((value) => new Intl.NumberFormat('en', { notation: 'compact' }).format(value)) }
+        { ...axis, size: 62, splits: () => decades, filter: (self, splits) => splits, values: (self, splits) => splits.map((value) => new Intl.NumberFormat(language, { notation: 'compact' }).format(value)) }
       ],
       series: [
-        { label: 'wait', value: (self, index) => index === null ? '–' : `${micros(buckets[index])} to ${micros(buckets[index] ? 2 * buckets[index] : 1)}` },
+        { label: t('wait'), value: (self, index) => index === null ? '–' : t('{least} to {most}', { least: micros(buckets[index]), most: micros(buckets[index] ? 2 * buckets[index] : 1) }) },
         series('wakeup', color('--wakeup'), -1),
         series('preempted', color('--preempted'), 1)
       ],
@@ -494,8 +504,8 @@
     byId('jitter-percentiles').append(
       table(['Share of waits', ...waits.map(([name]) => name)],
         [['p50', '50 %'], ['p90', '90 %'], ['p99', '99 %'], ['p999', '99.9 %']].map(([name, text]) => [text, ...waits.map(([, values]) => micros(values[name] ?? null))])
-          .concat([['longest', micros(jitter.max_us), '', '']]), [1, 2, 3]),
-      el('p', { class: 'hint' }, 'So long or shorter. Each is the upper bound of the histogram bucket that holds it.'))
+            .concat([[t('longest'), micros(jitter.max_us), '', '']]), [1, 2, 3]),
+      el('p', { class: 'hint' }, t('So long or shorter. Each is the upper bound of the histogram bucket that holds it.')))
   } else {
     document.querySelector('#jitter .split').hidden = true
   }
@@ -503,21 +513,21 @@
     figure('Waited', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 2, responsive: 1, draw: (comm, event) => el('bdi', {}, `${comm} (${event.pid})`) },
-    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other) => other ? el('bdi', {}, `${other.comm} (${other.pid}), ${micros(other.ran_us)} of it`) : 'the CPU was mostly idle' },
-    { title: 'Wait began', field: 'wait', minWidth: 130, responsive: 4, draw: (wait) => wait === 'wakeup' ? 'at its wake-up' : 'when it lost the CPU' },
+    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other) => other ? el('span', {}, el('bdi', {}, `${other.comm} (${other.pid})`), t(', {time} of it', { time: micros(other.ran_us) })) : t('the CPU was mostly idle') },
+    { title: 'Wait began', field: 'wait', minWidth: 130, responsive: 4, draw: (wait) => t(wait === 'wakeup' ? 'at its wake-up' : 'when it lost the CPU') },
     figure('CPU', 'cpu', number, { width: 70, responsive: 3, widthGrow: 0 }),
-    figure('Priority', 'prio', (prio) => prio < 100 ? `${prio} (real-time)` : number(prio), { responsive: 5 }),
+    figure('Priority', 'prio', (prio) => prio < 100 ? t('{n} (real-time)', { n: prio }) : number(prio), { responsive: 5 }),
     figure('At', 'at_s', seconds, { responsive: 5, width: 85, widthGrow: 0 })
   ], { ...tenRows(jitter.events), placeholder: jitter.hosts ? 'No wait was longer than the threshold.' : 'Nothing was measured.' })
 
   // --- interference ---------------------------------------------------------------------------------------------------
   const interference = fleet.interference
   byId('interference-lead').textContent = interference.hosts
-    ? `Interrupts of ${plural(interference.hosts, 'host')}. Vectors of the same kind and name are added up over hosts${interference.cut ? `; ${number(interference.cut)} smaller ones are not listed` : ''}.`
-    : 'No host measured interrupts.'
+    ? t('Interrupts of {hosts}. Vectors of the same kind and name are added up over hosts{cut}.', { hosts: plural(interference.hosts, 'host'), cut: interference.cut ? t('; {n} smaller ones are not listed', { n: number(interference.cut) }) : '' })
+    : t('No host measured interrupts.')
   grid('vectors-table', interference.vectors, [
     { title: 'Kind', field: 'kind', width: 90, responsive: 1 },
-    { title: 'Vector', field: 'name', minWidth: 120, widthGrow: 2, responsive: 0 },
+    { title: 'Vector', field: 'name', minWidth: 120, widthGrow: 2, responsive: 0, draw: (name) => el('bdi', {}, name) },
     figure('Hosts', 'hosts', number, { width: 80, responsive: 4, widthGrow: 0 }),
     figure('Interrupts', 'count', number, { responsive: 3, minWidth: 120 }),
     figure('Per second', 'rate_per_s', number, { responsive: 5 }),
@@ -525,7 +535,7 @@
     figure('Longest', 'longest_us', micros, { responsive: 1 }),
     { title: 'Longest on', field: 'longest_host', minWidth: 110, widthGrow: 1, responsive: 5, draw: (name) => name === null ? '–' : link('host', name, name) },
     { title: 'Largest share of one CPU', field: 'worst_share', minWidth: 160, widthGrow: 2, responsive: 0, sorter: 'number', draw: shareBar },
-    { title: 'Share on', field: 'worst_host', minWidth: 130, widthGrow: 1, responsive: 4, draw: (name, vector) => name === null ? '–' : el('span', {}, link('host', name, name), ` CPU ${vector.worst_cpu}`) }
+    { title: 'Share on', field: 'worst_host', minWidth: 130, widthGrow: 1, responsive: 4, draw: (name, vector) => name === null ? '–' : el('span', {}, link('host', name, name), ` CPU\u00a0${vector.worst_cpu}`) }
   ], { placeholder: 'Nothing was measured.' })
   grid('cpus-table', interference.cpus, [
     { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
@@ -535,28 +545,29 @@
 
   // --- exceptions -----------------------------------------------------------------------------------------------------
   const exceptions = fleet.exceptions
-  const kinds = Object.entries(exceptions.kinds).map(([kind, count]) => `${kind.replaceAll('_', ' ')} ${number(count)}`).join(', ')
+  const kinds = Object.entries(exceptions.kinds).map(([kind, count]) => `${t(kind.replaceAll('_', ' '))} ${number(count)}`).join(', ')
   byId('exceptions-lead').textContent = exceptions.hosts
-    ? `Logs of ${plural(exceptions.hosts, 'host')} were read. ${kinds ? `Reports by kind: ${kinds}.` : 'No kernel exception is in them.'}${exceptions.cut ? ` ${number(exceptions.cut)} older ones are not listed.` : ''}`
-    : 'No host had its logs read.'
+    ? [t('Logs of {hosts} were read.', { hosts: plural(exceptions.hosts, 'host') }), kinds ? t('Reports by kind: {kinds}.', { kinds }) : t('No kernel exception is in them.'),
+        exceptions.cut ? t('{n} older ones are not listed.', { n: number(exceptions.cut) }) : ''].join(' ')
+    : t('No host had its logs read.')
   const facts = (event) => Object.entries({ ...event.context, ...event.details }).map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
   grid('exceptions-table', exceptions.events, [
     { title: 'Severity', field: 'severity', width: 100, responsive: 0, draw: (severity) => severity ? badge(severity) : '–', sorter: rank },
     { title: 'What', field: 'title', minWidth: 180, widthGrow: 4, responsive: 0, draw: (title, event) => event.finding ? link('finding', event.finding, title) : el('bdi', {}, title) },
-    { title: 'Known bug', field: 'known', minWidth: 150, widthGrow: 2, responsive: 3, headerSort: false, draw: (bugs) => el('span', {}, ...(bugs || []).flatMap((bug) => [el('a', { href: bug.references[0], rel: 'noopener noreferrer', target: '_blank' }, bug.subject), bug.affected ? ' (this kernel has it)' : ' (perhaps)', bug.fixed.length ? `, fixed in ${bug.fixed.join(', ')}` : '', el('br')])) },
-    { title: 'Kind', field: 'kind', minWidth: 110, responsive: 4, draw: (kind) => kind.replaceAll('_', ' ') },
+    { title: 'Known bug', field: 'known', minWidth: 150, widthGrow: 2, responsive: 3, headerSort: false, draw: (bugs) => el('span', {}, ...(bugs || []).flatMap((bug) => [el('a', { href: bug.references[0], rel: 'noopener noreferrer', target: '_blank' }, el('bdi', {}, bug.subject)), t(bug.affected ? ' (this kernel has it)' : ' (perhaps)'), bug.fixed.length ? t(', fixed in {releases}', { releases: bug.fixed.join(', ') }) : '', el('br')])) },
+    { title: 'Kind', field: 'kind', minWidth: 110, responsive: 4, draw: (kind) => t(kind.replaceAll('_', ' ')) },
     figure('Times', 'count', number, { width: 85, responsive: 2, widthGrow: 0 }),
-    { title: 'Last seen', field: 'last_seen', width: 165, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, 'during this scan')) : instant(value) },
+    { title: 'Last seen', field: 'last_seen', width: 165, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan'))) : instant(value) },
     { title: 'First seen', field: 'first_seen', width: 165, responsive: 6, draw: instant },
     { title: 'Where', field: 'host_count', minWidth: 140, widthGrow: 2, responsive: 3, sorter: 'number', draw: (count, event) => hostList(event.hosts, count) },
     { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), ...(facts(event) ? [el('pre', {}, facts(event))] : []), el('pre', {}, text)) }
   ], { open: (event) => ({ finding: event.finding }), placeholder: exceptions.hosts ? 'No kernel exception was found.' : 'Nothing was read.' })
   if ((exceptions.notes || []).length) {
-    byId('exceptions-unread').append(el('h3', {}, 'What no log tells'),
-      table(['Host', 'About', 'What'], exceptions.notes.map((note) => [link('host', note.host, note.host), note.topic, el('bdi', {}, note.text)]), []))
+    byId('exceptions-unread').append(el('h3', {}, t('What no log tells')),
+      table(['Host', 'About', 'What'], exceptions.notes.map((note) => [link('host', note.host, note.host), t(note.topic), el('bdi', {}, note.text)]), []))
   }
   if (exceptions.unread.length) {
-    byId('exceptions-unread').append(el('h3', {}, 'Logs that could not be read'),
+    byId('exceptions-unread').append(el('h3', {}, t('Logs that could not be read')),
       table(['Source', 'Reason', 'Hosts'], exceptions.unread.map((source) => [el('bdi', {}, source.source), el('bdi', {}, source.reason), number(source.hosts)]), [2]))
   }
 
@@ -580,7 +591,7 @@
   byId('compliance-lead').textContent = t('{kept} of {rules} are kept on every host that could be judged. A host counts as waived when all that a rule found there is waived.', { kept: number(compliance.rules.length - broken), rules: plural(compliance.rules.length, 'rule') })
   const outcome = (title, field, more) => figure(title, field, (count) => count ? number(count) : '–', { minWidth: 80, ...more })
   grid('compliance-table', compliance.rules, [
-    { title: 'Rule', field: 'rule', minWidth: 150, widthGrow: 3, responsive: 0, headerSortStartingDir: 'asc', draw: (rule, row) => row.fail ? el('a', { href: `#${new URLSearchParams({ q: rule })}` }, rule) : rule },
+    { title: 'Rule', field: 'rule', minWidth: 150, widthGrow: 3, responsive: 0, headerSortStartingDir: 'asc', draw: (rule, row) => row.fail ? link('q', rule, rule) : el('bdi', {}, rule) },
     { title: 'Severity', field: 'severity', width: 100, responsive: 2, draw: badge, sorter: rank },
     { title: 'Category', field: 'category', width: 125, responsive: 3, draw: (category) => t(category) },
     outcome('Fail', 'fail', { responsive: 0 }), outcome('Waived', 'waived', { responsive: 1 }), outcome('Pass', 'pass', { responsive: 0 }),
@@ -605,9 +616,9 @@
     { title: 'Findings', field: 'findings', minWidth: 105, widthGrow: 2, responsive: 1, draw: (value, host) => found(host), sorter: (left, right, first, second) => weight(first.getData()) - weight(second.getData()) },
     { title: 'Reason', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason, host) => el('bdi', {}, reason || reasons(host) || '') },
     figure('p99 wait', 'p99', micros, { responsive: 3, width: 100, widthGrow: 0, mutator: (value, host) => host.jitter ? host.jitter.p99_us : null }),
-    { title: 'Kernel', field: 'kernel', minWidth: 130, widthGrow: 2, responsive: 4, mutator: (value, host) => host.system ? host.system.kernel : null },
-    { title: 'Distribution', field: 'distribution', minWidth: 120, widthGrow: 2, responsive: 5, mutator: (value, host) => host.system ? host.system.distribution : null },
-    { title: 'Groups', field: 'groups', minWidth: 110, widthGrow: 1, responsive: 6, headerSort: false, draw: (names) => names.join(', ') }
+    { title: 'Kernel', field: 'kernel', minWidth: 130, widthGrow: 2, responsive: 4, mutator: (value, host) => host.system ? host.system.kernel : null, draw: (name) => el('bdi', {}, name || '–') },
+    { title: 'Distribution', field: 'distribution', minWidth: 120, widthGrow: 2, responsive: 5, mutator: (value, host) => host.system ? host.system.distribution : null, draw: (name) => el('bdi', {}, name || '–') },
+    { title: 'Groups', field: 'groups', minWidth: 110, widthGrow: 1, responsive: 6, headerSort: false, draw: (names) => el('bdi', {}, names.join(', ')) }
   ], { open: (host) => ({ host: host.host }), placeholder: fleet.hosts.length ? 'No host matches the filter.' : 'Nothing to show.' })
   function reasons (host) {
     return Object.entries(host.probes).filter(([, probe]) => probe.status !== 'ok').map(([name, probe]) => `${name} ${t(probe.status)}: ${probe.reason}`)
@@ -629,7 +640,7 @@
     { title: 'Window', field: 'window_s_min', minWidth: 110, responsive: 3, headerSort: false, draw: (least, probe) => least === null ? '–' : least === probe.window_s_max ? seconds(least) : t('{least} to {most}', { least: seconds(least), most: seconds(probe.window_s_max) }) },
     figure('CPU, all hosts', 'cpu_s_total', seconds, { responsive: 2 }),
     figure('CPU, worst host', 'cpu_s_worst', (value, probe) => el('span', {}, seconds(value), probe.cpu_s_worst_host === null ? '' : el('br'), probe.cpu_s_worst_host === null ? '' : link('host', probe.cpu_s_worst_host, probe.cpu_s_worst_host)), { responsive: 1, minWidth: 130 }),
-    figure('Memory, worst', 'max_rss_bytes_worst', bytes, { responsive: 4 }),
+    figure('Memory, worst', 'max_rss_bytes_worst', bytes, { responsive: 4, minWidth: 105 }),
     figure('Set-up, worst', 'setup_s_worst', seconds, { responsive: 5 }),
     figure('Lost events', 'lost_events', (lost, probe) => lost ? t('{n} on {hosts}', { n: number(lost), hosts: plural(probe.lost_events_hosts, 'host') }) : '0', { responsive: 3 }),
     figure('Lists cut', 'truncated_hosts', (count) => count ? plural(count, 'host') : '–', { responsive: 6 })
@@ -641,9 +652,9 @@
   // --- self-test ------------------------------------------------------------------------------------------------------
   if (fleet.selftest.rows.length) {
     grid('selftest-table', fleet.selftest.rows, [
-      { title: 'Kernel', field: 'kernel', minWidth: 140, widthGrow: 2, responsive: 0 },
+      { title: 'Kernel', field: 'kernel', minWidth: 140, widthGrow: 2, responsive: 0, draw: (kernel) => el('bdi', {}, kernel) },
       { title: 'Probe', field: 'probe', minWidth: 100, responsive: 0 },
-      { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1 },
+      { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1, draw: (title) => el('bdi', {}, title) },
       { title: 'Verdict', field: 'verdict', width: 100, responsive: 0, draw: (verdict) => t(verdict) },
       { title: 'Why', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason) => el('bdi', {}, reason) },
       { title: 'On', field: 'tested_at', width: 165, responsive: 1, draw: instant },
@@ -665,6 +676,7 @@
   })
   addEventListener('hashchange', follow)
   follow()
+  await Promise.all(turned.map((turn) => turn()))
   const target = location.hash.length > 1 && !location.hash.includes('=') && byId(location.hash.slice(1))
   if (target) target.scrollIntoView()
   document.documentElement.dataset.ready = 'yes'

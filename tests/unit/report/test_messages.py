@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import Messages
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import STATIC_ATTRIBUTE, STATIC_TEXT, render
@@ -62,10 +64,28 @@ def test_every_text_is_translated_with_the_same_values(catalog):
     assert [text for text, said in catalog.items() if sorted(fields.findall(text)) != sorted(fields.findall(said))] == []
 
 
+def texts_of_policies():
+    """Titles and remedies of the shipped policies."""
+    rules = [rule for name in ("default", "compliance") for rule in yaml.safe_load(shipped(name).read_text(encoding="utf-8"))["rules"]]
+    outcomes = [outcome for rule in rules for outcome in [rule, *rule.get("case", {}).get("of", {}).values()]]
+    return {" ".join(outcome[field].split()) for outcome in outcomes for field in ("title", "remedy") if field in outcome}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_text_of_a_shipped_policy_is_translated_with_the_same_values(path):
+    catalog = json.loads(path.read_text(encoding="utf-8"))["policies"]
+    wanted = texts_of_policies()
+    assert (sorted(wanted - set(catalog)), sorted(set(catalog) - wanted)) == ([], [])
+    fields = re.compile(r"evidence\.\w+")
+    assert [text for text, said in catalog.items() if set(fields.findall(text)) != set(fields.findall(said))] == []
+    assert load_policy(["default", "compliance"], say=Assets(str(ROLE), path.stem).rules).rules
+
+
 def test_a_chinese_report_is_chinese(tmp_path):
     assets = Assets(str(ROLE), "zh")
     folder = data.write(tmp_path, [data.host(f"web{place}", kind) for place, kind in enumerate(data.KINDS)])
-    fleet = build(folder, load_policy(), say=assets.say)
+    fleet = build(folder, load_policy(say=assets.rules), say=assets.say)
+    assert any(group["title"].startswith("内核内存泄漏") for group in fleet["findings"])
     page = render(fleet, assets)
     assert '<html lang="zh-Hans">' in page
     assert "台主机" in fleet["verdict"]["sentence"]

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read and judge the hosts of a scan, on as many cores as there are.
+
+Each process has every so-many-th file and sends what it makes of it through a pipe, which bounds how far it gets ahead. It ends by
+itself when nobody reads any more. What one that was killed leaves undone is done here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..policy.policy import Judgement, Policy
+from . import load
+
+PROCESSES = 4
+FEW = 256
+
+# (file name, host document or None, reason why there is none, judgement or None)
+Judged = tuple[str, dict | None, str, Judgement | None]
+
+
+def judged_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[Judged]:
+    """Yield (file name, host document or None, reason why there is none, what the policy says of it or None), sorted by file name.
+
+    folder: of a scan; scan_id: documents of other scans are refused; None: unknown.
+    """
+
+    def judge(path: Path) -> Judged:
+        file, document, reason = load.read_host(path, scan_id)
+        return file, document, reason, policy.judge(document) if document else None
+
+    files = load.host_files(folder)
+    processes = 1 if len(files) < FEW else min(PROCESSES, _cores())
+    seen: set[str] = set()
+    with _no_collection():
+        for file, document, reason, judged in _spread(judge, files, processes) if processes > 1 else map(judge, files):
+            if document is not None and document["host"] in seen:  # two names that differ only in what is not visible
+                yield file, None, f"is a second result of host '{document['host']}'", None
+                continue
+            if document is not None:
+                seen.add(document["host"])
+            yield file, document, reason, judged
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _no_collection():
+    """Without the search for cycles of references, which documents have none of: it would take as long as the work itself."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _spread(work: Callable, items: list, processes: int) -> Iterator:
+    """Yield work(item) for each item, in their order, from processes that are forked, as Ansible's own are."""
+    context = multiprocessing.get_context("fork")
+    readers, workers = [], []
+    try:
+        for first in range(processes):
+            reader, writer = context.Pipe(duplex=False)
+            readers.append(reader)
+            workers.append(context.Process(target=_serve, args=(work, items[first::processes], writer, list(readers))))
+            workers[-1].start()
+            writer.close()
+        for number, item in enumerate(items):
+            try:
+                done = readers[number % processes].recv()
+            except EOFError:
+                done = work(item)
+            yield done
+    finally:
+        for reader in readers:
+            reader.close()
+        for worker in workers:
+            worker.join()
+
+
+def _serve(work: Callable, items: list, writer, readers: list) -> None:
+    """In a process of its own. readers: ends of pipes that only the parent may hold, or nobody would notice that it is gone."""
+    for reader in readers:
+        reader.close()
+    with contextlib.suppress(BrokenPipeError):
+        for item in items:
+            writer.send(work(item))
