@@ -68,7 +68,7 @@ ansible_facts:
               description:
                 - Interrupts by vector, most time first. Times are in microseconds, without interrupts nested in a softirq.
                 - C(histogram_ns) has the lower bound of each bucket in nanoseconds. Times are V(none) where the kernel only counts.
-                - C(concentration) names the CPU that carries most. Its coefficient is V(0) when all CPUs carry the same, V(1) when one does all.
+                - C(concentration) names the CPU that carries most; C(coefficient) is V(0) when all carry the same, V(1) when one does all.
               type: list
               elements: dict
               sample:
