@@ -145,23 +145,49 @@ def runlatency(*events, rng=None, scale=1):
 
 
 def vector(kind, name, irq, cpus):
-    """One vector of interference. cpus: {cpu: (count, total_us, longest_us)}."""
-    rows = [{"cpu": cpu, "count": n, "total_us": total, "longest_us": longest} for cpu, (n, total, longest) in cpus.items()]
-    count = sum(row["count"] for row in rows)
+    """One vector of interference, on a host of two CPUs. cpus: {cpu: (count, total_us, longest_us)}."""
+    rows = [{"cpu": cpu, "count": n, "total_us": total, "mean_us": total / n, "longest_us": longest}
+            for cpu, (n, total, longest) in cpus.items()]  # fmt: skip
+    rows.sort(key=lambda row: -row["total_us"])
+    count, total_us = sum(row["count"] for row in rows), sum(row["total_us"] for row in rows)
+    share = rows[0]["total_us"] / total_us
     return {
         "kind": kind,
         "name": name,
         "irq": irq,
+        "device": "0000:00:02.0" if kind == "hardirq" else "",
+        "driver": "ixgbe" if kind == "hardirq" else "",
+        "affinity": "0-1" if kind == "hardirq" else "",
+        "effective_affinity": "0" if kind == "hardirq" else "",
         "count": count,
         "rate_per_s": count / 20,
-        "total_us": sum(row["total_us"] for row in rows),
+        "total_us": total_us,
+        "mean_us": total_us / count,
         "longest_us": max(row["longest_us"] for row in rows),
+        "histogram_ns": {"1024": count - 1, "8192": 1},
+        "concentration": {"cpu": rows[0]["cpu"], "share": share, "coefficient": 2 * (share * share + (1 - share) ** 2) - 1},
         "by_cpu": rows,
     }
 
 
-def interference(*vectors):
-    """Data of interference."""
+def timer(function, rate_per_s, total_us, *started_by, kind="hrtimer"):
+    """One function that timers call. started_by: (pid, comm, how often)."""
+    count = int(rate_per_s * 20)
+    return {
+        "kind": kind,
+        "function": function,
+        "count": count,
+        "rate_per_s": rate_per_s,
+        "total_us": total_us,
+        "mean_us": total_us / count,
+        "longest_us": 31.0,
+        "histogram_ns": {"2048": count},
+        "started_by": [{"pid": pid, "comm": comm, "started": started} for pid, comm, started in started_by],
+    }
+
+
+def interference(*vectors, timers=(), threads=(), steal=0.0):
+    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0."""
     quiet = [
         vector("timer", "LOC", None, {0: (5000, 20000.0, 31.0), 1: (4800, 19100.0, 28.0)}),
         vector("softirq", "NET_RX", None, {0: (900, 9100.0, 210.0), 1: (300, 2200.0, 90.0)}),
@@ -171,7 +197,18 @@ def interference(*vectors):
     found = sorted([*vectors, *quiet], key=lambda entry: -entry["total_us"])
     spent = {cpu: sum(row["total_us"] for entry in found for row in entry["by_cpu"] if row["cpu"] == cpu) for cpu in (0, 1)}
     cpus = sorted(({"cpu": cpu, "share": us / 2e7} for cpu, us in spent.items()), key=lambda entry: -entry["share"])
-    return {"vectors": found, "cpus": cpus, "cross_check": {"compared": 9, "disagreements": []}}
+    own = [timer("tick_nohz_handler", 250.0, 18000.0), timer("hrtimer_wakeup", 90.0, 900.0, (812, "chronyd", 1800))]
+    busy = [(15, "rcu_preempt", 0.0011), (8, "kworker/0:1-events", 0.0004)]
+    return {
+        "vectors": found,
+        "cpus": cpus,
+        "timers": sorted([*timers, *own], key=lambda entry: -entry["total_us"]),
+        "kernel_threads": [{"pid": pid, "comm": comm, "cpu_us": share * 2e7, "share": share}
+                           for pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])],  # fmt: skip
+        "steal": sorted(({"cpu": cpu, "share": share} for cpu, share in ((0, steal), (1, 0.0))), key=lambda entry: -entry["share"]),
+        "process": None,
+        "cross_check": {"compared": 9, "largest_share": 0.0004, "disagreements": []},
+    }
 
 
 def exception(**changes):

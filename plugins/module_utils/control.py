@@ -37,7 +37,7 @@ class Listener(object):
         client, _unused = self.socket.accept()
         client.settimeout(2)
         try:
-            wanted = client.recv(256).decode('utf-8', 'replace') if _trusted(client) else ''
+            wanted = client.recv(256).decode('utf-8', 'replace') if trusted(client) else ''
         except (IOError, OSError):
             wanted = ''
         if wanted not in ('*', self._scan_id):
@@ -68,7 +68,7 @@ def stop(scan_id, timeout_s):
     try:
         try:
             caller.connect(_NAME)
-            if not _trusted(caller):
+            if not trusted(caller):
                 return None
             caller.sendall(scan_id.encode())
         except (IOError, OSError):
@@ -85,7 +85,7 @@ def stop(scan_id, timeout_s):
     return json.loads(b''.join(parts).decode()) if parts else None
 
 
-def _trusted(connection):
+def trusted(connection):
     """Any user may bind or call an abstract name: only root and this user are listened to."""
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize('3i'))
     return struct.unpack('3i', peer)[1] in (0, os.geteuid())

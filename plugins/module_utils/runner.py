@@ -9,35 +9,93 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import window
+from ansible_collections.ksysak.fleet.plugins.module_utils import host, service, window
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds, fit
 
 DURATION = {'type': 'int'}
 DURATION_BOUNDS = {'duration': (1, 3600)}
+SERVICE = {
+    'state': {'type': 'str', 'choices': ['measured', 'started', 'reported', 'stopped'], 'default': 'measured'},
+    'ttl_s': {'type': 'int', 'default': 3600},
+}
 
 _INTERPRETERS = ('/usr/bin/python3', '/usr/libexec/platform-python', '/usr/local/bin/python3', '/usr/bin/python3.6', '/usr/bin/python')
 _PR_SET_PDEATHSIG = 1
 
 
-def facts_main(probe_class, default_duration=20):
+def facts_main(probe_class, default_duration=20, detachable=False):
     """Run one probe as a module of its own; returns its envelope as the fact ksysak_<name>.
 
-    probe_class: subclass of Probe; default_duration: seconds.
+    probe_class: subclass of Probe; default_duration: seconds; detachable: it can also be started, reported and stopped.
     """
     spec = dict(probe_class.OPTIONS, duration=dict(DURATION, default=default_duration))
+    if detachable:
+        spec.update(SERVICE)
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     options = dict(module.params)
     duration_s = options.pop('duration')
+    state, ttl_s = options.pop('state', 'measured'), options.pop('ttl_s', None)
     try:
-        check_bounds(module.params, DURATION_BOUNDS)
+        check_bounds(module.params, dict(DURATION_BOUNDS, **(service.TTL_BOUNDS if detachable else {})))
         probe = probe_class(options)
     except ValueError as error:
         module.fail_json(msg=str(error))
+    if state != 'measured':
+        try:
+            module.exit_json(**_STATES[state](module, probe, ttl_s))
+        except service.Refused as error:
+            module.fail_json(msg=str(error))
     use_python_with_bcc([probe])
     envelopes = run([probe], duration_s, module.check_mode)
     if module.check_mode:
         module.exit_json(changed=False, preflight=preflight(envelopes))
+    if detachable:
+        _warn_of_service(module, probe)
     module.exit_json(changed=False, ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
+
+
+def _warn_of_service(module, probe):
+    try:
+        running = service.ask(probe, 'info')
+    except service.Refused:
+        return
+    if running is not None:
+        module.warn('%s is also running detached on this host, since %s: both cost' % (probe.NAME, running['started_at']))
+
+
+def _start(module, probe, ttl_s):
+    use_python_with_bcc([probe])
+    if module.check_mode:
+        running = service.ask(probe, 'info')
+        return {'changed': running is None, 'service': running, 'preflight': preflight(run([probe], None, True))}
+    info, is_new = service.start(probe, ttl_s)
+    runs = info['status'] in ('ok', 'degraded')
+    return {'changed': is_new and runs, 'service': info if runs else None, 'preflight': preflight({probe.NAME: info})}
+
+
+def _report(module, probe, _ttl_s):
+    answer = service.ask(probe, 'report')
+    if answer is None:
+        module.fail_json(msg=_not_running(probe) + '; start it with state: started')
+    return {'changed': False, 'service': answer['service'], 'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
+
+
+def _stop(module, probe, _ttl_s):
+    if module.check_mode:
+        running = service.ask(probe, 'info')
+        return {'changed': running is not None, 'service': running}
+    answer = service.ask(probe, 'stop')
+    if answer is None:
+        return {'changed': False, 'service': None, 'msg': _not_running(probe)}
+    return {'changed': True, 'service': answer['service'], 'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
+
+
+def _not_running(probe):
+    return ('%s is not running on this host: it was not started, its ttl_s was over, it was killed, or the host was started anew '
+            '(it is up for %d s)' % (probe.NAME, float(host.read_text('/proc/uptime').split()[0])))
+
+
+_STATES = {'started': _start, 'reported': _report, 'stopped': _stop}
 
 
 def preflight(envelopes):

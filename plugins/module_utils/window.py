@@ -179,18 +179,16 @@ def _work(probe, duration_s, pipe, parent):
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     started_s = time.monotonic()
-    engine, missing = _open(probe)
+    engine, missing = open_engine(probe)
     setup_s = time.monotonic() - started_s
     pipe.send_bytes(b'ready')
     if pipe.recv_bytes() != b'go':
         result = envelope(probe, 'skipped', 'the scan was ended before its window opened', 'Scan again.')
     elif engine is None:
-        worst = missing[0]
-        unexpected = any(isinstance(error, _Unexpected) for error in missing)
-        result = envelope(probe, 'failed' if unexpected else 'skipped', worst.reason, worst.remedy)
+        result = no_engine(probe, missing)
     else:
         result = _measure(probe, engine, missing, duration_s, pipe)
-    result['cost'].update(_cost(setup_s))
+    result['cost'].update(cost(setup_s))
     pipe.send_bytes(json.dumps(result).encode())
 
 
@@ -198,7 +196,13 @@ class _Unexpected(Unavailable):
     """An engine failed in a way that it does not know."""
 
 
-def _open(probe):
+def no_engine(probe, missing):
+    """Return the envelope of a probe none of whose engines works here. missing: as of open_engine."""
+    unexpected = any(isinstance(error, _Unexpected) for error in missing)
+    return envelope(probe, 'failed' if unexpected else 'skipped', missing[0].reason, missing[0].remedy)
+
+
+def open_engine(probe):
     """Return (the first engine that works or None, [what kept the ones before it])."""
     missing = []
     for engine_class in probe.ENGINES:
@@ -210,14 +214,14 @@ def _open(probe):
             missing.append(error)
         except Exception as error:
             missing.append(_Unexpected('%s engine: %s: %s' % (engine_class.NAME, type(error).__name__, error), _REPORT))
-        _close(engine)
+        close_engine(engine)
     return None, missing
 
 
 def _measure(probe, engine, missing, duration_s, pipe):
     try:
         if duration_s is None:
-            return _judge(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
+            return judge(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
         wall = datetime.datetime.utcnow()
         engine.window_s = duration_s
         engine.start()
@@ -228,20 +232,33 @@ def _measure(probe, engine, missing, duration_s, pipe):
                 break
             engine.poll(min(_TICK_S, left_s))
         window_s = time.monotonic() - began_s
-        engine.stop()
-        result = envelope(probe, 'ok', engine=engine.NAME, started_at=wall, window_s=window_s)
-        result['data'] = engine.read(max(window_s, 1e-3))
-        result['cost']['lost_events'] = engine.lost_events
-        return _judge(result, engine, missing)
-    except Unavailable as error:
-        return envelope(probe, 'failed', error.reason, error.remedy)
+        return finish(probe, engine, missing, wall, window_s)
     except Exception as error:
-        return envelope(probe, 'failed', '%s engine: %s: %s' % (engine.NAME, type(error).__name__, error), _REPORT)
+        return failed(probe, engine, error)
     finally:
-        _close(engine)
+        close_engine(engine)
 
 
-def _judge(result, engine, missing):
+def finish(probe, engine, missing, wall, window_s):
+    """Stop an engine and return its envelope, without the cost of the process. Raises what the engine raises.
+
+    wall: datetime in UTC at which the window opened; window_s: how long ago.
+    """
+    engine.stop()
+    result = envelope(probe, 'ok', engine=engine.NAME, started_at=wall, window_s=window_s)
+    result['data'] = engine.read(max(window_s, 1e-3))
+    result['cost']['lost_events'] = engine.lost_events
+    return judge(result, engine, missing)
+
+
+def failed(probe, engine, error):
+    """Return the envelope of a probe whose engine raised an error."""
+    if isinstance(error, Unavailable):
+        return envelope(probe, 'failed', error.reason, error.remedy)
+    return envelope(probe, 'failed', '%s engine: %s: %s' % (engine.NAME, type(error).__name__, error), _REPORT)
+
+
+def judge(result, engine, missing):
     """Degraded when a better engine was missing, or when this one could not see all."""
     for error in missing:
         degrade(result, error.reason, error.remedy)
@@ -250,13 +267,15 @@ def _judge(result, engine, missing):
     return result
 
 
-def _close(engine):
+def close_engine(engine):
+    """Close it, whatever happens."""
     try:
         engine.close()
     except Exception:  # the process ends in a moment, and the kernel closes what is left
         pass
 
 
-def _cost(setup_s):
+def cost(setup_s):
+    """Return the part of an envelope's 'cost' that this process knows of itself."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {'cpu_s': round(usage.ru_utime + usage.ru_stime, 3), 'max_rss_bytes': usage.ru_maxrss * 1024, 'setup_s': round(setup_s, 3)}

@@ -19,6 +19,21 @@ options:
     description: Waits at least this long, in microseconds, are counted in C(over_threshold).
     type: int
     default: 1000
+  state:
+    description:
+      - V(measured) measures for O(duration) and returns the facts.
+      - V(started) begins to measure and returns at once. One process stays on the host, survives the connection, and ends by itself
+        after O(ttl_s). To start it again with the same options changes nothing; with others it is refused.
+      - V(reported) returns the facts since the start and lets it go on; it fails where nothing is running.
+      - V(stopped) returns the facts since the start and ends it. Where nothing is running nothing changes.
+      - What is measured is lost when it ends by itself, is killed, or the host is started anew. Nothing stays on the host.
+    type: str
+    choices: [measured, started, reported, stopped]
+    default: measured
+  ttl_s:
+    description: With O(state=started), how long to measure at most, in seconds, 1 to 604800.
+    type: int
+    default: 3600
   top:
     description: How many of the longest waits to return at most, 1 to 1000. The longest 16 of each CPU are kept.
     type: int
@@ -34,12 +49,28 @@ EXAMPLES = r"""
 - name: Show the longest wait
   ansible.builtin.debug:
     var: ansible_facts.ksysak_runlatency.data.events[0]
+
+- name: Measure while the backup runs
+  ksysak.fleet.runlatency_facts:
+    state: started
+    ttl_s: 7200
+  become: true
+
+- name: What was there so far?
+  ksysak.fleet.runlatency_facts:
+    state: reported
+  become: true
+
+- name: That was it
+  ksysak.fleet.runlatency_facts:
+    state: stopped
+  become: true
 """
 
 RETURN = r"""
 ansible_facts:
   description: Facts of the host.
-  returned: except in check mode
+  returned: except in check mode and with O(state=started)
   type: dict
   contains:
     ksysak_runlatency:
@@ -79,11 +110,26 @@ ansible_facts:
               type: int
 preflight:
   description: What the probe could do here, without measuring.
-  returned: in check mode
+  returned: in check mode, and with O(state=started)
   type: list
   elements: dict
   sample:
     - {probe: runlatency, engine: bcc, status: ok, reason: '', remedy: ''}
+service:
+  description: The process that measures, or that was stopped; V(none) when there is none.
+  returned: with O(state=started), O(state=reported) and O(state=stopped)
+  type: dict
+  sample:
+    probe: runlatency
+    pid: 4711
+    options: {runq_us: 1000, top: 20}
+    started_at: '2026-11-23T03:08:00Z'
+    ends_at: '2026-11-23T04:08:00Z'
+    ttl_s: 3600
+    status: ok
+    reason: ''
+    remedy: ''
+    engine: bcc
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
@@ -91,7 +137,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_m
 
 
 def main():
-    facts_main(RunlatencyProbe)
+    facts_main(RunlatencyProbe, detachable=True)
 
 
 if __name__ == '__main__':

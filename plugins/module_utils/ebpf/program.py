@@ -117,11 +117,13 @@ class Program(object):
     def open_gate(self):
         """Begin to count."""
         self._missed = -self._read_missed()
+        self._opened_by = os.getpid()
         self._set_gate(1)
 
     def close_gate(self):
-        """Stop counting, at once on all CPUs."""
-        self._set_gate(0)
+        """Stop counting, at once on all CPUs. A copy of the process that opened the gate reads so far, and leaves it open."""
+        if self._opened_by == os.getpid():
+            self._set_gate(0)
         self._missed += self._read_missed()
 
     def _set_gate(self, value):

@@ -16,26 +16,33 @@ VECTORS = (
     ('thermal_apic', 'TRM'), ('threshold_apic', 'THR'), ('deferred_error_apic', 'DFR'), ('error_apic', 'ERR'),
     ('spurious_apic', 'SPU'), ('x86_platform_ipi', 'PLT'), ('irq_work', 'IWI'),
 )
+NMI = 15  # where non-maskable interrupts are kept among the vectors
+
+# Length of a run: bucket b begins at 2 ** (b + 8) nanoseconds, the first at 0; the last one has no end.
+BUCKETS = 16
+BUCKET_SHIFT = 8
+TIMER_KINDS = ('hrtimer', 'timer')
 
 _TEXT = """
-struct stat_t { u64 count; u64 total_ns; u64 longest_ns; };
+struct stat_t { u64 count; u64 total_ns; u64 longest_ns; u32 histogram[16]; };
 struct irq_key_t { u32 irq; u32 cpu; };
+/* hardirq_ns: time in hardware interrupts so far; before_softirq_ns: the same when the softirq began */
+struct clock_t { u64 hardirq_entered, softirq_entered, hardirq_ns, before_softirq_ns; };
 BPF_HASH(irqs, struct irq_key_t, struct stat_t, 16384);
 BPF_PERCPU_ARRAY(softirqs, struct stat_t, 16);
 BPF_PERCPU_ARRAY(vectors, struct stat_t, 16);
-/* 0: entry of the hardware interrupt, 1: entry of the softirq, 2: time in hardware interrupts so far, 3: the same at 1 */
-BPF_PERCPU_ARRAY(clocks, u64, 4);
-BPF_ARRAY(dropped, u64, 1);
+BPF_PERCPU_ARRAY(clocks, struct clock_t, 1);
+BPF_ARRAY(dropped, u64, 2);
 
-static inline void set_clock(u32 which, u64 value) {
-  u64 *clock = clocks.lookup(&which);
-  if (clock)
-    *clock = value;
+static inline struct clock_t *clock_here(void) {
+  u32 zero = 0;
+  return clocks.lookup(&zero);
 }
 
-static inline u64 get_clock(u32 which) {
-  u64 *clock = clocks.lookup(&which);
-  return clock ? *clock : 0;
+static inline void drop(u32 which) {
+  u64 *lost = dropped.lookup(&which);
+  if (lost)
+    __sync_fetch_and_add(lost, 1);
 }
 
 static inline void add(struct stat_t *stat, u64 took_ns) {
@@ -43,58 +50,65 @@ static inline void add(struct stat_t *stat, u64 took_ns) {
   stat->total_ns += took_ns;
   if (took_ns > stat->longest_ns)
     stat->longest_ns = took_ns;
+  /* bpf_log2l(0) and bpf_log2l(1) are both 1 */
+  u64 bucket = bpf_log2l(took_ns >> 8) - 1;
+  if (bucket > 15)
+    bucket = 15;
+  stat->histogram[bucket] += 1;
+}
+
+static inline void enter_hardirq(void) {
+  struct clock_t *clock = gate_is_open() && IS_WANTED ? clock_here() : 0;
+  if (clock)
+    clock->hardirq_entered = bpf_ktime_get_ns();
 }
 
 /* Returns the nanoseconds since the entry, or 0 when it was before the window. */
 static inline u64 leave_hardirq(void) {
-  u64 entered = get_clock(0);
-  if (!entered)
+  struct clock_t *clock = gate_is_open() ? clock_here() : 0;
+  if (!clock || !clock->hardirq_entered)
     return 0;
-  set_clock(0, 0);
-  u64 took = bpf_ktime_get_ns() - entered;
-  set_clock(2, get_clock(2) + took);
+  u64 took = bpf_ktime_get_ns() - clock->hardirq_entered;
+  clock->hardirq_entered = 0;
+  clock->hardirq_ns += took;
   return took ? took : 1;
 }
 
 int on_irq_handler_entry(struct bpf_raw_tracepoint_args *ctx) {
-  if (gate_is_open())
-    set_clock(0, bpf_ktime_get_ns());
+  enter_hardirq();
   return 0;
 }
 
 int on_irq_handler_exit(struct bpf_raw_tracepoint_args *ctx) {
-  u64 took = gate_is_open() ? leave_hardirq() : 0;
+  u64 took = leave_hardirq();
   if (!took)
     return 0;
   struct irq_key_t key = {};
   key.irq = ctx->args[0];
   key.cpu = bpf_get_smp_processor_id();
   struct stat_t none = {}, *stat = irqs.lookup_or_try_init(&key, &none);
-  if (stat) {
+  if (stat)
     add(stat, took);
-    return 0;
-  }
-  u32 zero = 0;
-  u64 *lost = dropped.lookup(&zero);
-  if (lost)
-    __sync_fetch_and_add(lost, 1);
+  else
+    drop(0);
   return 0;
 }
 
 int on_softirq_entry(struct bpf_raw_tracepoint_args *ctx) {
-  if (!gate_is_open())
+  struct clock_t *clock = gate_is_open() && IS_WANTED ? clock_here() : 0;
+  if (!clock)
     return 0;
-  set_clock(1, bpf_ktime_get_ns());
-  set_clock(3, get_clock(2));
+  clock->before_softirq_ns = clock->hardirq_ns;
+  clock->softirq_entered = bpf_ktime_get_ns();
   return 0;
 }
 
 int on_softirq_exit(struct bpf_raw_tracepoint_args *ctx) {
-  u64 entered = get_clock(1);
-  if (!gate_is_open() || !entered)
+  struct clock_t *clock = gate_is_open() ? clock_here() : 0;
+  if (!clock || !clock->softirq_entered)
     return 0;
-  set_clock(1, 0);
-  u64 took = bpf_ktime_get_ns() - entered, nested = get_clock(2) - get_clock(3);
+  u64 took = bpf_ktime_get_ns() - clock->softirq_entered, nested = clock->hardirq_ns - clock->before_softirq_ns;
+  clock->softirq_entered = 0;
   u32 type = ctx->args[0] & 15;
   struct stat_t *stat = softirqs.lookup(&type);
   if (stat)
@@ -105,12 +119,11 @@ int on_softirq_exit(struct bpf_raw_tracepoint_args *ctx) {
 
 _VECTOR = """
 int on_%(name)s_entry(struct bpf_raw_tracepoint_args *ctx) {
-  if (gate_is_open())
-    set_clock(0, bpf_ktime_get_ns());
+  enter_hardirq();
   return 0;
 }
 int on_%(name)s_exit(struct bpf_raw_tracepoint_args *ctx) {
-  u64 took = gate_is_open() ? leave_hardirq() : 0;
+  u64 took = leave_hardirq();
   u32 type = %(index)d;
   struct stat_t *stat = took ? vectors.lookup(&type) : 0;
   if (stat)
@@ -119,8 +132,101 @@ int on_%(name)s_exit(struct bpf_raw_tracepoint_args *ctx) {
 }
 """
 
+# A handler of non-maskable interrupts has run: its address, its nanoseconds, and how many events it took care of.
+_NMI = """
+int on_nmi_handler(struct bpf_raw_tracepoint_args *ctx) {
+  u32 type = %(index)d;
+  struct stat_t *stat = ctx->args[2] && gate_is_open() && IS_WANTED ? vectors.lookup(&type) : 0;
+  if (stat)
+    add(stat, ctx->args[1]);
+  return 0;
+}
+"""
 
-def text(vectors):
-    """Return the C text. vectors: names out of VECTORS whose entry and exit this kernel can trace."""
+# Which functions timers call. Ordinary tracepoints: their arguments have names, a timer's members have other places on each kernel.
+_TIMERS = """
+struct timer_key_t { u64 function; u32 kind; u32 padding; };
+struct expiring_t { u64 timer; u64 entered; struct timer_key_t key; };
+struct starter_key_t { u64 function; u32 pid; u32 padding; };
+struct starter_t { u64 count; char comm[16]; };
+BPF_PERCPU_HASH(timers, struct timer_key_t, struct stat_t, 256);
+BPF_PERCPU_ARRAY(expiring, struct expiring_t, 2);
+BPF_HASH(starters, struct starter_key_t, struct starter_t, 4096);
+
+static inline void expire(u32 kind, u64 timer, u64 function) {
+  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
+  if (!now)
+    return;
+  now->timer = timer;
+  now->key.function = function;
+  now->key.kind = kind;
+  now->entered = bpf_ktime_get_ns();
+}
+
+static inline void expired(u32 kind, u64 timer) {
+  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
+  if (!now || now->timer != timer)
+    return;
+  now->timer = 0;
+  struct timer_key_t key = now->key;
+  struct stat_t none = {}, *stat = timers.lookup_or_try_init(&key, &none);
+  if (stat)
+    add(stat, bpf_ktime_get_ns() - now->entered);
+  else
+    drop(1);
+}
+"""
+
+_EXPIRE = """
+int on_%(name)s_expire_entry(struct tracepoint__timer__%(name)s_expire_entry *args) {
+  expire(%(index)d, (u64)args->%(name)s, (u64)args->function);
+  return 0;
+}
+int on_%(name)s_expire_exit(struct tracepoint__timer__%(name)s_expire_exit *args) {
+  expired(%(index)d, (u64)args->%(name)s);
+  return 0;
+}
+"""
+
+# What starts a timer within an interrupt is not the task that runs there. The type is that of an argument which is not read.
+_STARTERS = """
+enum hrtimer_mode { SOME_HRTIMER_MODE };
+int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
+  struct clock_t *clock = gate_is_open() ? clock_here() : 0;
+  struct starter_key_t key = {};
+  key.function = (u64)args->function;
+  key.pid = bpf_get_current_pid_tgid() >> 32;
+  if (!clock || clock->hardirq_entered || clock->softirq_entered || !key.pid)
+    return 0;
+  struct starter_t *starter = starters.lookup(&key);
+  if (!starter) {
+    struct starter_t first = {};
+    bpf_get_current_comm(&first.comm, sizeof(first.comm));
+    starter = starters.lookup_or_try_init(&key, &first);
+  }
+  if (starter)
+    __sync_fetch_and_add(&starter->count, 1);
+  else
+    drop(1);
+  return 0;
+}
+"""
+
+
+def text(vectors, pid=0, nmi=False, timers=(), starters=False):
+    """Return the C text.
+
+    vectors: names out of VECTORS whose entry and exit this kernel can trace; pid: only what interrupts this process, 0: all;
+    nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start.
+    """
     names = [name for name, _unused in VECTORS]
-    return _TEXT + ''.join(_VECTOR % {'name': name, 'index': names.index(name)} for name in vectors)
+    parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1'), _TEXT]
+    parts += [_VECTOR % {'name': name, 'index': names.index(name)} for name in vectors]
+    if nmi:
+        parts.append(_NMI % {'index': NMI})
+    if timers or starters:
+        parts.append(_TIMERS)
+    parts += [_EXPIRE % {'name': name, 'index': TIMER_KINDS.index(name)} for name in timers]
+    if starters:
+        parts.append(_STARTERS)
+    return ''.join(parts)

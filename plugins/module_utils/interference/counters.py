@@ -7,42 +7,47 @@ _OWN_NAMES = {'LOC': 'Local timer interrupts', 'RES': 'Rescheduling interrupts',
 
 
 def snapshot():
-    """Read both files now. Returns {(kind, label): [count by position of the CPU]} and the CPUs' numbers, as a pair.
+    """Read both files now. Returns {(kind, label): {cpu: count}}, of the CPUs that are online.
 
     kind: hardirq (label is the number, as '36'), vector (label as 'LOC') or softirq (label as 'NET_RX').
     """
     counts = {}
     with open('/proc/interrupts') as stream:
-        cpus, rows = parse_table(stream.read())
-    for label, values in rows.items():
-        counts[('hardirq' if label.isdigit() else 'vector', label)] = values
-    with open('/proc/softirqs') as stream:
-        softirq_cpus, rows = parse_table(stream.read())
+        rows = parse_table(stream.read())
+    for label, by_cpu in rows.items():
+        counts[('hardirq' if label.isdigit() else 'vector', label)] = by_cpu
     # /proc/softirqs lists possible CPUs, /proc/interrupts the ones that are online.
-    places = [softirq_cpus.index(cpu) for cpu in cpus if cpu in softirq_cpus]
-    for label, values in rows.items():
-        counts[('softirq', label)] = [values[place] for place in places if place < len(values)]
-    return counts, cpus
+    online = cpus(counts)
+    with open('/proc/softirqs') as stream:
+        rows = parse_table(stream.read())
+    for label, by_cpu in rows.items():
+        counts[('softirq', label)] = dict((cpu, count) for cpu, count in by_cpu.items() if cpu in online)
+    return counts
+
+
+def cpus(counts):
+    """Return the set of CPUs of a snapshot."""
+    return set(cpu for (kind, _label), by_cpu in counts.items() if kind != 'softirq' for cpu in by_cpu)
 
 
 def parse_table(text):
-    """Return ([CPU numbers], {label: [counts]}) of a table whose first line names the CPUs; rows without counts are left out.
+    """Return {label: {cpu: count}} of a table whose first line names the CPUs; rows without counts are left out.
 
     A row with fewer counts than CPUs (ERR, MIS) is a total of the machine and is left out too.
     """
     lines = text.splitlines()
-    cpus = [int(word[3:]) for word in lines[0].split()] if lines else []
+    numbers = [int(word[3:]) for word in lines[0].split()] if lines else []
     rows = {}
     for line in lines[1:]:
         label, _colon, rest = line.partition(':')
         values = []
-        for word in rest.split()[:len(cpus)]:
+        for word in rest.split()[:len(numbers)]:
             if not word.isdigit():
                 break
             values.append(int(word))
-        if values and len(values) == len(cpus):
-            rows[label.strip()] = values
-    return cpus, rows
+        if values and len(values) == len(numbers):
+            rows[label.strip()] = dict(zip(numbers, values))
+    return rows
 
 
 def descriptions():
@@ -56,16 +61,8 @@ def descriptions():
     return found
 
 
-def device(irq):
-    """Return the name of the handlers of a device interrupt, as in the last column of /proc/interrupts; '' without one."""
-    try:
-        with open('/sys/kernel/irq/%s/actions' % irq) as stream:
-            return stream.read().strip()[:128]
-    except (IOError, OSError):
-        return ''
-
-
 def difference(earlier, later):
-    """Return {key: [count by CPU]} of what `later` has more than `earlier`; both as the first part of snapshot()."""
-    return dict((key, [max(0, new - old) for new, old in zip(values, earlier.get(key, [0] * len(values)))])
-                for key, values in later.items())
+    """Return {key: {cpu: count}} of what `later` has more than `earlier`, of CPUs that are in both; both from snapshot()."""
+    stayed = cpus(earlier) & cpus(later)
+    return dict((key, dict((cpu, max(0, count - earlier.get(key, {}).get(cpu, 0))) for cpu, count in by_cpu.items() if cpu in stayed))
+                for key, by_cpu in later.items())

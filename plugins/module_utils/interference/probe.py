@@ -1,15 +1,57 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What interrupted the CPUs: how often, for how long, and where."""
+"""What interrupted the CPUs, or one process: how often, for how long, and where."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, counters
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf.stacks import bare
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, counters, cputime, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 
-_DISAGREEMENT_SHARE = 0.02
-_DEGRADED_SHARE = 0.05
-_DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
-_VECTOR_KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi'}
+_TIMER_OWNERS = 5
+
+
+class _Books(object):
+    """What the kernel's own files say of the window: counters, steal, kernel threads, and the process of `pid`."""
+
+    def __init__(self, options):
+        self._pid, self._top = options['pid'], options['top']
+        self.process = None
+
+    def require_process(self):
+        """Raises Unavailable when there is no process of that pid."""
+        if self._pid and cputime.process(self._pid) is None:
+            raise Unavailable('there is no process with pid %d' % self._pid,
+                              'Give the pid of a process that runs, as the host itself numbers it.')
+
+    def start(self):
+        self._before = self._read()
+
+    def stop(self):
+        self._after = self._read()
+
+    def _read(self):
+        return (cputime.steal(), {} if self._pid else cputime.kernel_threads(), cputime.busy_ns(),
+                cputime.process(self._pid) if self._pid else None)
+
+    def data(self, found, check, window_s, limits):
+        """Return the parts 'steal', 'kernel_threads' and 'process' of the facts; found: {key: {cpu: stat}} of all vectors."""
+        steal, threads, busy_ns, process = zip(self._before, self._after)
+        listed = rows.kernel_threads(threads[0], threads[1], window_s, None)
+        if check is not None and threads[1]:
+            rows.check_busy(check, sum(row['cpu_us'] for row in listed),
+                            (busy_ns[1] - busy_ns[0]) / 1e3 if None not in busy_ns else None)
+        return {'steal': rows.steal(steal[0], steal[1], window_s), 'kernel_threads': listed[:self._top],
+                'process': self._process(process[0], process[1], found, limits) if self._pid else None}
+
+    def _process(self, before, after, found, limits):
+        same = before and after and before['born'] == after['born']
+        if not same:
+            limits.append('process %d ended within the window: its own times are not known' % self._pid)
+        interrupted_us = sum(stat['total_ns'] for by_cpu in found.values() for stat in by_cpu.values()) / 1e3
+        took = dict((name, max(0, after[name] - before[name]) if same else None) for name in ('cpu_ns', 'wait_ns', 'turns'))
+        return {'pid': self._pid, 'comm': (before or after or {'comm': ''})['comm'], 'interrupted_us': round(interrupted_us, 3),
+                'cpu_us': round(took['cpu_ns'] / 1e3, 3) if same else None,
+                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'turns': took['turns']}
 
 
 class BccEngine(Engine):
@@ -20,66 +62,130 @@ class BccEngine(Engine):
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
         self._program = None
+        self._books = _Books(options)
 
     def open(self):
+        self._books.require_process()
         program.prepare()
         for event, fields in _EVENTS:
             program.require('irq:' + event, fields)
         vectors = [name for name, _unused in bpf.VECTORS if program.tracepoint_fields('irq_vectors:%s_exit' % name) is not None]
-        self._program = program.Program(bpf.text(vectors))
-        events = [event for event, _unused in _EVENTS]
+        nmi = program.tracepoint_fields('nmi:nmi_handler') is not None
+        timers, starters = self._timers() if self.options['timers'] and not self.options['pid'] else ([], False)
+        try:
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters))
+        except Unavailable as error:
+            if not timers and not starters:
+                raise
+            # The arguments of timers have had types that come and go.
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi))
+            timers, starters = [], False
+            self.limits.append('timers were left out: %s' % error.reason)
+        events = [event for event, _unused in _EVENTS] + ['nmi_handler'] * nmi
         events += ['%s_%s' % (name, edge) for name in vectors for edge in ('entry', 'exit')]
         for event in events:
             self._program.attach_raw(event, 'on_' + event)
+        for event in ['%s_expire_%s' % (name, edge) for name in timers for edge in ('entry', 'exit')] + ['hrtimer_start'] * starters:
+            self._program.attach('timer:' + event, 'on_' + event)
+        self._has_timers = bool(timers or starters)
         self._traced_rows = set(row for name, row in bpf.VECTORS if name in vectors)
         if 'LOC' not in self._traced_rows:
             self.limits.append('this kernel has no tracepoints for the local timer: its interrupts are counted, not timed')
 
+    def _timers(self):
+        """What this kernel tells of timers: ([names out of bpf.TIMER_KINDS], whether it says who starts them)."""
+        found = [name for name in bpf.TIMER_KINDS
+                 if set((name, 'function')) <= (program.tracepoint_fields('timer:%s_expire_entry' % name) or set())
+                 and name in (program.tracepoint_fields('timer:%s_expire_exit' % name) or set())]
+        missing = sorted(set(bpf.TIMER_KINDS) - set(found))
+        if missing:
+            self.limits.append('this kernel does not tell the functions of %s' % ' and '.join(name + 's' for name in missing))
+        return found, 'function' in (program.tracepoint_fields('timer:hrtimer_start') or set())
+
     # A snapshot on either side of the gate: the true count lies between their two differences.
     def start(self):
-        self._before_open, self._cpus = counters.snapshot()
+        self._books.start()
+        self._before_open = counters.snapshot()
         self._program.open_gate()
-        self._after_open, _unused = counters.snapshot()
+        self._after_open = counters.snapshot()
 
     def stop(self):
-        self._before_close, _unused = counters.snapshot()
+        self._before_close = counters.snapshot()
         self._program.close_gate()
-        self._after_close, cpus = counters.snapshot()
-        if cpus != self._cpus:
-            self.limits.append('CPUs went on- or offline within the window: per-CPU counts of untraced vectors are left out')
+        self._after_close = counters.snapshot()
+        self._books.stop()
 
     def read(self, window_s):
         traced = self._traced()
         at_most = counters.difference(self._before_open, self._after_close)
         at_least = counters.difference(self._after_open, self._before_close)
-        self.lost_events = self._program.missed() + self._program.table('dropped')[0].value
-        handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
-        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (handled + self.lost_events)):
-            self.limits.append('%d of %d interrupts were lost: counts and times are too low' % (
-                self.lost_events, handled + self.lost_events))
+        if counters.cpus(self._before_open) != counters.cpus(self._after_close):
+            self.limits.append('CPUs went on- or offline within the window: untraced vectors are counted on the others only')
+        self._account(traced)
         names = counters.descriptions()
-        for key in at_most:
+        whole = not self.options['pid']
+        found = dict(traced)
+        for key in at_most if whole else ():
             if key[0] in ('hardirq', 'softirq') or key[1] in self._traced_rows:
                 traced.setdefault(key, {})
-        vectors = [_vector(key, by_cpu, names, window_s) for key, by_cpu in traced.items()]
-        vectors += [_vector(key, _counted(values, self._cpus), names, window_s) for key, values in at_most.items() if key not in traced]
-        return {'vectors': _ranked(vectors), 'cpus': _shares(traced, window_s),
-                'cross_check': _cross_check(traced, at_least, at_most, names, self.limits)}
+            elif key not in found:
+                found[key] = rows.counted(at_most[key])
+        check, grave = rows.cross_check(traced, at_least if whole else None, at_most, names)
+        if grave:
+            self.limits.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (grave, check['compared']))
+        data = {'vectors': rows.vectors(found, len(counters.cpus(self._after_close)), names, window_s),
+                'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'cross_check': check}
+        data.update(self._books.data(traced, check, window_s, self.limits))
+        return data
 
     def close(self):
         if self._program is not None:
             self._program.close()
 
+    def _account(self, traced):
+        dropped, timers_dropped = (self._program.table('dropped')[index].value for index in (0, 1))
+        self.lost_events = self._program.missed() + dropped
+        handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
+        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (handled + self.lost_events)):
+            self.limits.append('%d of %d interrupts were lost: counts and times are too low' % (
+                self.lost_events, handled + self.lost_events))
+        if timers_dropped:
+            self.limits.append('%d timers were left out: too many different functions or owners' % timers_dropped)
+
     def _traced(self):
-        """Return {(kind, label): {cpu: {'count', 'total_ns', 'longest_ns'}}}."""
+        """Return {(kind, label): {cpu: stat}}."""
         found = {}
         for key, stat in self._program.table('irqs').items():
-            _merge(found, ('hardirq', str(key.irq)), key.cpu, stat)
-        for kind, table, labels in (('softirq', 'softirqs', bpf.SOFTIRQS), ('vector', 'vectors', [row for _unused, row in bpf.VECTORS])):
-            for index, label in enumerate(labels):
+            rows.merge(found, ('hardirq', str(key.irq)), key.cpu, stat)
+        vectors = dict(enumerate(row for _unused, row in bpf.VECTORS))
+        vectors[bpf.NMI] = 'NMI'
+        for kind, table, labels in (('softirq', 'softirqs', dict(enumerate(bpf.SOFTIRQS))), ('vector', 'vectors', vectors)):
+            for index, label in labels.items():
                 for cpu, stat in enumerate(self._program.table(table)[index]):
-                    _merge(found, (kind, label), cpu, stat)
+                    rows.merge(found, (kind, label), cpu, stat)
         return found
+
+    def _timer_rows(self, window_s):
+        """Return the rows of 'timers', most time first."""
+        if not self._has_timers:
+            return []
+        found = {}
+        for key, by_cpu in self._program.table('timers').items():
+            for cpu, stat in enumerate(by_cpu):
+                rows.merge(found, (bpf.TIMER_KINDS[key.kind], self._function(key.function)), cpu, stat)
+        owners = {}
+        for key, starter in self._program.table('starters').items():
+            owners.setdefault(self._function(key.function), []).append(
+                {'pid': key.pid, 'comm': starter.comm.decode('utf-8', 'replace'), 'started': starter.count})
+        listed = []
+        for (kind, function), by_cpu in found.items():
+            started_by = sorted(owners.get(function, []), key=lambda owner: (-owner['started'], owner['pid'])) if kind == 'hrtimer' else []
+            listed.append(dict(rows.times(by_cpu.values(), window_s), kind=kind, function=function, started_by=started_by[:_TIMER_OWNERS]))
+        listed.sort(key=lambda row: (-row['total_us'], -row['count'], row['function']))
+        return listed[:self.options['top']]
+
+    def _function(self, address):
+        return bare(self._program.bpf.ksym(address).decode('utf-8', 'replace'))[:128]
 
 
 class ProcfsEngine(Engine):
@@ -88,101 +194,40 @@ class ProcfsEngine(Engine):
     NAME = 'procfs'
 
     def open(self):
+        if self.options['pid']:
+            raise Unavailable('without eBPF the kernel does not tell which task an interrupt hit',
+                              'Install bcc on the host, or measure without pid.')
         try:
             counters.snapshot()
         except (IOError, OSError, ValueError) as error:
             raise Unavailable('the kernel\'s interrupt counters cannot be read: %s' % error, 'Mount /proc on the host.')
+        self._books = _Books(self.options)
         self.limits.append('no durations: only counts')
 
     def start(self):
-        self._before, self._cpus = counters.snapshot()
+        self._books.start()
+        self._before = counters.snapshot()
 
     def stop(self):
-        self._after, _unused = counters.snapshot()
+        self._after = counters.snapshot()
+        self._books.stop()
 
     def read(self, window_s):
-        names = counters.descriptions()
-        return {'vectors': _ranked([_vector(key, _counted(values, self._cpus), names, window_s)
-                                    for key, values in counters.difference(self._before, self._after).items()]),
-                'cpus': [], 'cross_check': None}
+        found = dict((key, rows.counted(by_cpu)) for key, by_cpu in counters.difference(self._before, self._after).items())
+        data = {'vectors': rows.vectors(found, len(counters.cpus(self._after)), counters.descriptions(), window_s),
+                'cpus': [], 'timers': [], 'cross_check': None}
+        data.update(self._books.data({}, None, window_s, self.limits))
+        return data
 
 
 class InterferenceProbe(Probe):
-    """Hardware interrupts, softirqs, local timers and inter-processor interrupts."""
+    """Hardware interrupts, softirqs, timers, inter-processor interrupts, kernel threads and steal."""
 
     NAME = 'interference'
     ENGINES = (BccEngine, ProcfsEngine)
-
-
-def _merge(found, key, cpu, stat):
-    if not stat.count:
-        return
-    here = found.setdefault(key, {}).setdefault(cpu, {'count': 0, 'total_ns': 0, 'longest_ns': 0})
-    here['count'] += stat.count
-    here['total_ns'] += stat.total_ns
-    here['longest_ns'] = max(here['longest_ns'], stat.longest_ns)
-
-
-def _counted(values, cpus):
-    return dict((cpu, {'count': count, 'total_ns': None, 'longest_ns': None}) for cpu, count in zip(cpus, values) if count)
-
-
-def _vector(key, by_cpu, names, window_s):
-    """One entry of 'vectors'. by_cpu: {cpu: {'count', 'total_ns', 'longest_ns'}}, times None where not measured."""
-    kind, label = key
-    irq = int(label) if kind == 'hardirq' else None
-    if kind == 'hardirq':
-        name = counters.device(label) or 'irq %s' % label
-    elif kind == 'vector':
-        kind, name = _VECTOR_KINDS.get(label, 'other'), names.get(label, label)
-    else:
-        name = label
-    rows = [{'cpu': cpu, 'count': stat['count'], 'total_us': _us(stat['total_ns']), 'longest_us': _us(stat['longest_ns'])}
-            for cpu, stat in by_cpu.items()]
-    rows.sort(key=lambda row: (-(row['total_us'] or 0), -row['count'], row['cpu']))
-    count = sum(row['count'] for row in rows)
-    timed = [row for row in rows if row['total_us'] is not None]
-    return {'kind': kind, 'name': name, 'irq': irq, 'count': count, 'rate_per_s': round(count / window_s, 3),
-            'total_us': round(sum(row['total_us'] for row in timed), 3) if timed else None,
-            'longest_us': max(row['longest_us'] for row in timed) if timed else None, 'by_cpu': rows}
-
-
-def _us(value_ns):
-    return None if value_ns is None else round(value_ns / 1e3, 3)
-
-
-def _ranked(vectors):
-    return sorted((vector for vector in vectors if vector['count']),
-                  key=lambda vector: (-(vector['total_us'] or 0), -vector['count'], vector['kind'], vector['name']))
-
-
-def _shares(traced, window_s):
-    totals = {}
-    for by_cpu in traced.values():
-        for cpu, stat in by_cpu.items():
-            totals[cpu] = totals.get(cpu, 0) + stat['total_ns']
-    rows = [{'cpu': cpu, 'share': round(total_ns / 1e9 / window_s, 6)} for cpu, total_ns in totals.items()]
-    return sorted(rows, key=lambda row: (-row['share'], row['cpu']))
-
-
-def _cross_check(traced, at_least, at_most, names, limits):
-    """Compare with the kernel's counters: traced must lie between the two differences, give or take 2 % and a few.
-
-    A disagreement of more than 5 % makes the result degraded.
-    """
-    disagreements, compared, grave = [], 0, 0
-    for key, by_cpu in sorted(traced.items()):
-        # A line that several devices share runs several handlers for one interrupt.
-        if key not in at_most or (key[0] == 'hardirq' and ',' in counters.device(key[1])):
-            continue
-        compared += 1
-        count = sum(stat['count'] for stat in by_cpu.values())
-        least, most = sum(at_least.get(key, [])), sum(at_most[key])
-        off = max(least - count, count - most)
-        if off > _DISAGREEMENT_COUNT and off > most * _DISAGREEMENT_SHARE:
-            grave += off > most * _DEGRADED_SHARE
-            disagreements.append({'kind': key[0], 'name': names.get(key[1], key[1]) if key[0] != 'hardirq' else 'irq ' + key[1],
-                                  'traced': count, 'counted': most})
-    if grave:
-        limits.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (grave, compared))
-    return {'compared': compared, 'disagreements': disagreements}
+    OPTIONS = {
+        'pid': {'type': 'int', 'default': 0},
+        'timers': {'type': 'bool', 'default': True},
+        'top': {'type': 'int', 'default': 20},
+    }
+    BOUNDS = {'pid': (0, 2 ** 22), 'top': (1, 1000)}

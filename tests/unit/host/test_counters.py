@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel's own files say: /proc/interrupts, schedstat, pressure, meminfo, slabinfo."""
 
+import os
+
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference import counters as interrupts
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import triage
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import counters as waits
@@ -16,21 +18,24 @@ INTERRUPTS = """\
 
 
 def test_interrupt_table_keeps_cpu_numbers_and_leaves_out_totals():
-    cpus, rows = interrupts.parse_table(INTERRUPTS)
-    assert cpus == [0, 2]
-    assert rows == {"8": [0, 1], "36": [100, 6317], "LOC": [6688, 8372]}
+    assert interrupts.parse_table(INTERRUPTS) == {"8": {0: 0, 2: 1}, "36": {0: 100, 2: 6317}, "LOC": {0: 6688, 2: 8372}}
 
 
-def test_interrupt_difference_counts_a_row_that_is_new():
-    assert interrupts.difference({("hardirq", "1"): [5, 5]}, {("hardirq", "1"): [7, 5], ("hardirq", "2"): [0, 3]}) == {
-        ("hardirq", "1"): [2, 0],
-        ("hardirq", "2"): [0, 3],
+def test_interrupt_difference_counts_a_row_that_is_new_and_leaves_out_a_cpu_that_went():
+    before = {("hardirq", "1"): {0: 5, 1: 5}}
+    assert interrupts.difference(before, {("hardirq", "1"): {0: 7, 1: 5}, ("hardirq", "2"): {0: 0, 1: 3}}) == {
+        ("hardirq", "1"): {0: 2, 1: 0},
+        ("hardirq", "2"): {0: 0, 1: 3},
+    }
+    assert interrupts.difference(before, {("hardirq", "1"): {0: 7}, ("softirq", "RCU"): {0: 4}}) == {
+        ("hardirq", "1"): {0: 2},
+        ("softirq", "RCU"): {0: 4},
     }
 
 
 def test_this_kernels_interrupts_are_understood():
-    counts, cpus = interrupts.snapshot()
-    assert len(counts[("vector", "LOC")]) == len(cpus) == len(counts[("softirq", "TIMER")])
+    counts = interrupts.snapshot()
+    assert set(counts[("vector", "LOC")]) == set(counts[("softirq", "TIMER")]) == interrupts.cpus(counts) == os.sched_getaffinity(0)
     assert interrupts.descriptions()["LOC"] == "Local timer interrupts"
 
 
