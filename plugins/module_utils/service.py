@@ -46,9 +46,9 @@ def ask(probe, word, timeout_s=window.READ_LIMIT_S + 5):
             raise Refused('the name of the service is taken by a process of another user; find it with ss -xlp, and end it')
         caller.sendall(word.encode())
         return json.loads(_receive(caller).decode())
-    except (ConnectionResetError, BrokenPipeError):
-        return None  # it was just ending
     except (IOError, OSError, ValueError) as error:
+        if word == 'info' and isinstance(error, ConnectionResetError):
+            return None  # it was just ending
         raise Refused('the service that is running on this host did not answer: %s' % (error or 'it ended'))
     finally:
         caller.close()
