@@ -58,7 +58,7 @@ def make(folder, page):
     took = time.monotonic() - began
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = sum((used.ru_utime + used.ru_stime) for used in (own, others))
-    print(json.dumps([took, spent, (own.ru_maxrss + judged.PROCESSES * others.ru_maxrss) / 1024]))
+    print(json.dumps([took, spent, (own.ru_maxrss + min(judged.PROCESSES, judged._cores()) * others.ru_maxrss) / 1024]))
 
 
 def opened(page):

@@ -22,6 +22,7 @@ from ansible_collections.ksysak.fleet.tests.unit.fleet.test_selftest import case
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "report"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WITHIN = "all => all.map((node) => [node.parentElement.id, node.scrollWidth <= node.clientWidth])"
 READY = "html[data-ready=yes]"
 
 HOSTILE = [
@@ -175,6 +176,9 @@ def test_the_page_fits_its_window(show, width, scheme):
     page = report.open()
     assert page.locator("h1").inner_text() == fleet["verdict"]["sentence"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    holders = page.locator(".tabulator-tableholder")
+    assert holders.count() > 8
+    assert [name for name, fits in holders.evaluate_all(WITHIN) if not fits] == []
     page.locator(".worst a").first.click()
     assert page.locator("dialog[open]").evaluate("node => node.scrollWidth <= node.clientWidth")
 

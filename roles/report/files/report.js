@@ -150,6 +150,9 @@
   function grid (id, data, columns, options = {}) {
     const { open, ...rest } = options
     const name = id.replace(/-table$/, '')
+    const least = ({ width = 0, minWidth = 40 }) => Math.max(width, minWidth)
+    const room = (fixed) => columns.filter(({ responsive, width }) => responsive === 0 && Boolean(width) === fixed).reduce((sum, column) => sum + least(column), 0)
+    const squeeze = Math.min(1, (byId(id).clientWidth - room(true)) / room(false)) // on a narrow screen nothing that always shows is cut
     const [sorted, direction] = (state().get(`sort.${name}`) || '').split(':')
     const made = new Tabulator(byId(id), {
       data,
@@ -161,7 +164,8 @@
           return drawn instanceof Node ? drawn : document.createTextNode(drawn === null || drawn === undefined ? '–' : String(drawn))
         },
         sorterParams: { alignEmptyValues: 'bottom' },
-        ...column
+        ...column,
+        ...(column.responsive === 0 && !column.width ? { minWidth: Math.floor(least(column) * squeeze) } : {})
       })),
       columnDefaults: { resizable: false, headerSortStartingDir: 'desc', vertAlign: 'top' },
       layout: 'fitColumns',
@@ -280,7 +284,11 @@
   const map = grid('map-table', mapped, [
     { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, headerSortStartingDir: 'asc', draw: (name) => link('host', name, name) },
     ...categories.map((category) => ({ title: category, field: category, minWidth: 105, widthGrow: 1, responsive: 1, cssClass: 'heated', draw: (value, row) => heat(value, row, category), sorter: (left, right) => order(left) - order(right) }))
-  ], { placeholder: mapped.length ? 'No host matches the filter.' : 'No findings.' })
+  ], {
+    placeholder: mapped.length ? 'No host matches the filter.' : 'No findings.',
+    responsiveLayout: 'collapse', // what has no room of its own stands below, or a host would look better than it is
+    responsiveLayoutCollapseFormatter: (cells) => el('p', { class: 'folded', role: 'gridcell' }, cells.filter(({ value }) => value.textContent).map(({ title, value }) => el('span', {}, `${title} `, value)))
+  })
 
   // --- changes ------------------------------------------------------------------------------------------------------------
   const drift = fleet.drift
@@ -449,7 +457,7 @@
         leaks.cut ? t('{n} smaller entries are not listed.', { n: number(leaks.cut) }) : ''].join(' ')
     : t('No host measured kernel memory.')
   grid('leaks-table', leaks.outstanding, [
-    { title: 'Verdict', field: 'finding', width: 110, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : t(leak.verdict) },
+    { title: 'Verdict', field: 'finding', width: 100, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : t(leak.verdict) },
     { title: 'Function', field: 'culprit', minWidth: 170, widthGrow: 3, responsive: 0, draw: (name, leak) => leak.finding ? link('finding', leak.finding, name) : el('bdi', {}, name) },
     { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? t('kernel') : el('bdi', {}, name) },
     { title: 'Type', field: 'type', width: 70, responsive: 5 },

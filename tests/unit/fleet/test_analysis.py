@@ -220,6 +220,8 @@ def test_a_finding_that_was_on_no_host_is_a_new_group(compared):
 def test_a_finding_that_spreads_is_no_new_group(compared):
     fleet = compared([leaking("web1"), data.host("web2")], [leaking("web1"), leaking("web2")])
     assert (fleet["drift"]["new_groups"], fleet["drift"]["counts"]["new"]) == (0, 2)  # the leak, and the slab memory that grew
+    said = f"Since the scan {data.SCAN_ID}, 2 known findings came up on hosts that had none of the kind."
+    assert said in fleet["verdict"]["notes"]
 
 
 def test_a_new_severity_is_worse_or_better(compared):

@@ -104,6 +104,17 @@ def test_findings_are_grouped_over_hosts(tmp_path):
     assert entry["growth_bytes_per_s"] == 2 * data.LEAK["growth_bytes_per_s"]
 
 
+def test_what_only_concerns_the_measurement_comes_last_of_its_severity(tmp_path):
+    lossy = data.host("web1", "noisy")
+    lossy["probes"]["interference"]["cost"]["lost_events"] = 3
+    folder = data.write(tmp_path, [lossy, *(data.host(f"web{place}", "degraded") for place in range(2, 9))])
+    overrides = {"probe-status": {"severity": "warning"}}
+    warnings = [group["category"] for group in build(folder, load_policy(["default", "compliance"], overrides))["findings"]
+                if group["severity"] == "warning"]  # fmt: skip
+    assert "config" in warnings and "interference" in warnings
+    assert warnings == sorted(warnings, key="config".__eq__)
+
+
 def test_exceptions_are_grouped_and_linked(tmp_path):
     fleet = fleet_of(tmp_path, "oopsing", "oopsing")
     oops, oom = sorted(fleet["exceptions"]["events"], key=lambda event: event["kind"], reverse=True)

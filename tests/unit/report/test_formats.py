@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import fastjsonschema
+import lxml.etree
 import pytest
 import yaml
 
@@ -135,8 +136,14 @@ JUNIT = {
 }
 
 
+# What Jenkins itself checks (Surefire's dialect, which most others read too).
+XSD = lxml.etree.XMLSchema(lxml.etree.parse(Path(__file__).with_name("junit-10.xsd")))
+
+
 def checked_junit(fleet):
-    root = ElementTree.fromstring(junit.render(fleet).encode())
+    text = junit.render(fleet).encode()
+    XSD.assertValid(lxml.etree.fromstring(text))
+    root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
     for element in root.iter():
         attributes, children = JUNIT[element.tag]
@@ -158,6 +165,11 @@ def checked_junit(fleet):
 @pytest.mark.parametrize("name", FLEETS)
 def test_junit_is_what_build_servers_take(fleet_of, name):
     checked_junit(fleet_of(*FLEETS[name]()))
+
+
+@pytest.mark.parametrize("wrong", ["<testsuites><testcase name='x'/></testsuites>", "<testsuite name='x' tests='1' failures='0'/>"])
+def test_the_schema_of_build_servers_refuses_what_is_no_junit(wrong):
+    assert not XSD.validate(lxml.etree.fromstring(wrong))
 
 
 def test_junit_fails_for_findings_and_errs_for_hosts_that_nobody_saw(fleet_of):

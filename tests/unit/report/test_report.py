@@ -176,6 +176,12 @@ def test_a_report_is_always_made_and_says_how_it_is(tmp_path, name):
     assert sorted(path.name for path in folder.iterdir()) == ["fleet.json", "hosts", "report.html", "scan.json"]
 
 
+def test_a_report_speaks_one_language(tmp_path):
+    folder = data.write(tmp_path, [data.host("web1", "leaking")])
+    result = report.make({**options(folder), "language": "zh"}, check_mode=False)
+    assert any("内核内存泄漏，位于 acme_rx_refill" in line for line in result["digest"])
+
+
 def test_cut_files_are_reported(tmp_path):
     folder = data.write(tmp_path, [data.host("web1"), data.host("web2")])
     path = folder / "hosts" / "web1.json"
