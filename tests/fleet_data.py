@@ -203,8 +203,10 @@ def interference(*vectors, timers=(), threads=(), steal=0.0):
         "vectors": found,
         "cpus": cpus,
         "timers": sorted([*timers, *own], key=lambda entry: -entry["total_us"]),
-        "kernel_threads": [{"pid": pid, "comm": comm, "cpu_us": share * 2e7, "share": share}
-                           for pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])],  # fmt: skip
+        "kernel_threads": [
+            {"pid": pid, "comm": comm, "cpu_us": share * 2e7, "share": share}
+            for pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
+        ],
         "steal": sorted(({"cpu": cpu, "share": share} for cpu, share in ((0, steal), (1, 0.0))), key=lambda entry: -entry["share"]),
         "process": None,
         "cross_check": {"compared": 9, "largest_share": 0.0004, "disagreements": []},

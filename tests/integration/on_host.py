@@ -312,8 +312,7 @@ def interrupts():
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def counted():
-        counts, _cpus = snapshot()
-        return {"%s %s" % key: sum(values) for key, values in counts.items()}
+        return {"%s %s" % key: sum(by_cpu.values()) for key, by_cpu in snapshot().items()}
 
     def happen():
         inner = counted()

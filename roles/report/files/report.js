@@ -540,6 +540,7 @@
     figure('Interrupts', 'count', number, { responsive: 3, minWidth: 120 }),
     figure('Per second', 'rate_per_s', number, { responsive: 5 }),
     figure('Time in it', 'total_us', micros, { responsive: 2 }),
+    figure('Mean', 'mean_us', micros, { responsive: 5 }),
     figure('Longest', 'longest_us', micros, { responsive: 1 }),
     { title: 'Longest on', field: 'longest_host', minWidth: 110, widthGrow: 1, responsive: 5, draw: (name) => name === null ? '–' : link('host', name, name) },
     { title: 'Largest share of one CPU', field: 'worst_share', minWidth: 160, widthGrow: 2, responsive: 0, sorter: 'number', draw: shareBar },
@@ -548,8 +549,26 @@
   grid('cpus-table', interference.cpus, [
     { title: 'Host', field: 'host', minWidth: 130, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     figure('CPU', 'cpu', number, { width: 80, responsive: 0, widthGrow: 0 }),
-    { title: 'Share of its time in interrupts', field: 'share', minWidth: 170, widthGrow: 4, responsive: 0, sorter: 'number', draw: shareBar }
+    { title: 'Share of its time in interrupts', field: 'share', minWidth: 170, widthGrow: 4, responsive: 0, sorter: 'number', draw: shareBar },
+    { title: 'Taken by the hypervisor', field: 'steal', minWidth: 150, widthGrow: 2, responsive: 1, sorter: 'number', draw: shareBar }
   ], { ...tenRows(interference.cpus), placeholder: 'Not measured.' })
+  grid('timers-table', interference.timers, [
+    { title: 'Kind', field: 'kind', width: 90, responsive: 3 },
+    { title: 'Function', field: 'function', minWidth: 140, widthGrow: 2, responsive: 0, draw: (name) => el('bdi', {}, name) },
+    figure('Hosts', 'hosts', number, { width: 80, responsive: 4, widthGrow: 0 }),
+    figure('Timers', 'count', number, { responsive: 3 }),
+    figure('Time in it', 'total_us', micros, { responsive: 2 }),
+    figure('Longest', 'longest_us', micros, { responsive: 4 }),
+    figure('Most per second', 'worst_rate_per_s', number, { responsive: 0, minWidth: 130 }),
+    { title: 'Most on', field: 'worst_host', minWidth: 110, widthGrow: 1, responsive: 1, draw: (name) => link('host', name, name) },
+    { title: 'Started by', field: 'started_by', minWidth: 120, widthGrow: 2, responsive: 1, headerSort: false, draw: (owner) => owner ? el('bdi', {}, `${owner.comm} (${owner.pid})`) : '–' }
+  ], { ...tenRows(interference.timers), placeholder: 'Not measured.' })
+  grid('threads-table', interference.threads, [
+    { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
+    { title: 'Kernel thread', field: 'comm', minWidth: 140, widthGrow: 3, responsive: 0, draw: (comm, thread) => el('bdi', {}, `${comm} (${thread.pid})`) },
+    figure('CPU time', 'cpu_us', micros, { responsive: 1 }),
+    { title: 'Share of one CPU', field: 'share', minWidth: 150, widthGrow: 2, responsive: 0, sorter: 'number', draw: shareBar }
+  ], { ...tenRows(interference.threads), placeholder: 'Not measured.' })
 
   // --- exceptions -----------------------------------------------------------------------------------------------------
   const exceptions = fleet.exceptions

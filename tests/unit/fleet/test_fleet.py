@@ -131,8 +131,23 @@ def test_vectors_are_added_up_and_the_worst_share_is_kept(tmp_path):
     assert (loud["name"], loud["hosts"], loud["worst_host"], loud["worst_cpu"]) == ("eth0-TxRx-3", 1, "web1", 1)
     assert loud["worst_share"] == pytest.approx(9100000 / 20e6)
     timer = next(vector for vector in fleet["interference"]["vectors"] if vector["name"] == "LOC")
-    assert (timer["hosts"], timer["count"]) == (2, 2 * 9800)
+    assert (timer["hosts"], timer["count"], timer["mean_us"]) == (2, 2 * 9800, pytest.approx(39100 / 9800))
     assert fleet["interference"]["cpus"][0]["host"] == "web1"
+
+
+def test_timers_are_added_up_by_function_and_cpus_are_ranked_by_all_that_was_taken(tmp_path):
+    storm = data.timer("hrtimer_wakeup.isra.0", 900.0, 5e4, (77, "spinner", 9), (5, "other", 1))
+    quiet, loud = data.host("web0"), data.host("web1")
+    loud["probes"]["interference"]["data"] = data.interference(timers=[storm], threads=[(14, "ksoftirqd/0", 0.4)], steal=0.3)
+    counted = data.host("web2")
+    counted["probes"]["interference"]["data"].update(cpus=[], timers=[])
+    found = build(data.write(tmp_path, [quiet, loud, counted]), load_policy())["interference"]
+    timer = next(row for row in found["timers"] if row["function"] == "hrtimer_wakeup")
+    assert (timer["hosts"], timer["count"], timer["total_us"]) == (2, 18000 + 2 * 1800, 5e4 + 2 * 900.0)
+    assert (timer["worst_host"], timer["worst_rate_per_s"], timer["started_by"]["comm"]) == ("web1", 900.0, "spinner")
+    assert found["threads"][0] == {"host": "web1", "pid": 14, "comm": "ksoftirqd/0", "cpu_us": 8e6, "share": 0.4}
+    assert (found["cpus"][0]["host"], found["cpus"][0]["cpu"], found["cpus"][0]["steal"]) == ("web1", 0, 0.3)
+    assert {(row["cpu"], row["share"], row["steal"]) for row in found["cpus"] if row["host"] == "web2"} == {(0, None, 0.0), (1, None, 0.0)}
 
 
 def test_histograms_merge_exactly(tmp_path):

@@ -127,13 +127,48 @@ def test_long_handlers_are_findings_also_without_an_interrupt_number():
     }
 
 
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (data.interference(data.vector("hardirq", "nvme0q1", 31, {0: (400000, 800000.0, 9.0)})), "interrupt-one-cpu"),
+        (data.interference(data.vector("hardirq", "nvme0q1", 31, {0: (400000, 4e6, 9.0)})), "interrupt-cpu-share"),
+        (data.interference(data.vector("hardirq", "nvme0q1", 31, {0: (399999, 800000.0, 9.0)})), None),
+        (data.interference(data.vector("hardirq", "nvme0q1", 31, {0: (400000, 800000.0, 9.0), 1: (200000, 700000.0, 9.0)})), None),
+        (data.interference(data.vector("softirq", "TIMER", None, {0: (1000000, 800000.0, 9.0)})), "softirq-storm"),
+        (data.interference(data.vector("softirq", "TIMER", None, {0: (999999, 800000.0, 9.0), 1: (999999, 800000.0, 9.0)})), None),
+        (data.interference(timers=[data.timer("hrtimer_wakeup.isra.0", 50000.0, 9e5, (77, "spinner", 9))]), "timer-storm"),
+        (data.interference(timers=[data.timer("process_timeout", 50000.0, 9e5, kind="timer")]), "timer-storm"),
+        (data.interference(timers=[data.timer("hrtimer_wakeup", 49999.0, 9e5)]), None),
+        (data.interference(timers=[data.timer("tick_sched_timer", 128000.0, 9e5)]), None),
+        (data.interference(threads=[(14, "ksoftirqd/0", 0.5)]), "kernel-thread-busy"),
+        (data.interference(threads=[(14, "ksoftirqd/0", 0.49)]), None),
+        (data.interference(steal=0.1), "cpu-steal"),
+        (data.interference(steal=0.09), None),
+    ],
+)
+def test_storms_and_what_takes_a_cpu(measured, expected):
+    assert found(with_probe("interference", measured)) == ({(expected, "warning")} if expected else set())
+
+
+def test_storms_name_who_and_where():
+    timer = data.timer("hrtimer_wakeup.isra.0", 50000.0, 9e5, (77, "spinner", 9))
+    storm = data.interference(timers=[timer], threads=[(14, "ksoftirqd/0", 0.5)])
+    findings, problems = load().evaluate(with_probe("interference", storm))
+    assert problems == []
+    assert {finding["signature"]: finding["title"] for finding in findings} == {
+        "timer-storm|hrtimer|hrtimer_wakeup": "50000 timers a second call hrtimer_wakeup, most of them started by spinner",
+        "kernel-thread-busy|ksoftirqd/N": "The kernel thread ksoftirqd/0 takes 50 % of a CPU",
+    }
+
+
 def test_counts_without_times_are_no_findings():
     counted = data.interference()
     counted.update(cpus=[], cross_check=None)
+    untimed = {"total_us": None, "mean_us": None, "longest_us": None}
     for vector in counted["vectors"]:
-        vector.update(total_us=None, longest_us=None)
+        vector.update(untimed, histogram_ns=None)
         for cpu in vector["by_cpu"]:
-            cpu.update(total_us=None, longest_us=None)
+            cpu.update(untimed)
     document = with_probe("interference", counted, status="degraded", reason="no tracepoints", engine="procfs")
     assert found(document) == {("probe-status", "info")}
 
