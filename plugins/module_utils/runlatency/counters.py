@@ -31,6 +31,11 @@ def parse_pressure(text):
     return None
 
 
+def online_cpus():
+    """Return the CPUs that are online, as the kernel writes them ('0-3')."""
+    return _read('/sys/devices/system/cpu/online', str.strip)
+
+
 def compare(before, after, window_s):
     """Return the parts 'run_delay' and 'pressure' of the facts, each None when this kernel does not keep it."""
     run_delay = pressure = None
