@@ -33,7 +33,7 @@ options:
   top:
     description:
       - How many of the longest waits, and of the longest stalls, to return at most, 1 to 1000.
-      - The longest 16 waits of each CPU are kept, and its last 64 stalls of each kind.
+      - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
 """
@@ -102,6 +102,8 @@ ansible_facts:
                   pid: 11767
                   comm: python3
                   at_s: 0.026542
+                  certain: true
+                  reasons: []
                   culprit: finish_task_switch
                   stack: [finish_task_switch.isra.0+0x93, __schedule+0x3e4]
             over_threshold:

@@ -327,7 +327,7 @@ int spin(struct bpf_raw_tracepoint_args *ctx) {
 
 
 def _make_stalls(kind, lengths_us, cpu, orders, told):
-    """Wait for a byte, then make a stall of each length on this CPU; tells [{"least_us", "most_us", ...}]."""
+    """Wait for a byte, then make a stall of each length on this CPU; tells [{"start_ns", "end_ns", "cpu"}]."""
     os.sched_setaffinity(0, {cpu})
     with open("/proc/self/comm", "w") as comm:
         comm.write("ks-stall")
@@ -342,9 +342,22 @@ def _make_stalls(kind, lengths_us, cpu, orders, told):
         while wanted[1].value == number:
             time.sleep(0.005)  # a system call, and a switch of tasks
     rows = [made[number] for number in range(len(lengths_us))]
-    truth = [{"end_ns": row.start_ns + row.length_ns, "length_us": row.length_ns / 1e3, "cpu": row.cpu} for row in rows]
+    truth = [{"start_ns": row.start_ns, "end_ns": row.start_ns + row.length_ns, "cpu": row.cpu} for row in rows]
     spin.close()
     os.write(told, json.dumps(truth).encode())
+
+
+def _run_beside(cpu, gaps, told):
+    """Want that CPU all the time. Notes in `gaps` (shared memory) from when until when it was not had: pairs of nanoseconds."""
+    os.sched_setaffinity(0, {cpu})
+    number, last_ns = 0, time.monotonic_ns()
+    os.write(told, b"r")
+    while True:
+        now_ns = time.monotonic_ns()
+        if now_ns - last_ns > 500_000:
+            struct.pack_into("QQ", gaps, 16 * (number % (len(gaps) // 16)), last_ns, now_ns)
+            number += 1
+        last_ns = now_ns
 
 
 def stalls(kind, threshold_us, *lengths_us):
@@ -358,17 +371,23 @@ def stalls(kind, threshold_us, *lengths_us):
         os._exit(0)
     os.read(told_read, 1)
 
+    gaps = mmap.mmap(-1, 1 << 20)
+    rival = os.fork()
+    if rival == 0:
+        _run_beside(cpu, gaps, told_write)
+    os.read(told_read, 1)
+
     def happen():
-        rival = os.fork()
-        if rival == 0:
-            os.sched_setaffinity(0, {cpu})
-            while True:
-                pass
         os.write(orders_write, b"g")
         truth = json.loads(os.read(told_read, 65536).decode())
         os.waitpid(maker, 0)
         os.kill(rival, signal.SIGKILL)
         os.waitpid(rival, 0)
+        ended_ns = [ended for _began, ended in struct.iter_unpack("QQ", gaps) if ended]
+        for stall in truth:
+            # It ended after the loop did, and before the other task was seen to run again.
+            stall["least_us"] = (stall["end_ns"] - stall["start_ns"]) / 1e3
+            stall["most_us"] = (min(ended for ended in ended_ns if ended >= stall["end_ns"]) - stall["start_ns"]) / 1e3
         return {"pid": maker, "stalls": truth}
 
     return measured_while(make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000), happen)

@@ -105,6 +105,10 @@ class Program(object):
         self._load(name, self._bpf_class.RAW_TRACEPOINT)
         self._quietly('attach to ' + event, self.bpf.attach_raw_tracepoint, tp=event.encode(), fn_name=name.encode())
 
+    def detach_raw(self, event):
+        """Undo attach_raw."""
+        self._quietly('detach from ' + event, self.bpf.detach_raw_tracepoint, tp=event.encode())
+
     def attach_kprobe(self, function, name, at_return=False):
         """Run function `name` when the kernel's function is called, or has returned. Raises Unavailable. See has_kprobes."""
         self._load(name, self._bpf_class.KPROBE)

@@ -33,8 +33,9 @@ class BccEngine(Engine):
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
         try:
-            self._program.attach_clock('on_tick', stalls.period_us(self.options))
+            self._program.attach_clock('on_tick', stalls.tick_us(self.options))
             self._clock = True
+            stalls.learn_resched_mask(self._program)
         except Unavailable as error:
             self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
 
@@ -42,12 +43,21 @@ class BccEngine(Engine):
         self._before, self._cpus = counters.snapshot(), counters.online_cpus()
         self._program.open_gate()
         self._opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+        self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self._opened_ns)
+
+    def poll(self, timeout_s):
+        super(BccEngine, self).poll(timeout_s)
+        if self._clock:
+            self._found.collect(stalls.KEPT // 4)
 
     def stop(self):
         self._program.close_gate()
         self._after = counters.snapshot()
         if counters.online_cpus() != self._cpus:
             self.limits.append('CPUs went on- or offline within the window: stalls of those are not all seen')
+        if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
+            self.limits.append('kernel.perf_event_max_sample_rate is too low for a tick every %d us: '
+                               'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
 
     def read(self, window_s):
         sums = dict((name, list(self._program.table('sums')[index])) for index, name in enumerate(bpf.SUMS))
@@ -69,9 +79,12 @@ class BccEngine(Engine):
         }
         data.update(counters.compare(self._before, self._after, window_s))
         if self._clock:
-            data['stall_counts'], data['stalls'] = stalls.read(
-                self._program, stacks.Symbols(self._program.bpf), self._opened_ns, self.options['top'],
-                host.virtualization() != 'none')
+            self._found.collect()
+            stolen_us = counters.growth(self._before['stolen_us'], self._after['stolen_us'])
+            data['stalls'] = self._found.longest(self.options['top'], host.virtualization() != 'none', stolen_us)
+            data['stall_counts'] = self._found.counts
+            if self._found.overwritten:
+                self.limits.append('%d stalls came too fast to be looked at' % self._found.overwritten)
             data['stall_period_us'] = stalls.period_us(self.options)
         return data
 
@@ -110,7 +123,8 @@ class ProcfsEngine(Engine):
     NAME = 'procfs'
 
     def open(self):
-        if not any(counters.snapshot().values()):
+        kept = counters.snapshot()
+        if kept['run_delay'] is None and kept['pressure_us'] is None:
             raise Unavailable('this kernel keeps neither /proc/schedstat nor /proc/pressure/cpu',
                               'Boot a kernel with CONFIG_SCHEDSTATS, or with CONFIG_PSI and psi=1.')
         self.limits.append('no histogram and no events: only sums over the window')

@@ -149,7 +149,8 @@ def stalled(kind, delays=KERNEL, longer_us=0.0, **changes):
         most_us = delay["length_ns"] / 1e3 + LONGER_US[kind] + longer_us
         at_s = (delay["start_ns"] + delay["length_ns"] - OPENED_NS) / 1e9
         event = {"kind": kind, "delay_us": most_us, "least_us": most_us - 2000, "cpu": 1, "pid": 9, "comm": "ks", "at_s": at_s}
-        found.append({**event, "culprit": f"ksysak_{kind}_spin", "stack": [f"ksysak_{kind}_spin+0x1c [test_{kind}]"], **changes})
+        event.update(certain=True, reasons=[], culprit=f"ksysak_{kind}_spin")
+        found.append({**event, "stack": [f"ksysak_{kind}_spin+0x1c [test_{kind}]"], **changes})
     data = {**fleet_data.runlatency(), "stalls": found, "stall_period_us": 2000}
     data["stall_counts"] = {"irqoff": 0, "nosched": 0, "pause": 0, kind: len(found)}
     return fleet_data.envelope("runlatency", data)
