@@ -12,6 +12,9 @@ from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
 
 
+APART_MS = 20
+
+
 def busy_on(cpu):
     """Start a process that always wants this CPU; returns its process id."""
     pid = os.fork()
@@ -36,13 +39,14 @@ def stalled(kmod, lengths_us):
         os.waitpid(rival, 0)
     delays = kmod.truth()["delays"]
     lengths = [delay["length_ns"] / 1e3 for delay in delays]
+    # The module leaves the CPU alone between two of them.
     made = [{"end_ns": delay["start_ns"] + delay["length_ns"], "cpu": delay["cpu"]} for delay in delays]
-    return [dict(row, least_us=length, most_us=length) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
+    return [dict(row, least_us=length, most_us=length + 1000 * APART_MS) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
 
 
 def measured(kind, ko, threshold_us, *lengths_us):
     kmod = Kmod(Host(), os.path.basename(ko)[: -len(".ko")])
-    kmod.load({"cpu": "0", "count": "1", "interval_ms": "20"}, {}, ko)
+    kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
     try:
         probe = make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000)
         result = measured_while(probe, lambda: stalled(kmod, lengths_us))

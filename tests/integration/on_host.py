@@ -52,7 +52,8 @@ def measured_while(probe, happen, window_s=None, ended=None):
         said = ended() if ended else None
         window_s = time.monotonic() - began_s
         engine.stop()
-        return {"truth": truth, "said": said, "data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        found = {"data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        return {"truth": truth, "said": said, "opened_ns": getattr(engine, "opened_ns", None), **found}
     finally:
         engine.close()
 

@@ -128,17 +128,13 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
 def stalls_found(result, kind):
     """Return (stall that was made, event with the same end or None) of each; whatever else the machine does is left out."""
     made = result["truth"]["stalls"]
-    events = [event for event in result["data"]["stalls"] if event["kind"] == kind and event["cpu"] == made[0]["cpu"]]
-
-    def paired(offset_s):
-        found = []
-        for stall in made:
-            end_s, late_s = stall["end_ns"] / 1e9 - offset_s, (stall["most_us"] - stall["least_us"]) / 1e6
-            found.append((stall, next((event for event in events if -0.001 < event["at_s"] - end_s < late_s + 0.001), None)))
-        return found
-
-    tries = [paired(stall["end_ns"] / 1e9 - event["at_s"]) for stall in made for event in events]
-    return max(tries, key=lambda pairs: sum(event is not None for _stall, event in pairs), default=[(stall, None) for stall in made])
+    found = []
+    for stall in made:
+        end_s, late_s = (stall["end_ns"] - result["opened_ns"]) / 1e9, (stall["most_us"] - stall["least_us"]) / 1e6
+        events = [event for event in result["data"]["stalls"] if event["kind"] == kind and event["cpu"] == stall["cpu"]]
+        near = [event for event in events if -0.001 < event["at_s"] - end_s < late_s + 0.001]
+        found.append((stall, min(near, key=lambda event, end_s=end_s: abs(event["at_s"] - end_s), default=None)))
+    return found
 
 
 def test_runlatency_bounds_the_time_with_interrupts_off(on_host):

@@ -42,8 +42,8 @@ class BccEngine(Engine):
     def start(self):
         self._before, self._cpus = counters.snapshot(), counters.online_cpus()
         self._program.open_gate()
-        self._opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
-        self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self._opened_ns)
+        self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+        self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self.opened_ns)
 
     def poll(self, timeout_s):
         super(BccEngine, self).poll(timeout_s)
@@ -113,7 +113,7 @@ class BccEngine(Engine):
         blockers = _blockers(wait)
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
-                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6),
+                'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6),
                 'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
 
 
