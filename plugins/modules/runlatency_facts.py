@@ -19,6 +19,17 @@ options:
     description: Waits at least this long, in microseconds, are counted in C(over_threshold).
     type: int
     default: 1000
+  irqoff_us:
+    description:
+      - Interrupts that are off on a CPU for at least this long, in microseconds, are listed in C(stalls), 500 to 10000000.
+      - A clock ticks on each CPU every fifth of the smaller one of O(irqoff_us) and O(nosched_us); a short one costs more.
+    type: int
+    default: 10000
+  nosched_us:
+    description:
+      - A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
+    type: int
+    default: 10000
   state:
     description:
       - V(measured) measures for O(duration) and returns the facts.
@@ -35,7 +46,9 @@ options:
     type: int
     default: 3600
   top:
-    description: How many of the longest waits to return at most, 1 to 1000. The longest 16 of each CPU are kept.
+    description:
+      - How many of the longest waits, and of the longest stalls, to return at most, 1 to 1000.
+      - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
 """
@@ -105,6 +118,25 @@ ansible_facts:
                   prio: 120
                   at_s: 2.150436
                   instead: {pid: 77, comm: kdamond.0, ran_us: 3891.207}
+                  blockers:
+                    - {pid: 77, comm: kdamond.0, ran_us: 3891.207}
+                    - {pid: 14, comm: ksoftirqd/0, ran_us: 21.04}
+            stalls:
+              description: Interrupts that were off, missed switches and pauses of a CPU, longest first. The true length is between the two.
+              type: list
+              elements: dict
+              sample:
+                - kind: irqoff
+                  delay_us: 12188.739
+                  least_us: 11188.739
+                  cpu: 1
+                  pid: 11767
+                  comm: python3
+                  at_s: 0.026542
+                  certain: true
+                  reasons: []
+                  culprit: finish_task_switch
+                  stack: [finish_task_switch.isra.0+0x93, __schedule+0x3e4]
             over_threshold:
               description: Waits of at least C(threshold_us), also those beyond the returned ones.
               type: int

@@ -19,6 +19,7 @@ import sys
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils import window
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.counters import snapshot
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import bpf
@@ -52,7 +53,8 @@ def measured_while(probe, happen, window_s=None, ended=None):
         said = ended() if ended else None
         window_s = time.monotonic() - began_s
         engine.stop()
-        return {"truth": truth, "said": said, "data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        found = {"data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        return {"truth": truth, "said": said, "opened_ns": getattr(engine, "opened_ns", None), **found}
     finally:
         engine.close()
 
@@ -305,6 +307,111 @@ def queue_delay():
     return measured_while(make("runlatency", top=1000, runq_us=5000), happen)
 
 
+# A program at a tracepoint keeps the CPU by walking its stack, again and again: with interrupts off in the midst of a
+# switch of tasks, with them on at the entry of a system call.
+SPIN = """
+struct made_t { u64 start_ns; u64 length_ns; u64 cpu; };
+BPF_ARRAY(wanted, u64, 2);
+BPF_ARRAY(made, struct made_t, 64);
+BPF_PERCPU_ARRAY(walked, u64, 32);
+int spin(struct bpf_raw_tracepoint_args *ctx) {
+  u32 zero = 0, one = 1;
+  u64 *length = wanted.lookup(&zero), *number = wanted.lookup(&one);
+  if (!length || !number || !*length || (u32)bpf_get_current_pid_tgid() != TID)
+    return 0;
+  u32 index = *number & 63;
+  struct made_t *made_now = made.lookup(&index);
+  u64 *frames = walked.lookup(&zero);
+  if (!made_now || !frames)
+    return 0;
+  u64 limit = *length, start = bpf_ktime_get_ns(), took = 0;
+  *length = 0;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < 8000; i++) {
+    bpf_get_stack(ctx, frames, 8, 0);
+    bpf_get_stack(ctx, frames, 8, 0);
+    bpf_get_stack(ctx, frames, 8, 0);
+    bpf_get_stack(ctx, frames, 8, 0);
+    took = bpf_ktime_get_ns() - start;
+    if (took >= limit)
+      break;
+  }
+  made_now->start_ns = start;
+  made_now->length_ns = took;
+  made_now->cpu = bpf_get_smp_processor_id();
+  *number += 1;
+  return 0;
+}
+"""
+
+
+def _make_stalls(kind, lengths_us, cpu, orders, told):
+    """Wait for a byte, then make a stall of each length on this CPU; tells [{"start_ns", "end_ns", "cpu"}]."""
+    os.sched_setaffinity(0, {cpu})
+    with open("/proc/self/comm", "w") as comm:
+        comm.write("ks-stall")
+    program.prepare()
+    spin = program.Program("#define TID %d\n" % os.getpid() + SPIN)
+    spin.attach_raw({"irqoff": "sched_switch", "nosched": "sys_enter"}[kind], "spin")
+    wanted, made = spin.table("wanted"), spin.table("made")
+    os.write(told, b"r")
+    os.read(orders, 1)
+    for number, length_us in enumerate(lengths_us):
+        wanted[wanted.Key(0)] = wanted.Leaf(length_us * 1000)
+        while wanted[1].value == number:
+            time.sleep(0.005)  # a system call, and a switch of tasks
+    rows = [made[number] for number in range(len(lengths_us))]
+    truth = [{"start_ns": row.start_ns, "end_ns": row.start_ns + row.length_ns, "cpu": row.cpu} for row in rows]
+    spin.close()
+    os.write(told, json.dumps(truth).encode())
+
+
+def _run_beside(cpu, gaps, told):
+    """Want that CPU all the time. Notes in `gaps` (shared memory) from when until when it was not had: pairs of nanoseconds."""
+    os.sched_setaffinity(0, {cpu})
+    number, last_ns = 0, time.monotonic_ns()
+    os.write(told, b"r")
+    while True:
+        now_ns = time.monotonic_ns()
+        if now_ns - last_ns > 500_000:
+            struct.pack_into("QQ", gaps, 16 * (number % (len(gaps) // 16)), last_ns, now_ns)
+            number += 1
+        last_ns = now_ns
+
+
+def stalls(kind, threshold_us, *lengths_us):
+    """Keep a CPU from interrupts (irqoff) or from switching (nosched), with another task that wants to run there."""
+    cpu = max(os.sched_getaffinity(0))
+    orders_read, orders_write = os.pipe()
+    told_read, told_write = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        _make_stalls(kind, list(map(int, lengths_us)), cpu, orders_read, told_write)
+        os._exit(0)
+    os.read(told_read, 1)
+
+    gaps = mmap.mmap(-1, 1 << 20)
+    rival = os.fork()
+    if rival == 0:
+        _run_beside(cpu, gaps, told_write)
+    os.read(told_read, 1)
+
+    def happen():
+        os.write(orders_write, b"g")
+        truth = json.loads(os.read(told_read, 65536).decode())
+        os.waitpid(maker, 0)
+        os.kill(rival, signal.SIGKILL)
+        os.waitpid(rival, 0)
+        ended_ns = [ended for _began, ended in struct.iter_unpack("QQ", gaps) if ended]
+        for stall in truth:
+            # It ended after the loop did, and before the other task was seen to run again.
+            stall["least_us"] = (stall["end_ns"] - stall["start_ns"]) / 1e3
+            stall["most_us"] = (min(ended for ended in ended_ns if ended >= stall["end_ns"]) - stall["start_ns"]) / 1e3
+        return {"pid": maker, "stalls": truth}
+
+    return measured_while(make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000), happen)
+
+
 def interrupts():
     """Send datagrams over the loopback; read the kernel's counters within and around the window."""
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -389,7 +496,8 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, interrupts, scan,
+                                          trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -118,9 +118,49 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
     assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
     assert 0.9 * truth["least_us"] <= event["instead"]["ran_us"] <= event["delay_us"]
+    assert event["blockers"][0] == event["instead"]
+    assert sum(row["ran_us"] for row in event["blockers"]) <= event["delay_us"] + 0.1
     assert data["over_threshold"] >= 1
     assert data["max_us"] >= event["delay_us"]
     assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]
+
+
+def stalls_found(result, kind):
+    """Return (stall that was made, event with the same end or None) of each; whatever else the machine does is left out."""
+    made = result["truth"]["stalls"]
+    found = []
+    for stall in made:
+        end_s, late_s = (stall["end_ns"] - result["opened_ns"]) / 1e9, (stall["most_us"] - stall["least_us"]) / 1e6
+        events = [event for event in result["data"]["stalls"] if event["kind"] == kind and event["cpu"] == stall["cpu"]]
+        near = [event for event in events if -0.001 < event["at_s"] - end_s < late_s + 0.001]
+        found.append((stall, min(near, key=lambda event, end_s=end_s: abs(event["at_s"] - end_s), default=None)))
+    return found
+
+
+def test_runlatency_bounds_the_time_with_interrupts_off(on_host):
+    result = on_host("stalls", "irqoff", 2000, 2500, 4000, 8000, 1000, 12000, 3000)
+    validate_data("ksysak.runlatency/1", result["data"])
+    width_us = result["data"]["stall_period_us"]
+    assert width_us == 400
+    found = [(stall, event) for stall, event in stalls_found(result, "irqoff") if stall["least_us"] >= 2000]
+    assert len(found) == 5
+    for stall, event in found:
+        assert event, (stall, result["data"]["stalls"])
+        assert event["delay_us"] - event["least_us"] == pytest.approx(width_us)
+        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"], (stall, event)
+        assert event["culprit"] == "finish_task_switch", event["stack"]
+    assert result["data"]["stall_counts"]["irqoff"] >= 5
+
+
+def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
+    result = on_host("stalls", "nosched", 2000, 12000, 12000, 12000, 12000)
+    validate_data("ksysak.runlatency/1", result["data"])
+    for stall, event in stalls_found(result, "nosched"):
+        assert event, (stall, result["data"]["stalls"])
+        assert (event["pid"], event["comm"]) == (result["truth"]["pid"], "ks-stall")
+        # The wish comes with one of the scheduler's ticks, within the stall.
+        assert 2000 <= event["delay_us"] <= stall["most_us"] + result["data"]["stall_period_us"]
+        assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
 
 
 def test_interference_agrees_with_the_kernels_own_counters(on_host):

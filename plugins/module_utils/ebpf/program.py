@@ -11,6 +11,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import headers, 
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
 
 _EVENTS = sandbox.TRACEFS + '/events'
+_PERF_TYPE_SOFTWARE = 1
+_PERF_COUNT_SW_CPU_CLOCK = 0
 
 
 def prepare():
@@ -103,11 +105,24 @@ class Program(object):
         self._load(name, self._bpf_class.RAW_TRACEPOINT)
         self._quietly('attach to ' + event, self.bpf.attach_raw_tracepoint, tp=event.encode(), fn_name=name.encode())
 
+    def detach_raw(self, event):
+        """Undo attach_raw."""
+        self._quietly('detach from ' + event, self.bpf.detach_raw_tracepoint, tp=event.encode())
+
     def attach_kprobe(self, function, name, at_return=False):
         """Run function `name` when the kernel's function is called, or has returned. Raises Unavailable. See has_kprobes."""
         self._load(name, self._bpf_class.KPROBE)
         attach = self.bpf.attach_kretprobe if at_return else self.bpf.attach_kprobe
         self._quietly('attach to ' + function, attach, event=function.encode(), fn_name=name.encode())
+
+    def attach_clock(self, name, period_us):
+        """Run function `name` every period_us on each CPU that is online, by perf's software clock. Raises Unavailable.
+
+        The function takes `struct bpf_perf_event_data *ctx`.
+        """
+        self._load(name, self._bpf_class.PERF_EVENT)
+        self._quietly('attach to the software clock of perf', self.bpf.attach_perf_event, ev_type=_PERF_TYPE_SOFTWARE,
+                      ev_config=_PERF_COUNT_SW_CPU_CLOCK, fn_name=name.encode(), sample_period=period_us * 1000)
 
     def _load(self, name, kind):
         function = self._quietly('load ' + name, self.bpf.load_func, name.encode(), kind)

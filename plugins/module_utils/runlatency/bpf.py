@@ -89,6 +89,7 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   stint->tid = args->prev_pid;
   __builtin_memcpy(stint->comm, args->prev_comm, 16);
   *since = now;
+  switched_away(args->prev_pid, args->next_pid, now);
 
   if (args->prev_pid) {
     if (args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL)) {
@@ -158,7 +159,10 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
 """
 
 
-def text(threshold_us):
-    """Return the C text. threshold_us: waits at least this long are counted as over the threshold."""
+def text(threshold_us, switched_away):
+    """Return the C text. threshold_us: waits at least this long are counted as over the threshold.
+
+    switched_away: C text with the function of this name, which is called at each switch.
+    """
     values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS))
-    return ''.join('#define %s %s\n' % value for value in values) + TEXT
+    return ''.join('#define %s %s\n' % value for value in values) + switched_away + TEXT

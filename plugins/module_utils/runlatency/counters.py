@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel itself keeps about tasks that wait for a CPU."""
 
+import os
+import re
+
 
 def snapshot():
-    """Read the counters now. Returns {'run_delay': (ns, timeslices) or None, 'pressure_us': int or None}."""
-    return {'run_delay': _read('/proc/schedstat', parse_schedstat), 'pressure_us': _read('/proc/pressure/cpu', parse_pressure)}
+    """Read the counters now. Returns {'run_delay': (ns, timeslices) or None, 'pressure_us': int or None, 'stolen_us': {CPU: int}}."""
+    return {'run_delay': _read('/proc/schedstat', parse_schedstat), 'pressure_us': _read('/proc/pressure/cpu', parse_pressure),
+            'stolen_us': _read('/proc/stat', parse_stolen)}
 
 
 def parse_schedstat(text):
@@ -29,6 +33,28 @@ def parse_pressure(text):
         if line.startswith('some '):
             return int(line.rsplit('total=', 1)[1])
     return None
+
+
+def parse_stolen(text):
+    """Return {CPU: microseconds that the hypervisor took from it}, of /proc/stat's text (proc(5): the eighth number, in ticks)."""
+    tick_us = 10 ** 6 // os.sysconf('SC_CLK_TCK')
+    rows = [line.split() for line in text.splitlines() if re.match(r'cpu\d', line)]
+    return dict((int(words[0][3:]), int(words[8]) * tick_us) for words in rows if len(words) > 8)
+
+
+def growth(before, after):
+    """Return {key: how much it grew} of two dicts of numbers."""
+    return dict((key, after[key] - before[key]) for key in after if key in before)
+
+
+def sample_rate_limit():
+    """Return how often perf may sample in a second; the kernel lowers this by itself. Infinite where it does not say."""
+    return _read('/proc/sys/kernel/perf_event_max_sample_rate', int) or float('inf')
+
+
+def online_cpus():
+    """Return the CPUs that are online, as the kernel writes them ('0-3')."""
+    return _read('/sys/devices/system/cpu/online', str.strip)
 
 
 def compare(before, after, window_s):

@@ -3,9 +3,10 @@
 
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils import host
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, stalls
 
 _EVENTS = (
     ('sched_wakeup', ('pid',)),
@@ -15,30 +16,48 @@ _EVENTS = (
 
 
 class BccEngine(Engine):
-    """bcc on sched_wakeup, sched_wakeup_new and sched_switch."""
+    """bcc on sched_wakeup, sched_wakeup_new and sched_switch, and on perf's software clock."""
 
     NAME = 'bcc'
 
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
         self._program = None
+        self._clock = False
 
     def open(self):
         program.prepare()
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
-        self._program = program.Program(bpf.text(self.options['runq_us']))
+        self._program = program.Program(bpf.text(self.options['runq_us'], stalls.text(self.options)))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
+        try:
+            self._program.attach_clock('on_tick', stalls.tick_us(self.options))
+            self._clock = True
+            stalls.learn_resched_mask(self._program)
+        except Unavailable as error:
+            self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
 
     def start(self):
-        self._before = counters.snapshot()
+        self._before, self._cpus = counters.snapshot(), counters.online_cpus()
         self._program.open_gate()
-        self._opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+        self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+        self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self.opened_ns)
+
+    def poll(self, timeout_s):
+        super(BccEngine, self).poll(timeout_s)
+        if self._clock:
+            self._found.collect(stalls.KEPT // 4)
 
     def stop(self):
         self._program.close_gate()
         self._after = counters.snapshot()
+        if counters.online_cpus() != self._cpus:
+            self.limits.append('CPUs went on- or offline within the window: stalls of those are not all seen')
+        if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
+            self.limits.append('kernel.perf_event_max_sample_rate is too low for a tick every %d us: '
+                               'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
 
     def read(self, window_s):
         sums = dict((name, list(self._program.table('sums')[index])) for index, name in enumerate(bpf.SUMS))
@@ -59,6 +78,14 @@ class BccEngine(Engine):
             'events': self._longest(),
         }
         data.update(counters.compare(self._before, self._after, window_s))
+        if self._clock:
+            self._found.collect()
+            stolen_us = counters.growth(self._before['stolen_us'], self._after['stolen_us'])
+            data['stalls'] = self._found.longest(self.options['top'], host.virtualization() != 'none', stolen_us)
+            data['stall_counts'] = self._found.counts
+            if self._found.overwritten:
+                self.limits.append('%d stalls came too fast to be looked at' % self._found.overwritten)
+            data['stall_period_us'] = stalls.period_us(self.options)
         return data
 
     def close(self):
@@ -83,9 +110,11 @@ class BccEngine(Engine):
         return [self._event(wait) for wait in waits[:self.options['top']]]
 
     def _event(self, wait):
+        blockers = _blockers(wait)
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
-                'at_s': round((wait.ended_ns - self._opened_ns) / 1e9, 6), 'instead': _instead(wait)}
+                'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6),
+                'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
 
 
 class ProcfsEngine(Engine):
@@ -94,7 +123,8 @@ class ProcfsEngine(Engine):
     NAME = 'procfs'
 
     def open(self):
-        if not any(counters.snapshot().values()):
+        kept = counters.snapshot()
+        if kept['run_delay'] is None and kept['pressure_us'] is None:
             raise Unavailable('this kernel keeps neither /proc/schedstat nor /proc/pressure/cpu',
                               'Boot a kernel with CONFIG_SCHEDSTATS, or with CONFIG_PSI and psi=1.')
         self.limits.append('no histogram and no events: only sums over the window')
@@ -119,13 +149,15 @@ class RunlatencyProbe(Probe):
     ENGINES = (BccEngine, ProcfsEngine)
     OPTIONS = {
         'runq_us': {'type': 'int', 'default': 1000},
+        'irqoff_us': {'type': 'int', 'default': 10000},
+        'nosched_us': {'type': 'int', 'default': 10000},
         'top': {'type': 'int', 'default': 20},
     }
-    BOUNDS = {'runq_us': (1, 10 ** 9), 'top': (1, 1000)}
+    BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'top': (1, 1000)}
 
 
-def _instead(wait):
-    """Who ran longest on that CPU during a wait, over all turns: {'pid', 'comm', 'ran_us'}; None when it was idle for longer."""
+def _blockers(wait):
+    """Who ran on that CPU during a wait, over all turns: [{'pid', 'comm', 'ran_us'}], longest first; pid 0: nobody, it was idle."""
     began_ns = wait.ended_ns - wait.delay_ns
     ran_ns, comms = {}, {}
     for stint in wait.recent.stints:
@@ -133,10 +165,8 @@ def _instead(wait):
         if stint.ended_ns and overlap_ns > 0:
             ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
             comms[stint.tid] = stint.comm
-    longest = max(ran_ns, key=ran_ns.get, default=0)
-    if not longest:
-        return None
-    return {'pid': longest, 'comm': comms[longest].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[longest] / 1e3, 3)}
+    return [{'pid': tid, 'comm': comms[tid].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[tid] / 1e3, 3)}
+            for tid in sorted(ran_ns, key=lambda tid: -ran_ns[tid])]
 
 
 def percentiles(histogram, max_us):

@@ -56,7 +56,8 @@ class Jitter:
         for wait, histogram in data["histograms"].items():
             self._histograms[wait].update({int(lower): count for lower, count in histogram.items()})
         for number, event in enumerate(data["events"]):
-            item = (event["delay_us"], self._hosts, number, {"host": host, **event})
+            shown = {key: value for key, value in event.items() if key != "blockers"}  # 'instead' is the first of them
+            item = (event["delay_us"], self._hosts, number, {"host": host, **shown})
             if len(self._events) < EVENTS:
                 heapq.heappush(self._events, item)
             else:

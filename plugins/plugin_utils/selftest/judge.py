@@ -123,14 +123,15 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
     if not sure:
         return made("untested", "the injector made no delay within the window", unit=unit)
     least, most = len(sure), len(possible)
+    if kind != "runq":
+        return _stalls(kind, sure, possible, envelope)
     events = [event for event in envelope["data"]["events"] if event["kind"] == kind]
-    if kind == "runq":
-        waiting = {delay["pid"] for delay in possible}
-        floor_us = min(delay["least_ns"] for delay in possible) / 2e3
-        events = [row for row in events if row["pid"] in waiting and row["wait"] == "wakeup" and row["delay_us"] >= floor_us]
-        waits = sum(count for lower, count in envelope["data"]["histograms"].get("wakeup", {}).items() if 2 * int(lower) > floor_us)
-        if events and waits < least:
-            return made("degraded", f"{least} waits were made, the histogram has {waits} of that length", least, most, waits, unit)
+    waiting = {delay["pid"] for delay in possible}
+    floor_us = min(delay["least_ns"] for delay in possible) / 2e3
+    events = [row for row in events if row["pid"] in waiting and row["wait"] == "wakeup" and row["delay_us"] >= floor_us]
+    waits = sum(count for lower, count in envelope["data"]["histograms"].get("wakeup", {}).items() if 2 * int(lower) > floor_us)
+    if events and waits < least:
+        return made("degraded", f"{least} waits were made, the histogram has {waits} of that length", least, most, waits, unit)
     if not events:
         return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, unit)
     offsets = [ends_ns(delay) - event["at_s"] * 1e9 for delay in possible for event in events]
@@ -143,15 +144,51 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
     missed = [delay for delay in unseen if delay["least_ns"] / 1e3 > kept_us.get(delay["cpu"], 0)]
     named = [(event, delay) for event, delay in found if delay["ran"] and delay["least_ns"] / 1e3 > event["delay_us"] / 2]
     wrong = [event for event, delay in named if (event["instead"] or {}).get("pid") not in delay["ran"]]
+    text = ""
     if missed or len(found) < len(events):
         text = f"{len(missed)} of {least} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
-        return made("degraded", text, least, most, len(found), unit)
-    if wrong:
+    elif wrong:
         text = f"{len(wrong)} of {len(found)} events name another task than the one that ran"
-        return made("degraded", text, least, most, len(found), unit)
-    if envelope["status"] == "degraded":
-        return made("degraded", f"the probe says: {envelope['reason']}", least, most, len(found), unit)
-    return made("proven", "", least, most, len(found), unit)
+    return _proven_unless(text, envelope, least, most, len(found))
+
+
+def _proven_unless(text: str, envelope: dict, least: int, most: int, found: int) -> dict:
+    """text: what is wrong with what was found, or ''."""
+    if not text and envelope["status"] == "degraded":
+        text = f"the probe says: {envelope['reason']}"
+    return made("degraded" if text else "proven", text, least, most, found, "delays")
+
+
+def _stalls(kind: str, sure: list[dict], possible: list[dict], envelope: dict) -> dict:
+    """Judge what runlatency says of interrupts that were off, or of a kernel that did not switch."""
+    data, unit = envelope["data"], "delays"
+    least, most = len(sure), len(possible)
+    events = [event for event in data.get("stalls", []) if event["kind"] == kind]
+    if not events:
+        return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, unit)
+
+    def same(event: dict, delay: dict, offset_ns: float) -> bool:
+        length_us = delay["least_ns"] / 1e3
+        if event["cpu"] != delay["cpu"] or abs(ends_ns(delay) - offset_ns - event["at_s"] * 1e9) > CLOCK_MS * 1e6:
+            return False
+        # A switch of tasks may be wanted for a part of the delay only.
+        if kind == "irqoff" and event["delay_us"] < length_us - ROUNDING_US:
+            return False
+        return event["least_us"] <= length_us + data["stall_period_us"]
+
+    def pairs(offset_ns: float) -> list[tuple[dict, dict]]:
+        found = ((delay, next((event for event in events if same(event, delay, offset_ns)), None)) for delay in possible)
+        return [(event, delay) for delay, event in found if event is not None]
+
+    found = max((pairs(ends_ns(delay) - event["at_s"] * 1e9) for delay in possible for event in events), key=len)
+    missed = [delay for delay in sure if not any(delay is other for _event, other in found)]
+    wrong = [event for event, _delay in found if event["culprit"] != f"ksysak_{kind}_spin"]
+    text = ""
+    if missed:
+        text = f"{len(missed)} of {least} delays have no event of the right length"
+    elif wrong:
+        text = f"{len(wrong)} of {len(found)} events blame another function: {wrong[0]['culprit']}"
+    return _proven_unless(text, envelope, least, most, len(found))
 
 
 def _pairs(events: list[dict], delays: list[dict], offset_ns: float) -> list[tuple[dict, dict]]:

@@ -172,6 +172,14 @@ def test_histograms_merge_exactly(tmp_path):
     assert jitter["max_us"] == everything[-1]
 
 
+def test_waits_of_the_fleet_name_the_worst_blocker_only(tmp_path):
+    document = data.host("web1", "noisy")
+    event = document["probes"]["runlatency"]["data"]["events"][0]
+    event["blockers"] = [event["instead"], {"pid": 14, "comm": "ksoftirqd/0", "ran_us": 21.0}]
+    shown = made(data.write(tmp_path, [document]))["jitter"]["events"][0]
+    assert shown["instead"] == event["instead"] and "blockers" not in shown
+
+
 def test_percentiles_of_nothing_and_of_one():
     assert percentiles({}, 0.0) == {}
     assert percentiles({0: 1}, 0.4) == {"p50": 0.4, "p90": 0.4, "p99": 0.4, "p999": 0.4}

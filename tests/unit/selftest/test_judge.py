@@ -138,9 +138,50 @@ def test_no_delay_in_the_window_proves_nothing():
     assert runq(events(), delays=[])["verdict"] == "untested"
 
 
+KERNEL = [{"n": n, "cpu": 1, "pid": 9, "start_ns": (472 + n) * 10**9, "length_ns": 20 * 10**6} for n in range(5)]
+LONGER_US = {"irqoff": 900.0, "nosched": -3000.0}
+
+
+def stalled(kind, delays=KERNEL, longer_us=0.0, **changes):
+    """What a right probe with a clock of 2 ms says of delays, changed."""
+    found = []
+    for delay in delays:
+        most_us = delay["length_ns"] / 1e3 + LONGER_US[kind] + longer_us
+        at_s = (delay["start_ns"] + delay["length_ns"] - OPENED_NS) / 1e9
+        event = {"kind": kind, "delay_us": most_us, "least_us": most_us - 2000, "cpu": 1, "pid": 9, "comm": "ks", "at_s": at_s}
+        event.update(certain=True, reasons=[], culprit=f"ksysak_{kind}_spin")
+        found.append({**event, "stack": [f"ksysak_{kind}_spin+0x1c [test_{kind}]"], **changes})
+    data = {**fleet_data.runlatency(), "stalls": found, "stall_period_us": 2000}
+    data["stall_counts"] = {"irqoff": 0, "nosched": 0, "pause": 0, kind: len(found)}
+    return fleet_data.envelope("runlatency", data)
+
+
+@pytest.mark.parametrize("kind", ["irqoff", "nosched"])
+@pytest.mark.parametrize(
+    ("changes", "verdict", "said"),
+    [
+        ({}, "proven", ""),
+        ({"delays": KERNEL[1:]}, "degraded", "1 of 5 delays have no event of the right length"),
+        ({"delays": []}, "blind", "no event of kind"),
+        ({"culprit": "other"}, "degraded", "5 of 5 events blame another function: other"),
+        ({"longer_us": 9000.0}, "degraded", "5 of 5 delays"),
+        ({"cpu": 0}, "degraded", "of 5 delays"),
+    ],
+)
+def test_stalls(kind, changes, verdict, said):
+    envelope = stalled(kind, **changes)
+    validate({**fleet_data.host("web1"), "probes": {"runlatency": envelope}})
+    result = judge.latency(kind, KERNEL, CLOCK, envelope)
+    assert result["verdict"] == verdict and said in result["reason"]
+
+
+def test_a_time_with_interrupts_off_that_is_too_short_is_wrong():
+    result = judge.latency("irqoff", KERNEL, CLOCK, stalled("irqoff", longer_us=-5000.0))
+    assert (result["verdict"], result["measured"]) == ("degraded", 0)
+
+
 def test_kinds_that_the_probe_does_not_know_are_blind():
-    kernel = [{"n": 1, "cpu": 1, "pid": 9, "start_ns": 480 * 10**9, "length_ns": 20 * 10**6}]
-    result = judge.latency("irqoff", kernel, CLOCK, runlatency(events()))
+    result = judge.latency("irqoff", KERNEL[:1], CLOCK, runlatency(events()))
     assert (result["verdict"], result["least"], result["measured"]) == ("blind", 1, 0)
 
 

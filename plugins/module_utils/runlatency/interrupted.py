@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machine code before an interrupted instruction: had it just switched interrupts on?
+
+An interrupt that waited comes at once when interrupts come back: behind popf, or behind the one instruction
+that follows sti. Anywhere else in the kernel they had been on before.
+"""
+
+BYTES = 16
+
+_STI, _POPF = 0xfb, 0x9d
+_PREFIXES = bytearray(b'\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3')
+# One-byte opcodes of 64-bit mode, by what follows them: ModRM, and bytes of an immediate operand.
+_MODRM = set(range(0x04)).union(*(range(first, first + 4) for first in range(0x08, 0x40, 8)))
+_MODRM.update([0x63, 0x69, 0x6b, 0x80, 0x81, 0x83, 0xc0, 0xc1, 0xc6, 0xc7, 0xf6, 0xf7, 0xfe, 0xff])
+_MODRM.update(range(0x84, 0x90), range(0xd0, 0xd4), range(0xd8, 0xe0))
+_IMMEDIATE = {0x68: 4, 0x69: 4, 0x6a: 1, 0x6b: 1, 0x80: 1, 0x81: 4, 0x83: 1, 0xa8: 1, 0xa9: 4, 0xc0: 1, 0xc1: 1, 0xc2: 2, 0xc6: 1,
+              0xc7: 4, 0xcd: 1, 0xe8: 4, 0xe9: 4, 0xeb: 1}
+_IMMEDIATE.update((opcode, 1) for opcode in list(range(0x70, 0x80)) + list(range(0x04, 0x40, 8)) + list(range(0xb0, 0xb8)))
+_IMMEDIATE.update((opcode, 4) for opcode in list(range(0x05, 0x40, 8)) + list(range(0xb8, 0xc0)))
+# Two-byte opcodes (0f ..) without ModRM, and those with an immediate byte.
+_PLAIN_0F = set([0x05, 0x06, 0x07, 0x08, 0x09, 0x0b, 0x77, 0xa0, 0xa1, 0xa2, 0xa8, 0xa9, 0xaa]).union(range(0x30, 0x38), range(0xc8, 0xd0))
+_BYTE_0F = set([0x70, 0x71, 0x72, 0x73, 0xa4, 0xac, 0xba, 0xc2, 0xc4, 0xc5, 0xc6])
+
+
+def switched_on(before):
+    """Had the instruction before an address just let interrupts in? before: bytes, the BYTES before the address."""
+    before = bytearray(before)
+    if before[-1] == _POPF:
+        return True
+    return any(byte == _STI and length(before[at + 1:]) == len(before) - at - 1 for at, byte in enumerate(before[:-1]))
+
+
+def length(code):
+    """Return the length of the first instruction of `code` (bytearray, x86-64, what the kernel uses), None when it is not whole."""
+    try:
+        return _length(code)
+    except IndexError:
+        return None
+
+
+def _length(code):
+    at = wide = 0
+    short = False
+    while code[at] in _PREFIXES:
+        short = short or code[at] == 0x66
+        at += 1
+    if 0x40 <= code[at] < 0x50:
+        wide = code[at] & 8
+        at += 1
+    opcode = code[at]
+    at += 1
+    if opcode == 0x0f:
+        return _length_0f(code, at, short)
+    immediate = _IMMEDIATE.get(opcode, 0)
+    if opcode in (0xf6, 0xf7) and not code[at] & 0x38:  # test with an immediate
+        immediate = 1 if opcode == 0xf6 else 4
+    if immediate == 4 and short and opcode not in (0xe8, 0xe9):
+        immediate = 2
+    if 0xb8 <= opcode < 0xc0 and wide:
+        immediate = 8
+    if 0xa0 <= opcode < 0xa4:
+        immediate = 8
+    if opcode in _MODRM:
+        at = _after_modrm(code, at)
+    return at + immediate if at + immediate <= len(code) else None
+
+
+def _length_0f(code, at, short):
+    opcode = code[at]
+    at += 1
+    if opcode in (0x38, 0x3a):
+        at = _after_modrm(code, at + 1) + (opcode == 0x3a)
+    elif 0x80 <= opcode < 0x90:
+        at += 2 if short else 4
+    elif opcode not in _PLAIN_0F:
+        at = _after_modrm(code, at) + (opcode in _BYTE_0F)
+    return at if at <= len(code) else None
+
+
+def _after_modrm(code, at):
+    """Return the place behind a ModRM byte, its SIB byte and its displacement."""
+    mode, memory = code[at] >> 6, code[at] & 7
+    at += 1
+    if mode == 3:
+        return at
+    if memory == 4:
+        if not mode and code[at] & 7 == 5:
+            mode = 2
+        at += 1
+    elif not mode and memory == 5:
+        mode = 2
+    return at + (0, 1, 4)[mode]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stalls that an injector makes on this host while runlatency measures. Arguments: kind (irqoff or nosched), its .ko file, threshold and
+the lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
+
+import json
+import os
+import signal
+import sys
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
+from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
+from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
+
+
+APART_MS = 20
+
+
+def busy_on(cpu):
+    """Start a process that always wants this CPU; returns its process id."""
+    pid = os.fork()
+    if pid == 0:
+        os.sched_setaffinity(0, {cpu})
+        while True:
+            pass
+    return pid
+
+
+def stalled(kmod, lengths_us):
+    """Have the module make a stall of each length, one after another. Returns them as on_host.stalls does."""
+    rival = busy_on(0)
+    try:
+        for number, length_us in enumerate(lengths_us):
+            kmod.set({"duration_us": length_us})
+            kmod.write("run", "1")
+            while kmod.truth()["count"] == number:
+                os.sched_yield()
+    finally:
+        os.kill(rival, signal.SIGKILL)
+        os.waitpid(rival, 0)
+    delays = kmod.truth()["delays"]
+    lengths = [delay["length_ns"] / 1e3 for delay in delays]
+    # The module leaves the CPU alone between two of them.
+    made = [{"end_ns": delay["start_ns"] + delay["length_ns"], "cpu": delay["cpu"]} for delay in delays]
+    return [dict(row, least_us=length, most_us=length + 1000 * APART_MS) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
+
+
+def measured(kind, ko, threshold_us, *lengths_us):
+    kmod = Kmod(Host(), os.path.basename(ko)[: -len(".ko")])
+    kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
+    try:
+        probe = make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000)
+        result = measured_while(probe, lambda: stalled(kmod, lengths_us))
+    finally:
+        kmod.unload()
+    result["truth"] = {"kind": kind, "stalls": result["truth"]}
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(*sys.argv[1:])))

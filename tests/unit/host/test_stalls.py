@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clock, the bit and the culprit of stalls, and what tells them from a machine that was paused."""
+
+import struct
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import interrupted, stalls
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+
+
+@pytest.mark.parametrize(
+    ("release", "mask"),
+    [("4.19.0-27-amd64", 8), ("6.1.0-28-amd64", 8), ("6.12.107+deb13-amd64", 8), ("6.17.3", 8), ("6.18.44", 16), ("7.0.0-rc1", 16)],
+)
+def test_the_bit_that_wants_a_switch_moved(release, mask):
+    assert stalls.resched_mask(release) == mask
+
+
+@pytest.mark.parametrize(("irqoff_us", "nosched_us", "period_us"), [(10000, 10000, 2000), (2000, 10000, 400), (10**7, 500, 100)])
+def test_the_clock_ticks_a_fifth_of_the_smaller_threshold(irqoff_us, nosched_us, period_us):
+    assert stalls.period_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us}) == period_us
+
+
+@pytest.mark.parametrize(
+    ("stack", "culprit"),
+    [
+        (["_raw_spin_unlock_irqrestore+0x15", "acme_reset.isra.0+0x61 [acme_nic]", "worker_thread+0x1"], "acme_reset"),
+        (["finish_task_switch.isra.0+0x93", "__schedule+0x3e4"], "finish_task_switch"),
+        (["_raw_spin_unlock_irq+0x15"], "_raw_spin_unlock_irq"),
+        ([], None),
+    ],
+)
+def test_the_culprit_is_not_the_lock(stack, culprit):
+    assert stalls.culprit(stack) == culprit
+
+
+@pytest.mark.parametrize("option", ["irqoff_us", "nosched_us"])
+@pytest.mark.parametrize("value", [0, -1, 499])
+def test_thresholds_that_no_clock_can_serve_are_refused(option, value):
+    defaults = {name: spec["default"] for name, spec in RunlatencyProbe.OPTIONS.items()}
+    with pytest.raises(ValueError, match=f"{option} must be between 500 and 10000000, got {value}"):
+        RunlatencyProbe({**defaults, option: value})
+
+
+@pytest.mark.parametrize(("irqoff_us", "nosched_us", "tick_us"), [(10000, 10000, 1666), (2000, 10000, 333), (10**7, 500, 83)])
+def test_ticks_leave_room_for_one_that_is_late(irqoff_us, nosched_us, tick_us):
+    assert stalls.tick_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us}) == tick_us
+
+
+class Watched:
+    """A program whose map of masks is filled by the kernel's tracepoint, when there is one."""
+
+    class Resched(list):
+        Key = Leaf = staticmethod(lambda value: value)
+
+    def __init__(self, seen):
+        self._seen, self.attached = seen, []
+        self.resched = self.Resched([None, SimpleNamespace(value=0)])
+
+    def table(self, _name):
+        return self.resched
+
+    def attach_raw(self, event, _name):
+        if self._seen is None:
+            raise Unavailable("no such tracepoint")
+        self.attached.append(event)
+        self.resched[1].value = self._seen
+
+    def detach_raw(self, event):
+        self.attached.remove(event)
+
+
+@pytest.mark.parametrize(
+    ("release", "seen", "mask"),
+    [
+        ("5.10.0-32-amd64", None, 8),
+        ("6.12.107+deb13-amd64", None, 8),
+        ("6.17.3", 8, 8),
+        ("6.17.3-backport", 16, 16),
+        ("6.18.44", 16, 16),
+        ("6.18.44", 0, 16),
+        ("7.1.0", 32, 32),
+    ],
+)
+def test_the_kernel_itself_says_which_bit_it_sets(monkeypatch, release, seen, mask):
+    """Where it has the tracepoint and wakes an idle CPU; else its version does."""
+    monkeypatch.setattr(stalls.platform, "release", lambda: release)
+    monkeypatch.setattr(stalls.btf, "offsets", lambda *_arguments: {"pid": 1264})
+    program = Watched(seen)
+    assert stalls.learn_resched_mask(program) == mask
+    assert program.resched[0] == mask
+    assert program.attached == []
+
+
+STI_NOP = bytes.fromhex("00004889dfe8d3f5e500fb0f1f440000")  # finish_task_switch of 6.18
+POPF = bytes.fromhex("0f1f4400000f1f4400000f1f4400009d")
+CALL = bytes.fromhex("0f1f44000089fb0f1f440000e8112233")  # mov %edi,%ebx has the byte of sti, too
+
+
+@pytest.mark.parametrize(("before", "on"), [(STI_NOP, True), (POPF, True), (CALL, False), (bytes(16), False), (b"\x90" * 16, False)])
+def test_the_place_where_interrupts_came_back_on_is_known_by_its_code(before, on):
+    assert interrupted.switched_on(before) is on
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "90", "c3", "5b", "415c", "c9", "0f1f440000", "66662e0f1f840000000000", "4889df", "488b4520", "488b0425c0000000", "488b05aabbccdd",
+        "8b84c810203040", "e811223344", "eb10", "7405", "0f8511223344", "85c0", "a901020304", "66a90102", "f6432801", "48f7c300020000",
+        "f7d8", "48c7c011223344", "48b81122334455667788", "660f6f05aabbccdd", "660f3a0fc108", "0f38f0c1", "f0480fba6d0001",
+        "654889042500b00000", "66c704241234", "dd7c2408",
+    ],
+)  # fmt: skip
+def test_instructions_have_the_length_that_a_disassembler_gives_them(code):
+    """Each as objdump prints it, followed by other bytes; one that is cut has none."""
+    whole = bytearray.fromhex(code)
+    assert interrupted.length(whole + bytearray(b"\x11" * 8)) == len(whole)
+    assert interrupted.length(whole[:-1]) is None
+
+
+class Recorded:
+    """A program whose maps hold these stalls, each on a CPU of its own: [(kind as the kernel sees it, length in ms, end in ms, code)]."""
+
+    def __init__(self, made):
+        self._counts = [[int(row[0] == kind) for row in made] for kind in stalls.KINDS]
+        self._stalls = {}
+        for cpu, (kind, length_ms, end_ms, code) in enumerate(made):
+            frames = SimpleNamespace(ip=[] if kind == "pause" else [1])
+            stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
+            stall["ticked_ns"] = 10**6 if code is None else stall["least_ns"]
+            row = self._stalls.setdefault(stalls.KINDS.index(kind) * stalls.KEPT, [None] * len(made))
+            row[cpu] = SimpleNamespace(**stall, code=struct.unpack("<2Q", code or bytes(16)), cpu=cpu, tid=7, comm=b"task")
+
+    def table(self, name):
+        return {"stalls": self._stalls, "stall_counts": self._counts}[name]
+
+
+SYMBOLS = SimpleNamespace(stack=lambda addresses: ["acme_reset+0x1"] * len(addresses))
+HELD = ("irqoff", 100, 500, STI_NOP)
+
+
+@pytest.mark.parametrize(
+    ("made", "virtual", "stolen_us", "expected"),
+    [
+        ([HELD], True, {0: 0}, [("irqoff", True, "")]),
+        ([HELD], True, {}, [("irqoff", True, "")]),
+        ([("irqoff", 100, 500, CALL)], True, {}, [("pause", False, "interrupts were on")]),
+        ([("irqoff", 100, 500, CALL)], False, {}, [("pause", False, "interrupts were on")]),
+        ([("irqoff", 100, 500, None)], False, {}, [("irqoff", False, "could not be read")]),
+        ([("pause", 100, 500, None)], False, {}, [("pause", False, "in user mode")]),
+        ([HELD, ("pause", 60, 900, None)], True, {}, [("irqoff", False, "stood still for up to 60000 us"), ("pause", False, "user mode")]),
+        ([HELD, ("pause", 60, 900, None)], False, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
+        ([HELD, ("pause", 40, 900, None)], True, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
+        ([HELD], True, {0: 20000}, [("irqoff", False, "took 20000 us from this CPU")]),
+        ([HELD, ("irqoff", 50, 500, STI_NOP)], False, {}, [("irqoff", True, ""), ("irqoff", False, "CPU 0 had interrupts off")]),
+        ([HELD, ("irqoff", 99, 500, STI_NOP)], True, {}, [("irqoff", False, "CPU 1 had"), ("irqoff", False, "CPU 0 had")]),
+        ([HELD, ("irqoff", 100, 502, STI_NOP)], True, {}, [("irqoff", True, ""), ("irqoff", True, "")]),
+        ([("nosched", 100, 500, STI_NOP)], True, {}, [("nosched", True, "")]),
+        ([("nosched", 100, 500, None)], True, {}, [("nosched", False, "ticked for 1000 us only")]),
+    ],
+)
+def test_a_stall_says_what_speaks_against_it(made, virtual, stolen_us, expected):
+    found = stalls.Found(Recorded(made), SYMBOLS, 0)
+    found.collect()
+    events = found.longest(20, virtual, stolen_us)
+    assert [event["cpu"] for event in events] == sorted(range(len(made)), key=lambda cpu: -made[cpu][1])
+    for event in events:
+        kind, certain, reason = expected[event["cpu"]]
+        assert (event["kind"], event["certain"]) == (kind, certain)
+        assert reason in "; ".join(event["reasons"])
+        assert bool(event["reasons"]) != certain
+        assert (event["culprit"] is None) == (event["stack"] == []) == (kind == "pause")
+    assert found.counts == {kind: sum(row[0] == kind for row in expected) for kind in stalls.KINDS}
+
+
+class Storm:
+    """One CPU with more stalls than the kernel keeps."""
+
+    def __init__(self):
+        self.count = 0
+        self._stalls = {}
+
+    def stall(self, number):
+        for _unused in range(number):
+            self.count += 1
+            frames = SimpleNamespace(ip=[1])
+            stall = {"ended_ns": self.count, "most_ns": self.count * 1000, "least_ns": 0, "frames": frames, "ticked_ns": 0}
+            stall["code"] = struct.unpack("<2Q", STI_NOP)
+            self._stalls[(self.count - 1) % stalls.KEPT] = [SimpleNamespace(**stall, cpu=0, tid=7, comm=b"task")]
+
+    def table(self, name):
+        return {"stalls": self._stalls, "stall_counts": [[self.count], [0], [0]]}[name]
+
+
+def test_no_stall_is_forgotten_that_was_collected_in_time():
+    storm = Storm()
+    found = stalls.Found(storm, SYMBOLS, 0)
+    for _unused in range(5):
+        storm.stall(stalls.KEPT)
+        found.collect(stalls.KEPT)
+    storm.stall(3)
+    found.collect(stalls.KEPT)  # not worth it yet
+    assert found.counts["irqoff"] == 5 * stalls.KEPT
+    found.collect()
+    assert (found.counts["irqoff"], found.overwritten) == (5 * stalls.KEPT + 3, 0)
+    lengths = [event["delay_us"] for event in found.longest(10**6, False, {})]
+    assert lengths == list(range(5 * stalls.KEPT + 3, 0, -1))
+    storm.stall(stalls.KEPT + 9)
+    found.collect()
+    assert found.overwritten == 9
