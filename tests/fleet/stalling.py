@@ -11,7 +11,6 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import 
 from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
 
-
 APART_MS = 20
 
 
