@@ -47,7 +47,7 @@
   }
   const bytes = (value) => scaled(value, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
   const micros = (value) => value >= 1e6 ? `${decimal.format(value / 1e6)} s` : scaled(value, 1000, ['µs', 'ms'])
-  const seconds = (value) => value === null || value === undefined ? '–' : value && value < 1 ? `${decimal.format(value * 1000)} ms` : `${decimal.format(value)} s`
+  const seconds = (value) => value === null || value === undefined ? '–' : value && value < 1 ? `${decimal.format(value * 1000)} ms` : value >= 172800 ? `${decimal.format(value / 86400)} d` : value >= 7200 ? `${decimal.format(value / 3600)} h` : `${decimal.format(value)} s`
   const percent = (value) => value === null || value === undefined ? '–' : `${value && Math.abs(value) < 0.0005 ? '< 0.1' : decimal.format(value * 100)} %`
   const instant = (value) => value ? `${value.slice(0, 16).replace('T', ' ')} UTC` : '–'
 
@@ -57,6 +57,7 @@
   function measured (name, value, inMicros) {
     const unit = UNITS.find(([pattern]) => pattern.test(name))
     if (unit) return unit[1](value)
+    if (['pid', 'irq'].includes(name)) return String(value) // names, no quantities
     return inMicros && percentileName(name) ? micros(value) : number(value)
   }
 
@@ -409,15 +410,15 @@
 
   function showHost (host) {
     const found = (byHost.get(host.host) || []).map(({ group }) => group)
-    const probes = Object.entries(host.probes).map(([name, probe]) => [el('bdi', {}, name), t(probe.status), el('bdi', {}, probe.engine), seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes),
-      number(probe.cost.lost_events), el('bdi', {}, [probe.reason, probe.remedy].filter(Boolean).join(' — ') || (probe.cost.truncated ? t('lists were cut') : '–'))])
+    const probes = Object.entries(host.probes).map(([name, probe]) => [el('bdi', {}, name), t(probe.status), el('bdi', { class: 'wide' }, [probe.reason, probe.remedy].filter(Boolean).join(' — ') || (probe.cost.truncated ? t('lists were cut') : '–')),
+      el('bdi', {}, probe.engine), seconds(probe.window_s), seconds(probe.cost.cpu_s), bytes(probe.cost.max_rss_bytes), number(probe.cost.lost_events)])
     show(el('span', {}, badge(host.state)), host.host,
       host.reason ? el('p', {}, el('bdi', {}, host.reason)) : null,
       host.groups.length ? el('p', { class: 'hint' }, `${t('Groups')}: `, el('bdi', {}, host.groups.join(', '))) : null,
       el('h3', {}, t('Findings')),
       found.length ? el('ul', {}, found.map((group) => el('li', {}, badge(group.severity), ' ', link('finding', group.id, group.title)))) : el('p', {}, t(host.coverage === 'none' ? 'Nothing was measured here, so nothing could be found.' : 'None.')),
       probes.length ? el('h3', {}, t('Probes')) : null,
-      probes.length ? table(['Probe', 'Status', 'Engine', 'Window', 'CPU time', 'Memory', 'Lost events', 'Reason and remedy'], probes) : null,
+      probes.length ? table(['Probe', 'Status', 'Reason and remedy', 'Engine', 'Window', 'CPU time', 'Memory', 'Lost events'], probes) : null,
       host.system ? el('h3', {}, t('System')) : null, host.system ? evidence(host.system) : null,
       host.jitter ? el('h3', {}, t('Jitter')) : null, host.jitter ? evidence(host.jitter) : null)
   }
