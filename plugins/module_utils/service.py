@@ -115,13 +115,21 @@ def _detach(probe, ttl_s, said):
             for number in (0, 1, 2):
                 os.dup2(nothing, number)
             # A pipe that stays open would keep the task, or the connection, waiting.
-            os.closerange(3, said)
-            os.closerange(said + 1, os.sysconf('SC_OPEN_MAX') if os.sysconf('SC_OPEN_MAX') > 0 else 65536)
+            _close_all_but(said)
             with open('/proc/self/comm', 'w') as comm:
                 comm.write('ksysak-service')
             _Service(probe, ttl_s).run(said)
     finally:
         os._exit(0)
+
+
+def _close_all_but(kept):
+    for name in os.listdir('/proc/self/fd'):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))
+            except (IOError, OSError):
+                pass  # that of the listing itself
 
 
 class _Service(object):
@@ -130,6 +138,7 @@ class _Service(object):
     def __init__(self, probe, ttl_s):
         self._probe, self._ttl_s = probe, ttl_s
         self._engine = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._failed = None  # the envelope, once the engine raised an error
         self._ended = False
 
@@ -140,15 +149,16 @@ class _Service(object):
             signal.signal(number, self._end)
         signal.alarm(window.SETUP_LIMIT_S)  # unhandled, it ends the process
         try:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             if self._is_alone(said):
                 self._open()
-                self._socket.listen(4)
+                if self._engine is not None:
+                    self._socket.listen(4)
                 signal.alarm(0)
                 _say(said, self._info)
             if self._engine is not None:
                 self._serve()
         finally:
+            self._socket.close()
             if self._engine is not None:
                 window.close_engine(self._engine)
 
@@ -169,16 +179,23 @@ class _Service(object):
         self._engine, self._missing = window.open_engine(self._probe)
         self._setup_s = time.monotonic() - began_s
         self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
-        if self._engine is None:
-            state = window.no_engine(self._probe, self._missing)
-        else:
-            state = window.judge(envelope(self._probe, 'ok', engine=self._engine.NAME), self._engine, self._missing)
-            self._engine.window_s = self._ttl_s
-            self._engine.start()
+        state = self._begin() if self._engine is not None else window.no_engine(self._probe, self._missing)
         self._info = dict((key, state[key]) for key in ('status', 'reason', 'remedy', 'engine'))
         self._info.update(probe=self._probe.NAME, pid=os.getpid(), options=self._probe.options, ttl_s=self._ttl_s,
                           started_at=self._wall.strftime(_TIME),
                           ends_at=(self._wall + datetime.timedelta(seconds=self._ttl_s)).strftime(_TIME))
+
+    def _begin(self):
+        engine = self._engine
+        try:
+            engine.window_s = self._ttl_s
+            engine.start()
+            self._began_s = time.monotonic()
+            return window.judge(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
+        except Exception as error:
+            window.close_engine(engine)
+            self._engine = None
+            return window.failed(self._probe, engine, error)
 
     def _serve(self):
         deadline_s = self._began_s + self._ttl_s
@@ -215,6 +232,7 @@ class _Service(object):
                 client.sendall(json.dumps(self._info).encode())
             elif word == 'stop':
                 self._ended = True
+                self._socket.close()  # who asks from now on, finds nobody
                 signal.alarm(window.READ_LIMIT_S)
                 self._send(client, window.cost(self._setup_s))
             elif word == 'report':

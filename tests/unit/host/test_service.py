@@ -4,6 +4,7 @@
 import os
 import select
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Counting(Engine):
             raise Unavailable("nothing to count", "Bring something.")
 
     def start(self):
+        if self.options["fault"] == "start":
+            raise RuntimeError("the start broke")
         self.polls = self.stops = 0
 
     def poll(self, timeout_s):
@@ -87,8 +90,10 @@ def test_reports_go_on_and_a_stop_ends_it(probe):
     assert (
         first["status"] == "ok" and first["window_s"] < last["result"]["window_s"] and first["started_at"] == last["result"]["started_at"]
     )
-    assert gone(watched)
     assert service.ask(CountingProbe, "report") is None and service.ask(CountingProbe, "stop") is None
+    again, is_new = service.start(probe(), 600)
+    assert is_new and again["pid"] != info["pid"]
+    assert gone(watched)
 
 
 def test_a_second_start_is_the_same_or_refused(probe):
@@ -125,9 +130,12 @@ def test_it_survives_the_end_of_a_connection(probe):
     assert os.readlink("/proc/%d/cwd" % info["pid"]) == "/"
 
 
-def test_what_cannot_run_is_skipped_and_nothing_runs(probe):
-    info, _is_new = service.start(probe("unavailable"), 600)
-    assert (info["status"], info["reason"], info["remedy"]) == ("skipped", "nothing to count", "Bring something.")
+@pytest.mark.parametrize(
+    ("fault", "status", "said"), [("unavailable", "skipped", "nothing to count"), ("start", "failed", "the start broke")]
+)
+def test_what_cannot_run_says_why_and_nothing_runs(probe, fault, status, said):
+    info, _is_new = service.start(probe(fault), 600)
+    assert info["status"] == status and said in info["reason"] and info["remedy"]
     assert service.ask(CountingProbe, "info") is None
 
 
@@ -160,6 +168,13 @@ def test_a_caller_that_goes_away_or_talks_nonsense_is_no_harm(probe):
     with pytest.raises(service.Refused, match="did not answer"):
         service.ask(CountingProbe, "nonsense")
     assert service.ask(CountingProbe, "info") == info
+
+
+def test_a_name_that_is_taken_is_said(probe):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind("\0ksysak.fleet/service/" + CountingProbe.NAME)
+        with pytest.raises(service.Refused, match="is starting on this host, or its name is taken"):
+            service.start(probe(), 600)
 
 
 def test_other_users_are_not_listened_to(probe):
