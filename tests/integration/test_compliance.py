@@ -3,7 +3,7 @@
 
 import datetime
 import json
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 import yaml

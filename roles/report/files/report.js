@@ -461,7 +461,7 @@
     { title: 'Verdict', field: 'finding', width: 100, responsive: 0, headerSort: false, draw: (id, leak) => id ? badge(groups.get(id).severity) : t(leak.verdict) },
     { title: 'Function', field: 'culprit', minWidth: 170, widthGrow: 3, responsive: 0, draw: (name, leak) => leak.finding ? link('finding', leak.finding, name) : el('bdi', {}, name) },
     { title: 'Module', field: 'module', minWidth: 90, widthGrow: 1, responsive: 3, draw: (name) => name === null ? t('kernel') : el('bdi', {}, name) },
-    { title: 'Type', field: 'type', width: 70, responsive: 5 },
+    { title: 'Type', field: 'type', width: 90, responsive: 5 },
     figure('Growth, all hosts', 'growth_bytes_per_s', (value) => `${bytes(value)}/s`, { responsive: 0, minWidth: 110 }),
     figure('Not freed', 'bytes_outstanding', bytes, { responsive: 4, minWidth: 115 }),
     figure('Oldest', 'oldest_age_s', seconds, { responsive: 6 }),
@@ -585,8 +585,8 @@
     { title: 'Known bug', field: 'known', minWidth: 150, widthGrow: 2, responsive: 3, headerSort: false, draw: (bugs) => el('span', {}, ...(bugs || []).flatMap((bug) => [el('a', { href: bug.references[0], rel: 'noopener noreferrer', target: '_blank' }, el('bdi', {}, bug.subject)), t(bug.affected ? ' (this kernel has it)' : ' (perhaps)'), bug.fixed.length ? t(', fixed in {releases}', { releases: bug.fixed.join(', ') }) : '', el('br')])) },
     { title: 'Kind', field: 'kind', minWidth: 110, responsive: 4, draw: (kind) => t(kind.replaceAll('_', ' ')) },
     figure('Times', 'count', number, { width: 85, responsive: 2, widthGrow: 0 }),
-    { title: 'Last seen', field: 'last_seen', width: 165, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan'))) : instant(value) },
-    { title: 'First seen', field: 'first_seen', width: 165, responsive: 6, draw: instant },
+    { title: 'Last seen', field: 'last_seen', width: 180, responsive: 2, draw: (value, event) => event.in_window ? el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan'))) : instant(value) },
+    { title: 'First seen', field: 'first_seen', width: 180, responsive: 6, draw: instant },
     { title: 'Where', field: 'host_count', minWidth: 140, widthGrow: 2, responsive: 3, sorter: 'number', draw: (count, event) => hostList(event.hosts, count) },
     { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), ...(facts(event) ? [el('pre', {}, facts(event))] : []), el('pre', {}, text)) }
   ], { open: (event) => ({ finding: event.finding }), placeholder: exceptions.hosts ? 'No kernel exception was found.' : 'Nothing was read.' })
@@ -682,10 +682,10 @@
     grid('selftest-table', fleet.selftest.rows, [
       { title: 'Kernel', field: 'kernel', minWidth: 140, widthGrow: 2, responsive: 0, draw: (kernel) => el('bdi', {}, kernel) },
       { title: 'Probe', field: 'probe', minWidth: 100, responsive: 0 },
-      { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1, draw: (title) => el('bdi', {}, title) },
+      { title: 'Injected', field: 'title', minWidth: 160, widthGrow: 3, responsive: 1, draw: (title) => el('bdi', {}, t(title)) },
       { title: 'Verdict', field: 'verdict', width: 100, responsive: 0, draw: (verdict) => t(verdict) },
       { title: 'Why', field: 'reason', minWidth: 170, widthGrow: 4, responsive: 2, headerSort: false, draw: (reason) => el('bdi', {}, reason) },
-      { title: 'On', field: 'tested_at', width: 165, responsive: 1, draw: instant },
+      { title: 'On', field: 'tested_at', width: 180, responsive: 1, draw: instant },
       { title: 'Host', field: 'host', minWidth: 100, responsive: 3, draw: (name) => el('bdi', {}, name) },
       { title: 'Engine', field: 'engine', width: 90, responsive: 4 }
     ], tenRows(fleet.selftest.rows))

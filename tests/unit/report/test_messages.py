@@ -57,11 +57,17 @@ def catalog(request):
 
 
 def test_every_text_is_translated_with_the_same_values(catalog):
-    wanted = (texts_of_python() | texts_of_scripts() | texts_of_template()) - {"KSysAK", "p"}
+    wanted = (texts_of_python() | texts_of_scripts() | texts_of_template() | texts_of_selftests()) - {"KSysAK", "p"}
     assert len(wanted) > 150
     assert sorted(wanted - set(catalog)) == []
     fields = re.compile(r"\{\w*\}")
     assert [text for text, said in catalog.items() if sorted(fields.findall(text)) != sorted(fields.findall(said))] == []
+
+
+def texts_of_selftests():
+    """Titles of what the self-test injects."""
+    rounds = yaml.safe_load((REPO / "roles" / "selftest" / "vars" / "main.yml").read_text(encoding="utf-8"))["__ksysak_selftest_rounds"]
+    return {case["title"] for cases in rounds for case in cases}
 
 
 def texts_of_policies():
