@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stalls that an injector makes on this host while runlatency measures. Arguments: kind (irqoff or nosched), its .ko file, threshold and
-the lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
+"""Stalls that an injector makes on this host while runlatency measures. Arguments: its .ko file, threshold and the
+lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import sys
 from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
 from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
-
 
 APART_MS = 20
 
@@ -44,7 +43,7 @@ def stalled(kmod, lengths_us):
     return [dict(row, least_us=length, most_us=length + 1000 * APART_MS) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
 
 
-def measured(kind, ko, threshold_us, *lengths_us):
+def measured(ko, threshold_us, *lengths_us):
     kmod = Kmod(Host(), os.path.basename(ko)[: -len(".ko")])
     kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
     try:
@@ -52,7 +51,7 @@ def measured(kind, ko, threshold_us, *lengths_us):
         result = measured_while(probe, lambda: stalled(kmod, lengths_us))
     finally:
         kmod.unload()
-    result["truth"] = {"kind": kind, "stalls": result["truth"]}
+    result["truth"] = {"stalls": result["truth"]}
     return result
 
 
