@@ -51,12 +51,32 @@ options:
       - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
+  pid:
+    description:
+      - Follow the waits of this process alone. Only one of O(pid), O(tid), O(cgroup) and O(comm) may be given, and each needs bcc.
+      - New threads are looked for twice a second. Stalls are those of the whole host.
+    type: int
+  tid:
+    description: Follow the waits of this thread alone.
+    type: int
+  cgroup:
+    description: Follow the waits of the tasks in this control group and those below it; a path below C(/sys/fs/cgroup).
+    type: str
+  comm:
+    description: Follow the waits of tasks of this name alone, 1 to 15 bytes. The kernel compares the names, so no task is missed.
+    type: str
 """
 
 EXAMPLES = r"""
 - name: Who waits for a CPU, and for how long?
   ksysak.fleet.runlatency_facts:
     duration: 30
+  become: true
+
+- name: Does the web server wait for a CPU, or for its quota?
+  ksysak.fleet.runlatency_facts:
+    duration: 30
+    cgroup: system.slice/nginx.service
   become: true
 
 - name: Show the longest wait
@@ -113,14 +133,27 @@ ansible_facts:
                   wait: wakeup
                   delay_us: 3917.969
                   cpu: 0
+                  from_cpu: 0
                   pid: 11
                   comm: kworker/0:1
                   prio: 120
+                  policy: normal
+                  throttled: null
                   at_s: 2.150436
-                  instead: {pid: 77, comm: kdamond.0, ran_us: 3891.207}
+                  instead: {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                   blockers:
-                    - {pid: 77, comm: kdamond.0, ran_us: 3891.207}
-                    - {pid: 14, comm: ksoftirqd/0, ran_us: 21.04}
+                    - {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
+                    - {pid: 14, comm: ksoftirqd/0, prio: 120, policy: normal, ran_us: 21.04}
+            throttled:
+              description: Control groups whose CPU quota ran out within the window, longest first.
+              type: list
+              elements: dict
+              sample:
+                - {cgroup: /system.slice/nginx.service, times: 41, total_us: 3250112}
+            followed:
+              description: Whose waits these are; V(none) for all tasks.
+              type: dict
+              sample: {by: cgroup, tasks: 9}
             stalls:
               description: Interrupts that were off, missed switches and pauses of a CPU, longest first. The true length is between the two.
               type: list

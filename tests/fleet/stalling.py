@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stalls that an injector makes on this host while runlatency measures. Arguments: kind (irqoff or nosched), its .ko file, threshold and
-the lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
+"""Stalls that an injector makes on this host while runlatency measures. Arguments: its .ko file, threshold and the
+lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def stalled(kmod, lengths_us):
     return [dict(row, least_us=length, most_us=length + 1000 * APART_MS) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
 
 
-def measured(kind, ko, threshold_us, *lengths_us):
+def measured(ko, threshold_us, *lengths_us):
     kmod = Kmod(Host(), os.path.basename(ko)[: -len(".ko")])
     kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
     try:
@@ -51,7 +51,7 @@ def measured(kind, ko, threshold_us, *lengths_us):
         result = measured_while(probe, lambda: stalled(kmod, lengths_us))
     finally:
         kmod.unload()
-    result["truth"] = {"kind": kind, "stalls": result["truth"]}
+    result["truth"] = {"stalls": result["truth"]}
     return result
 
 

@@ -6,6 +6,7 @@
 Prints one JSON document: the truth as the maker of the event knows it, and what the probe says of it.
 """
 
+import contextlib
 import ctypes
 import json
 import mmap
@@ -399,9 +400,8 @@ def stalls(kind, threshold_us, *lengths_us):
     def happen():
         os.write(orders_write, b"g")
         truth = json.loads(os.read(told_read, 65536).decode())
-        os.waitpid(maker, 0)
-        os.kill(rival, signal.SIGKILL)
-        os.waitpid(rival, 0)
+        while not any(ended >= truth[-1]["end_ns"] for _began, ended in struct.iter_unpack("QQ", gaps)):
+            time.sleep(0.001)
         ended_ns = [ended for _began, ended in struct.iter_unpack("QQ", gaps) if ended]
         for stall in truth:
             # It ended after the loop did, and before the other task was seen to run again.
@@ -409,7 +409,81 @@ def stalls(kind, threshold_us, *lengths_us):
             stall["most_us"] = (min(ended for ended in ended_ns if ended >= stall["end_ns"]) - stall["start_ns"]) / 1e3
         return {"pid": maker, "stalls": truth}
 
-    return measured_while(make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000), happen)
+    try:
+        return measured_while(make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000), happen)
+    finally:
+        for pid in (maker, rival):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def limited_group(name, quota_us, period_us):
+    """A control group with a CPU quota, of either version; yields (its path as in /proc/PID/cgroup, its file of processes)."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        folder = "/sys/fs/cgroup/" + name
+        settings = [("/sys/fs/cgroup/cgroup.subtree_control", "+cpu"), (folder + "/cpu.max", "%d %d" % (quota_us, period_us))]
+    else:
+        folder = "/sys/fs/cgroup/cpu/" + name
+        settings = [(folder + "/cpu.cfs_period_us", str(period_us)), (folder + "/cpu.cfs_quota_us", str(quota_us))]
+    os.mkdir(folder)
+    try:
+        for path, text in settings:
+            with open(path, "w") as stream:
+                stream.write(text)
+        yield "/" + name, folder + "/cgroup.procs"
+    finally:
+        os.rmdir(folder)
+
+
+def throttled():
+    """A process that wants the CPU all the time and may have 20 ms in 100, beside one without a quota."""
+    with limited_group("ksysak-test", 20000, 100000) as (path, processes):
+        limited, free = os.fork(), None
+        if limited == 0:
+            while True:
+                pass
+        try:
+            with open(processes, "w") as stream:
+                stream.write(str(limited))
+            free = os.fork()
+            if free == 0:
+                while True:
+                    pass
+            probe = make("runlatency", cgroup=path, top=1000)
+            found = measured_while(probe, lambda: {"limited": limited, "free": free, "cgroup": path}, window_s=2)
+        finally:
+            for pid in filter(None, (limited, free)):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+    return found
+
+
+def followed(name):
+    """Follow one of two processes that sleep and wake, by this option; both end within the window."""
+    orders_read, orders_write = os.pipe()
+
+    def napper(comm):
+        pid = os.fork()
+        if pid:
+            return pid
+        with open("/proc/self/comm", "w") as stream:
+            stream.write(comm)
+        os.read(orders_read, 1)
+        for _unused in range(100):
+            time.sleep(0.005)
+        os._exit(0)
+
+    pids = [napper("ks-nap"), napper("ks-nap-other")]
+    probe = make("runlatency", top=1000, **{name: "ks-nap" if name == "comm" else pids[0]})
+
+    def happen():
+        os.write(orders_write, b"gg")
+        for pid in pids:
+            os.waitpid(pid, 0)
+        return pids
+
+    return measured_while(probe, happen)
 
 
 def interrupts():
@@ -496,8 +570,8 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, interrupts, scan,
-                                          trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, throttled, followed,
+                                          interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

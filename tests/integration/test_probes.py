@@ -163,6 +163,30 @@ def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
         assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
 
 
+def test_a_wait_for_quota_is_told_from_one_for_a_cpu(on_host):
+    result = on_host("throttled")
+    validate_data("ksysak.runlatency/1", result["data"])
+    truth = result["truth"]
+    (group,) = [row for row in result["data"]["throttled"] if row["cgroup"] == truth["cgroup"]]
+    assert group["times"] >= 1 and group["total_us"] > 50_000
+    assert result["data"]["followed"]["by"] == "cgroup"
+    events = result["data"]["events"]
+    assert events and {event["pid"] for event in events} == {truth["limited"]}
+    assert all(event["throttled"] == group and event["policy"] == "normal" for event in events)
+
+
+@pytest.mark.parametrize("name", ["pid", "tid", "comm"])
+def test_only_what_is_asked_for_is_followed(on_host, name):
+    result = on_host("followed", name)
+    validate_data("ksysak.runlatency/1", result["data"])
+    events = result["data"]["events"]
+    assert events and {event["pid"] for event in events} == {result["truth"][0]}
+    assert result["data"]["count"] >= 100
+    assert result["data"]["followed"] == {"by": name, "tasks": 0 if name == "comm" else 1}
+    ended = [limit for limit in result["limits"] if "ended within the window" in limit]
+    assert len(ended) == (name != "comm"), result["limits"]
+
+
 def test_interference_agrees_with_the_kernels_own_counters(on_host):
     result = on_host("interrupts")
     validate_data("ksysak.interference/1", result["data"])

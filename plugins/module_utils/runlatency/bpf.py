@@ -12,6 +12,8 @@ waits costs a comparison each and can lose none of them. Each CPU remembers its
 last STINTS turns (who ran, for how long); a kept wait takes a copy of them along.
 """
 
+import struct
+
 WORST = 16
 STINTS = 16
 BUCKETS = 64
@@ -22,12 +24,12 @@ TEXT = """
 #define PREEMPTED_IN_KERNEL 0x100
 #define SLOTS 65536
 
-struct slot_t { u32 tid; u32 wait; u64 since_ns; };
-struct stint_t { u64 ended_ns; u64 ran_ns; u64 tid; char comm[16]; };
+struct slot_t { u32 tid; u32 wait; u64 since_ns; };  /* wait: its kind, and above that one bit the CPU */
+struct stint_t { u64 ended_ns; u64 ran_ns; u32 tid; s32 prio; char comm[16]; };
 struct recent_t { u64 next; struct stint_t stints[STINTS]; };
 struct wait_t {
   u64 ended_ns; u64 delay_ns;
-  u32 tid; u32 cpu; s32 prio; u32 wait;
+  u32 tid; u32 cpu; s32 prio; u32 wait; u64 from_cpu;
   char comm[16];
   struct recent_t recent;
 };
@@ -49,7 +51,7 @@ static inline void add(u32 what, u64 much) {
     *value += much;
 }
 
-static inline void begin(u32 tid, u32 wait, u64 now) {
+static inline void begin(u32 tid, u32 wait, u32 cpu, u64 now) {
   u32 index = tid & (SLOTS - 1);
   struct slot_t *slot = slots.lookup(&index);
   if (!slot)
@@ -57,19 +59,19 @@ static inline void begin(u32 tid, u32 wait, u64 now) {
   if (slot->tid && slot->tid != tid)
     add(DISPLACED, 1);
   slot->since_ns = now;
-  slot->wait = wait;
+  slot->wait = wait | cpu << 1;
   slot->tid = tid;
 }
 
 int on_sched_wakeup(struct tracepoint__sched__sched_wakeup *args) {
-  if (gate_is_open() && args->pid)
-    begin(args->pid, WAKEUP, bpf_ktime_get_ns());
+  if (gate_is_open() && args->pid && is_wanted(args->pid, args->comm))
+    begin(args->pid, WAKEUP, args->target_cpu, bpf_ktime_get_ns());
   return 0;
 }
 
 int on_sched_wakeup_new(struct tracepoint__sched__sched_wakeup_new *args) {
-  if (gate_is_open() && args->pid)
-    begin(args->pid, WAKEUP, bpf_ktime_get_ns());
+  if (gate_is_open() && args->pid && is_wanted(args->pid, args->comm))
+    begin(args->pid, WAKEUP, args->target_cpu, bpf_ktime_get_ns());
   return 0;
 }
 
@@ -87,13 +89,14 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   stint->ended_ns = now;
   stint->ran_ns = now - *since;  /* the first one: since before the window, which is longer than any wait */
   stint->tid = args->prev_pid;
+  stint->prio = args->prev_prio;
   __builtin_memcpy(stint->comm, args->prev_comm, 16);
   *since = now;
   switched_away(args->prev_pid, args->next_pid, now);
 
-  if (args->prev_pid) {
+  if (args->prev_pid && is_wanted(args->prev_pid, args->prev_comm)) {
     if (args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL)) {
-      begin(args->prev_pid, PREEMPTED, now);
+      begin(args->prev_pid, PREEMPTED, bpf_get_smp_processor_id(), now);
     } else {
       index = args->prev_pid & (SLOTS - 1);
       struct slot_t *gone = slots.lookup(&index);
@@ -152,6 +155,7 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   place->cpu = bpf_get_smp_processor_id();
   place->prio = args->next_prio;
   place->wait = wait;
+  place->from_cpu = slot->wait >> 1;
   __builtin_memcpy(place->comm, args->next_comm, 16);
   __builtin_memcpy(&place->recent, turns, sizeof(*turns));
   return 0;
@@ -159,10 +163,33 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
 """
 
 
-def text(threshold_us, switched_away):
+_ALL = 'static inline int is_wanted(u32 tid, const char *comm) { return 1; }\n'
+_BY_TID = """
+BPF_HASH(wanted, u32, u32, %d);
+static inline int is_wanted(u32 tid, const char *comm) { return wanted.lookup(&tid) != 0; }
+"""
+_BY_COMM = """
+static inline int is_wanted(u32 tid, const char *comm) {
+  u64 words[2] = {};
+  bpf_probe_read(words, sizeof(words), (void *)comm);
+  return (words[0] & %#xULL) == %#xULL && (words[1] & %#xULL) == %#xULL;
+}
+"""
+
+
+def _by_comm(comm):
+    """C text that compares names up to their end: behind it some kernels leave what was there before."""
+    name = comm.encode('utf-8') + b'\0'
+    masks, words = (struct.unpack('<2Q', part.ljust(16, b'\0')) for part in (b'\xff' * len(name), name))
+    return _BY_COMM % (masks[0], words[0], masks[1], words[1])
+
+
+def text(threshold_us, switched_away, targets=None, comm=None):
     """Return the C text. threshold_us: waits at least this long are counted as over the threshold.
 
-    switched_away: C text with the function of this name, which is called at each switch.
+    switched_away: C text with the function of this name, which is called at each switch; targets: how many
+    threads the map `wanted` holds, whose waits alone count; comm: only waits of tasks of this name count.
     """
     values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS))
-    return ''.join('#define %s %s\n' % value for value in values) + switched_away + TEXT
+    wanted = _BY_TID % targets if targets else _by_comm(comm) if comm else _ALL
+    return ''.join('#define %s %s\n' % value for value in values) + wanted + switched_away + TEXT

@@ -6,12 +6,12 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils import host
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, stalls
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, quota, stalls, targets
 
 _EVENTS = (
-    ('sched_wakeup', ('pid',)),
-    ('sched_wakeup_new', ('pid',)),
-    ('sched_switch', ('prev_pid', 'prev_comm', 'prev_state', 'next_pid', 'next_comm', 'next_prio')),
+    ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
+    ('sched_wakeup_new', ('pid', 'comm', 'target_cpu')),
+    ('sched_switch', ('prev_pid', 'prev_comm', 'prev_prio', 'prev_state', 'next_pid', 'next_comm', 'next_prio')),
 )
 
 
@@ -24,12 +24,17 @@ class BccEngine(Engine):
         super(BccEngine, self).__init__(options)
         self._program = None
         self._clock = False
+        self._targets = targets.Targets(options)
+        self._followed = set()
 
     def open(self):
+        if self._targets.by_tid:
+            self._targets.require()
         program.prepare()
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
-        self._program = program.Program(bpf.text(self.options['runq_us'], stalls.text(self.options)))
+        self._program = program.Program(bpf.text(self.options['runq_us'], stalls.text(self.options),
+                                                 targets.MOST if self._targets.by_tid else None, self.options['comm']))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
         try:
@@ -40,19 +45,34 @@ class BccEngine(Engine):
             self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
 
     def start(self):
-        self._before, self._cpus = counters.snapshot(), counters.online_cpus()
+        self._follow()
+        self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
         self._program.open_gate()
         self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
         self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self.opened_ns)
 
+    def _follow(self):
+        """Tell the kernel the threads that are new. Returns whether there is any."""
+        if not self._targets.by_tid:
+            return True
+        tids, table = self._targets.tids(), self._program.table('wanted')
+        for tid in sorted(tids - self._followed)[:targets.MOST - len(self._followed)]:
+            table[table.Key(tid)] = table.Leaf(1)
+            self._followed.add(tid)
+        return bool(tids)
+
     def poll(self, timeout_s):
         super(BccEngine, self).poll(timeout_s)
+        self._follow()
         if self._clock:
             self._found.collect(stalls.KEPT // 4)
 
     def stop(self):
         self._program.close_gate()
         self._after = counters.snapshot()
+        self._throttled = quota.throttled(self._quotas, quota.snapshot())
+        if not self._follow():
+            self.limits.append('the %s %s ended within the window, or had no task' % (self._targets.name, self.options[self._targets.name]))
         if counters.online_cpus() != self._cpus:
             self.limits.append('CPUs went on- or offline within the window: stalls of those are not all seen')
         if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
@@ -76,6 +96,8 @@ class BccEngine(Engine):
             'total_us': round(sum(sums['total_ns']) / 1e3, 1), 'max_us': round(max_us, 3),
             'threshold_us': self.options['runq_us'], 'over_threshold': sum(sums['over_threshold']),
             'events': self._longest(),
+            'throttled': sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']],
+            'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }
         data.update(counters.compare(self._before, self._after, window_s))
         if self._clock:
@@ -112,7 +134,8 @@ class BccEngine(Engine):
     def _event(self, wait):
         blockers = _blockers(wait)
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
-                'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio,
+                'from_cpu': wait.from_cpu, 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'),
+                'prio': wait.prio, 'policy': policy(wait.prio), 'throttled': quota.of_task(wait.tid, self._throttled),
                 'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6),
                 'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
 
@@ -123,6 +146,8 @@ class ProcfsEngine(Engine):
     NAME = 'procfs'
 
     def open(self):
+        if targets.Targets(self.options).name:
+            raise Unavailable('only bcc can follow single tasks', 'See why bcc is not available, or leave out pid, tid, cgroup and comm.')
         kept = counters.snapshot()
         if kept['run_delay'] is None and kept['pressure_us'] is None:
             raise Unavailable('this kernel keeps neither /proc/schedstat nor /proc/pressure/cpu',
@@ -137,7 +162,7 @@ class ProcfsEngine(Engine):
 
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
-                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': []}
+                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'throttled': [], 'followed': None}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 
@@ -152,20 +177,37 @@ class RunlatencyProbe(Probe):
         'irqoff_us': {'type': 'int', 'default': 10000},
         'nosched_us': {'type': 'int', 'default': 10000},
         'top': {'type': 'int', 'default': 20},
+        'pid': {'type': 'int', 'default': None},
+        'tid': {'type': 'int', 'default': None},
+        'cgroup': {'type': 'str', 'default': None},
+        'comm': {'type': 'str', 'default': None},
     }
     BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'top': (1, 1000)}
 
+    def __init__(self, options):
+        super(RunlatencyProbe, self).__init__(options)
+        targets.check(options)
+
+
+def policy(prio):
+    """Return the scheduling class that a kernel priority belongs to (include/linux/sched/prio.h)."""
+    return 'deadline' if prio < 0 else 'realtime' if prio < 100 else 'normal' if prio < 140 else 'idle'
+
 
 def _blockers(wait):
-    """Who ran on that CPU during a wait, over all turns: [{'pid', 'comm', 'ran_us'}], longest first; pid 0: nobody, it was idle."""
+    """Who ran on that CPU during a wait, over all turns, longest first: [{'pid', 'comm', 'prio', 'policy', 'ran_us'}].
+
+    pid 0: nobody, it was idle.
+    """
     began_ns = wait.ended_ns - wait.delay_ns
-    ran_ns, comms = {}, {}
+    ran_ns, last = {}, {}
     for stint in wait.recent.stints:
         overlap_ns = min(stint.ended_ns, wait.ended_ns) - max(stint.ended_ns - stint.ran_ns, began_ns)
         if stint.ended_ns and overlap_ns > 0:
             ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
-            comms[stint.tid] = stint.comm
-    return [{'pid': tid, 'comm': comms[tid].decode('utf-8', 'replace'), 'ran_us': round(ran_ns[tid] / 1e3, 3)}
+            last[stint.tid] = stint
+    return [{'pid': tid, 'comm': last[tid].comm.decode('utf-8', 'replace'), 'prio': last[tid].prio, 'policy': policy(last[tid].prio),
+             'ran_us': round(ran_ns[tid] / 1e3, 3)}
             for tid in sorted(ran_ns, key=lambda tid: -ran_ns[tid])]
 
 

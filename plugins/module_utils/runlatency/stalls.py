@@ -22,7 +22,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavaila
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import interrupted
 
 KINDS = ('irqoff', 'nosched', 'pause')
-KEPT = 64
+CLASSES, KEPT = 6, 16
 _LEAST_PERIOD_US = 100
 _AT_ONCE_S = 0.001
 _LISTED = 1000
@@ -43,8 +43,9 @@ struct stall_t {
 };
 struct watch_t { u64 tick_ns; u64 clear_ns; u64 wanted_ns; u64 ticks; u64 captured; struct frames_t frames; };
 BPF_PERCPU_ARRAY(watches, struct watch_t, 1);
-BPF_PERCPU_ARRAY(stalls, struct stall_t, 3 * KEPT);
-BPF_PERCPU_ARRAY(stall_counts, u64, 3);
+/* Of each kind and class of length the last ones: those that are twice as long, four times, ... are not displaced by shorter ones. */
+BPF_PERCPU_ARRAY(stalls, struct stall_t, 3 * CLASSES * KEPT);
+BPF_PERCPU_ARRAY(stall_counts, u64, 3 * CLASSES);
 BPF_ARRAY(resched, u64, 2);  /* the mask to look at; the one that was seen */
 
 /* sched_set_need_resched_tp(task, cpu, tif): it is never a lazy wish that ends an idle task's turn. */
@@ -58,10 +59,18 @@ int on_wish(struct bpf_raw_tracepoint_args *ctx) {
 }
 
 static inline struct stall_t *new_stall(u32 kind, u64 now, u64 least, u64 most) {
-  u64 *count = stall_counts.lookup(&kind);
+  u32 row = kind * CLASSES;
+  u64 limit = 2 * (kind == 1 ? NOSCHED_NS : IRQOFF_NS);
+#pragma unroll
+  for (int i = 1; i < CLASSES; i++) {
+    if (most >= limit)
+      row++;
+    limit *= 2;
+  }
+  u64 *count = stall_counts.lookup(&row);
   if (!count)
     return 0;
-  u32 index = kind * KEPT + (u32)(*count & (KEPT - 1));
+  u32 index = row * KEPT + (u32)(*count & (KEPT - 1));
   *count += 1;
   struct stall_t *stall = stalls.lookup(&index);
   if (!stall)
@@ -165,7 +174,7 @@ def text(options):
     """Return the C text. options: those of the probe."""
     values = (('IRQOFF_NS', '%dULL' % (options['irqoff_us'] * 1000)), ('NOSCHED_NS', '%dULL' % (options['nosched_us'] * 1000)),
               ('WIDTH_NS', '%dULL' % (period_us(options) * 1000)), ('TICK_NS', '%dULL' % (tick_us(options) * 1000)),
-              ('KEPT', KEPT), ('DEPTH', DEPTH),
+              ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
               ('PID_AT', '%dULL' % (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0)))
     return ''.join('#define %s %s\n' % value for value in values) + TEXT
 
@@ -202,36 +211,36 @@ def learn_resched_mask(program):
 
 
 class Found(object):
-    """The stalls of one window: collect() them while it is open, as the kernel keeps the last KEPT of each kind on each CPU.
+    """The stalls of one window: collect() them while it is open, as the kernel keeps the last KEPT of each kind and class on each CPU.
 
     program: Program with the text above; symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin of the window.
     """
 
     def __init__(self, program, symbols, opened_ns):
         self._program, self._symbols, self._opened_ns = program, symbols, opened_ns
-        self._taken = [[] for _kind in KINDS]
+        self._taken = {}
         self._events = dict((kind, []) for kind in KINDS)
         self.counts = dict((kind, 0) for kind in KINDS)
         self.overwritten = 0
 
     def collect(self, least_new=1):
-        """Take over what is new, once some CPU has `least_new` of a kind."""
+        """Take over what is new, once some CPU has `least_new` of a kind and class."""
         table, counted = self._program.table('stalls'), self._program.table('stall_counts')
-        for number, kind in enumerate(KINDS):
-            counts = list(counted[number])
-            before = self._taken[number] or [0] * len(counts)
+        for row in range(len(KINDS) * CLASSES):
+            counts = list(counted[row])
+            before = self._taken.get(row, [0] * len(counts))
             if max(count - taken for count, taken in zip(counts, before)) < least_new:
                 continue
-            self._taken[number] = counts
+            self._taken[row] = counts
             wanted = {}
             for cpu, (count, taken) in enumerate(zip(counts, before)):
                 self.overwritten += max(0, count - taken - KEPT)
                 for serial in range(max(taken, count - KEPT), count):
                     wanted.setdefault(serial % KEPT, []).append(cpu)
             for place, cpus in wanted.items():
-                stalls = table[number * KEPT + place]
+                stalls = table[row * KEPT + place]
                 for cpu in cpus:
-                    self._add(_event(kind, stalls[cpu], self._symbols, self._opened_ns))
+                    self._add(_event(KINDS[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns))
 
     def _add(self, event):
         self.counts[event['kind']] += 1
@@ -260,7 +269,7 @@ def doubt(events, virtual, stolen_us):
     for event in irqoff:
         if virtual and paused_us > event['least_us'] / 2:
             event['reasons'].append('CPUs of this virtual machine stood still for up to %d us within the window' % paused_us)
-        if virtual and stolen_us.get(event['cpu']):
+        if virtual and stolen_us.get(event['cpu'], 0) > event['least_us'] / 2:
             event['reasons'].append('the hypervisor took %d us from this CPU within the window' % stolen_us[event['cpu']])
         for other in irqoff:
             if other['cpu'] != event['cpu'] and abs(other['at_s'] - event['at_s']) < _AT_ONCE_S and other['delay_us'] > event['least_us']:

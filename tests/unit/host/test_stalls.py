@@ -125,13 +125,15 @@ class Recorded:
     """A program whose maps hold these stalls, each on a CPU of its own: [(kind as the kernel sees it, length in ms, end in ms, code)]."""
 
     def __init__(self, made):
-        self._counts = [[int(row[0] == kind) for row in made] for kind in stalls.KINDS]
+        self._counts = {row: [0] * len(made) for row in range(len(stalls.KINDS) * stalls.CLASSES)}
         self._stalls = {}
         for cpu, (kind, length_ms, end_ms, code) in enumerate(made):
             frames = SimpleNamespace(ip=[] if kind == "pause" else [1])
             stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
             stall["ticked_ns"] = 10**6 if code is None else stall["least_ns"]
-            row = self._stalls.setdefault(stalls.KINDS.index(kind) * stalls.KEPT, [None] * len(made))
+            number = stalls.KINDS.index(kind) * stalls.CLASSES
+            self._counts[number][cpu] = 1
+            row = self._stalls.setdefault(number * stalls.KEPT, [None] * len(made))
             row[cpu] = SimpleNamespace(**stall, code=struct.unpack("<2Q", code or bytes(16)), cpu=cpu, tid=7, comm=b"task")
 
     def table(self, name):
@@ -154,7 +156,8 @@ HELD = ("irqoff", 100, 500, STI_NOP)
         ([HELD, ("pause", 60, 900, None)], True, {}, [("irqoff", False, "stood still for up to 60000 us"), ("pause", False, "user mode")]),
         ([HELD, ("pause", 60, 900, None)], False, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
         ([HELD, ("pause", 40, 900, None)], True, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
-        ([HELD], True, {0: 20000}, [("irqoff", False, "took 20000 us from this CPU")]),
+        ([HELD], True, {0: 60000}, [("irqoff", False, "took 60000 us from this CPU")]),
+        ([HELD], True, {0: 40000, 1: 60000}, [("irqoff", True, "")]),
         ([HELD, ("irqoff", 50, 500, STI_NOP)], False, {}, [("irqoff", True, ""), ("irqoff", False, "CPU 0 had interrupts off")]),
         ([HELD, ("irqoff", 99, 500, STI_NOP)], True, {}, [("irqoff", False, "CPU 1 had"), ("irqoff", False, "CPU 0 had")]),
         ([HELD, ("irqoff", 100, 502, STI_NOP)], True, {}, [("irqoff", True, ""), ("irqoff", True, "")]),
@@ -192,7 +195,8 @@ class Storm:
             self._stalls[(self.count - 1) % stalls.KEPT] = [SimpleNamespace(**stall, cpu=0, tid=7, comm=b"task")]
 
     def table(self, name):
-        return {"stalls": self._stalls, "stall_counts": [[self.count], [0], [0]]}[name]
+        counts = [[self.count]] + [[0]] * (len(stalls.KINDS) * stalls.CLASSES - 1)
+        return {"stalls": self._stalls, "stall_counts": counts}[name]
 
 
 def test_no_stall_is_forgotten_that_was_collected_in_time():

@@ -116,6 +116,36 @@ def test_p99_and_pressure_are_findings():
     assert found(with_probe("runlatency", slow)) == {("runq-latency-p99", "warning"), ("cpu-pressure", "warning")}
 
 
+STALL = {"kind": "irqoff", "delay_us": 12000.0, "least_us": 10000.0, "cpu": 1, "pid": 9, "comm": "kworker/1:2", "at_s": 2.5}
+STALL.update(certain=True, reasons=[], culprit="acme_reset", stack=["acme_reset+0x61 [acme]"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity"),
+    [
+        ({}, "error"),
+        ({"kind": "nosched"}, "warning"),
+        ({"delay_us": 9999.9}, None),
+        ({"certain": False, "reasons": ["the machine was paused"]}, None),
+        ({"kind": "pause", "culprit": None, "stack": []}, None),
+        ({"culprit": None, "stack": []}, None),
+    ],
+)
+def test_only_a_stall_that_is_certain_blames_a_function(changes, severity):
+    document = with_probe("runlatency", {**data.runlatency(), "stalls": [{**STALL, **changes}]})
+    assert found(document) == ({("kernel-stall", severity)} if severity else set())
+    assert found(document, **{"kernel-stall": {"accepted": ["acme_reset"]}}) == set()
+
+
+def test_a_quota_that_ran_out_is_a_finding():
+    def throttled(total_us):
+        group = {"cgroup": "/system.slice/a.service", "times": 9, "total_us": total_us}
+        return found(with_probe("runlatency", {**data.runlatency(), "throttled": [group]}))
+
+    assert throttled(1_000_000) == {("cpu-quota-exhausted", "warning")}
+    assert throttled(999_999) == set()
+
+
 def test_long_handlers_are_findings_also_without_an_interrupt_number():
     long = [
         data.vector("softirq", "NET_RX", None, {0: (9, 20000.0, 10000.0)}),
