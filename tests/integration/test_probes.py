@@ -125,6 +125,22 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]
 
 
+def test_headers_of_another_kernel_cannot_mislead_runlatency(on_host):
+    """Only tracepoint arguments are read: header files that would not even compile change nothing."""
+    lie = """mount -t tmpfs none /usr/src; mkdir -p /usr/src/lie/include/linux /usr/src/lie/include/uapi/linux
+        for name in sched kconfig types version; do echo '#error read' > /usr/src/lie/include/linux/$name.h; done
+        echo '#error read' > /usr/src/lie/include/uapi/linux/bpf.h
+        [ ! -d /lib/modules ] || { mount -t tmpfs none /lib/modules; mkdir /lib/modules/$(uname -r); }
+        [ ! -d /lib/modules ] || ln -s /usr/src/lie /lib/modules/$(uname -r)/build
+        BCC_KERNEL_SOURCE=/usr/src/lie exec "$@" """
+    result = on_host("queue_delay", within=["unshare", "--mount", "sh", "-ec", lie, "sh"])
+    truth, data = result["truth"], result["data"]
+    event = next(event for event in data["events"] if event["pid"] == truth["victim"])
+    assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
+    bucket = 1 << int(event["delay_us"]).bit_length() - 1
+    assert data["histograms"][event["wait"]][str(bucket)] >= 1
+
+
 def stalls_found(result, kind):
     """Return (stall that was made, event with the same end or None) of each; whatever else the machine does is left out."""
     made = result["truth"]["stalls"]

@@ -33,6 +33,13 @@ def percentiles(histogram: dict[int, int], max_us: float) -> dict[str, float]:
     return found
 
 
+def shown(event: dict) -> dict:
+    """Return what the fleet document keeps of a wait; its host's document has the rest. 'instead' is the first of its blockers."""
+    kept = {key: event[key] for key in ("kind", "wait", "delay_us", "cpu", "pid", "comm", "prio", "at_s")}
+    other = event["instead"]
+    return {**kept, "instead": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
+
+
 class Jitter:
     """Adds up the runlatency data of hosts. Histograms are merged exactly: their buckets are the same everywhere."""
 
@@ -56,8 +63,7 @@ class Jitter:
         for wait, histogram in data["histograms"].items():
             self._histograms[wait].update({int(lower): count for lower, count in histogram.items()})
         for number, event in enumerate(data["events"]):
-            shown = {key: value for key, value in event.items() if key != "blockers"}  # 'instead' is the first of them
-            item = (event["delay_us"], self._hosts, number, {"host": host, **shown})
+            item = (event["delay_us"], self._hosts, number, {"host": host, **shown(event)})
             if len(self._events) < EVENTS:
                 heapq.heappush(self._events, item)
             else:

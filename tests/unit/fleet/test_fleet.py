@@ -175,9 +175,13 @@ def test_histograms_merge_exactly(tmp_path):
 def test_waits_of_the_fleet_name_the_worst_blocker_only(tmp_path):
     document = data.host("web1", "noisy")
     event = document["probes"]["runlatency"]["data"]["events"][0]
+    worst = dict(event["instead"])
+    event["instead"] = {**worst, "prio": 120, "policy": "normal"}
     event["blockers"] = [event["instead"], {"pid": 14, "comm": "ksoftirqd/0", "ran_us": 21.0}]
+    event.update(from_cpu=0, policy="normal", throttled={"cgroup": "/a", "times": 1, "total_us": 9})
     shown = made(data.write(tmp_path, [document]))["jitter"]["events"][0]
-    assert shown["instead"] == event["instead"] and "blockers" not in shown
+    assert shown["instead"] == worst
+    assert set(shown) == set(data.wait(1.0)) | {"host"}
 
 
 def test_percentiles_of_nothing_and_of_one():
