@@ -178,17 +178,16 @@ RULES = (
 )
 
 
-def _needles():
-    """The literals of all rules without those that hold another one."""
-    every = sorted(set(rule.needle for rule in RULES), key=len)
+def shortest(literals):
+    """The literals without those that hold another one, a tuple."""
     kept = []
-    for needle in every:
-        if not any(short in needle for short in kept):
-            kept.append(needle)
+    for literal in sorted(set(literals), key=len):
+        if not any(short in literal for short in kept):
+            kept.append(literal)
     return tuple(kept)
 
 
-NEEDLES = _needles()
+NEEDLES = shortest(rule.needle for rule in RULES)
 
 
 def may_match(line):

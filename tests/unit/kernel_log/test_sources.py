@@ -6,12 +6,13 @@ import errno
 import gzip
 import lzma
 import os
+import re
 import socket
 import stat
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, sift, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, lines, patterns, sift, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
 
 LINE = "Nov 23 05:38:57 host kernel: [    1.000000] line %d\n"
@@ -138,6 +139,10 @@ REPORT = (
     "%(head)sBUG: kernel NULL pointer dereference, address: 10\n%(head)sRIP: 0010:ksy_%(name)s+0x1/0x2\n"
     "%(head)sCall Trace:\n%(head)s ksy+0x1/0x2\n"
 )
+
+
+def test_the_sieve_lets_everything_pass_that_a_rule_may_match():
+    assert [needle for needle in (*patterns.NEEDLES, lines.NUMBERS) if not re.search(sift.EXPRESSION, needle)] == []
 
 
 @pytest.mark.parametrize("head", ["", "[    1.%06d] ", "Nov 23 05:38:57 host kernel: [    1.%06d] ", "Nov 23 05:38:57 host kernel: "])
