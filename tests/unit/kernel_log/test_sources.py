@@ -254,6 +254,22 @@ def test_a_growing_file_ends_where_it_was_when_opened(tmp_path):
     source.close()
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_file_that_is_rotated_while_it_is_read(tmp_path, copied):
+    source = log(tmp_path / "a", 5000)
+    assert source.open()
+    lines_of_it = source.read()
+    assert next(lines_of_it) == (LINE % 0).strip()
+    if copied:  # logrotate's copytruncate
+        os.truncate(str(tmp_path / "a"), 0)
+    else:
+        os.rename(str(tmp_path / "a"), str(tmp_path / "a.1"))
+        log(tmp_path / "a", 3)
+    found = 1 + len(list(lines_of_it))
+    assert (found < 5000 if copied else found == 5000) and source.status == "read"
+    source.close()
+
+
 def test_which_files_are_read(tmp_path):
     names = ["messages", "messages-20261101.gz", "syslog.1", "kern.log.2.xz", "syslog.3.zst"]
     for age, name in enumerate(names):
