@@ -47,7 +47,7 @@ _MEMORY = _words(r'''
     kcalloc\w* _{0,3}alloc_pages\w* alloc_pages\w* alloc_page _{0,2}alloc_frozen\w* _{0,2}get_free_pages?
     get_page_from_freelist\w* prep_new_page post_alloc_hook rmqueue\w*
     _{0,2}free_(?:pages?|pages_ok|one_page|unref_page\w*|frozen_page\w*|hot_cold_page\w*) free_pages_\w+
-    free_unref_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* percpu_\w+ sock_\w*alloc\w* sk_prot_alloc sk_alloc
+    free_unref_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* _{0,2}percpu_\w+ sock_\w*alloc\w* sk_prot_alloc sk_alloc
     create_object pskb_expand_head filemap_alloc_\w+ alloc_page\w* kmalloc_\w+ kmemleak_\w+
     alloc_(?:skb|skb_with_frags) _{0,2}alloc_skb\w* folio_alloc\w* _{0,2}folio_alloc\w* discard_slab nearest_obj
     hex_(?:dump_to_buffer|string) va_format _{0,3}dev_v?printk\w* string(?:_nocheck)? vsnprintf snprintf sprintf pointer

@@ -45,6 +45,7 @@ def _tail(needle):
 EXPRESSION = '|'.join(re.sub(r'([][().*+?{}|^$\\])', r'\\\1', literal)
                       for literal in patterns.shortest(_tail(needle) for needle in patterns.NEEDLES + (lines.NUMBERS,)))
 
+
 class NoSieve(Exception):
     """There is no grep on this host, or none that can do this."""
 
