@@ -57,7 +57,9 @@ _OF_KIND = {
     'mce': _fields(r'CPU:? ?(?P<cpu>\d+): Machine Check.{0,40} Bank (?P<bank>\d+): (?P<status>[0-9a-f]{1,16})',
                    r'\bADDR (?P<address>[0-9a-f]{1,16})', r'event severity: (?P<severity>[\w-]{1,32})',
                    r'section_type: (?P<section>[\w ,/-]{1,64})', r'physical_address: 0x(?P<address>[0-9a-f]{1,16})',
-                   r'DIMM location: (?P<dimm>[\w ,:#/-]{1,64})', r'MC(?P<bank>\d+)_STATUS\S{0,80}: 0x(?P<status>[0-9a-f]{1,16})'),
+                   r'DIMM location: (?P<dimm>[\w ,:#/-]{1,64})',
+                   r'Memory failure: 0x(?P<page_frame>[0-9a-f]{1,16}): recovery action for (?P<page>.{1,64}): (?P<recovery>\w{1,16})',
+                   r'MC(?P<bank>\d+)_STATUS\S{0,80}: 0x(?P<status>[0-9a-f]{1,16})'),
     'edac': _fields(r'EDAC (?P<controller>[\w-]{1,32}): (?:(?P<errors>\d+) )?(?P<severity>CE|UE) ',
                     r' on (?P<dimm>[^\s(]{1,80}(?: [^\s(]{1,32})?)(?: \(|$)'),
     'pcie_aer': _fields(r'AER: (?:Multiple )?(?P<severity>(?:Unc|C)orrect\w+(?: \([\w-]+\))?)', r'received: (?P<device>[0-9a-f:.]{7,16})',
@@ -247,6 +249,8 @@ class Details(object):
 
 def _corrected(fields):
     """True or False as the report tells it, None where it does not."""
+    if 'recovery' in fields:
+        return False  # the page's content is lost, whatever became of its users
     if 'severity' in fields:
         return _CORRECTED.get(fields['severity'].split(' ')[0], False if fields['severity'].startswith('Uncorrect') else None)
     return not int(fields['status'], 16) & _STATUS_UNCORRECTED if 'status' in fields else None

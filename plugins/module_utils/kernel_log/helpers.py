@@ -23,7 +23,7 @@ _REPORTING = _words(r'''
     check_(?:memory_region|region_inline)\w* handle_overflow val_to_string ubsan\w* memory_is_\w+ bytes_is_\w+
     __sanitizer\w* write_comp_data lockdep_\w+ rcu_lockdep\w* object_(?:err|is_on_stack)
     slab_(?:err|bug|fix|pad_check) check_(?:bytes\w*|object|slab|poison\w*) free_debug_processing
-    alloc_debug_processing on_freelist debug_\w+ __debug_\w+ usercopy_\w+ __check_(?:object_size|heap_object)\w*
+    alloc_debug_processing on_freelist debug_\w+ __debug_\w+ usercopy_\w+ (?:__)?copy_overflow __check_(?:object_size|heap_object)\w*
     check_(?:heap_object|object_size) fortify_\w+ __fortify\w* printk _printk vprintk\w* console_(?:unlock|flush\w*)
     bad_page bad_rmap free_pages_check\w* free_page_is_bad\w* ref_tracker_\w+ nmi_\w+ trigger_\w+ arch_trigger\w*
     rcu_dump\w* watchdog_\w+ __schedule_bug schedule_debug __stack_chk_fail __kasan\w* kthread_\w*backtrace
@@ -47,7 +47,7 @@ _MEMORY = _words(r'''
     kcalloc\w* _{0,3}alloc_pages\w* alloc_pages\w* alloc_page _{0,2}alloc_frozen\w* _{0,2}get_free_pages?
     get_page_from_freelist\w* prep_new_page post_alloc_hook rmqueue\w*
     _{0,2}free_(?:pages?|pages_ok|one_page|unref_page\w*|frozen_page\w*|hot_cold_page\w*) free_pages_\w+
-    free_unref_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* percpu_\w+ sock_\w*alloc\w* sk_prot_alloc sk_alloc
+    free_unref_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* _{0,2}percpu_\w+ sock_\w*alloc\w* sk_prot_alloc sk_alloc
     create_object pskb_expand_head filemap_alloc_\w+ alloc_page\w* kmalloc_\w+ kmemleak_\w+
     alloc_(?:skb|skb_with_frags) _{0,2}alloc_skb\w* folio_alloc\w* _{0,2}folio_alloc\w* discard_slab nearest_obj
     hex_(?:dump_to_buffer|string) va_format _{0,3}dev_v?printk\w* string(?:_nocheck)? vsnprintf snprintf sprintf pointer
@@ -73,7 +73,7 @@ _HELPERS = _words(r'''
     kernfs_(?:remove|add|get|put|find)\w* llist_\w+ plist_\w+ bitmap_\w+ interval_tree\w* timerqueue_\w+
     _{0,2}schedule(?:_\w+)? preempt_schedule\w* context_switch _{0,2}switch_to\w* io_schedule\w*
     _{0,2}wait_(?:for|on|woken)\w* do_wait_(?:for|intr)\w* _{0,2}bit_wait\w* out_of_line_wait\w* prepare_to_\w+
-    finish_wait
+    finish_wait msleep\w* usleep_range\w* schedule_timeout\w* schedule_hrtimeout\w*
     (?:_{0,2}wake_up\w*|autoremove_wake\w*|default_wake\w*|try_to_wake_up|complete\w*|swake_up\w*|add_wait_queue\w*)
     _{0,2}(?:flush_work|cancel_work)\w* (?:try_to_)?del_timer\w* _{0,2}timer_delete\w* _{0,2}mod_timer\w* add_timer\w*
     lock_timer_base start_flush_work insert_work _{0,2}queue_work\w* smp_call_function_many\w*
@@ -142,7 +142,7 @@ _DISPATCHING = _words(r'''
     compat_blkdev\w* block_ioctl __blkdev_driver_ioctl blkdev_driver_ioctl rcu_core\w* rcu_do_batch
     rcu_process_callbacks _{0,2}netlink_(?:sendmsg|unicast\w*|rcv_skb|dump\w*) rtnetlink_rcv\w* nfnetlink_rcv\w*
     genl_\w+ gro_normal_list napi_gro\w* napi_threaded\w* do_page_fault handle_mm_fault __?handle_mm_fault
-    do_user_addr_fault exc_page_fault
+    do_user_addr_fault exc_page_fault proc_reg_(?:read|write)\w* (?:pde|proc)_(?:read|write) do_task_dead
 ''')
 
 # Where an interrupt begins: what a trace has below it was interrupted and had no part in it.

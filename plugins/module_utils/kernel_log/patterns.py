@@ -112,6 +112,8 @@ RULES = (
     _rule('mce', 'Hardware Error',
           r'(?:\{\d+\})?\[Hardware Error\]: (?:Machine check events logged|CPU \d+: Machine Check|Hardware error from APEI)'),
     _rule('mce', 'Machine check events logged', r'Machine check events logged', sure=False, once=True),
+    _rule('mce', ': recovery action for ',
+          r'Memory failure: 0x[0-9a-f]+: recovery action for .{1,80}: (?:Ignored|Failed|Delayed|Recovered)', once=True),
     _rule('edac', 'EDAC ', r'EDAC [\w-]+: (?:\d+ )?(?:CE|UE) ', once=True),
     _rule('pcie_aer', 'AER: ', r'(?:\S+ [0-9a-f:.]+: )?AER: (?:Multiple )?(?:Corr|Uncorr)\w* ?\(?[\w-]*\)? ?error', once=True),
     _rule('irq_nobody_cared', 'nobody cared', r'irq \d+: nobody cared'),
@@ -178,17 +180,16 @@ RULES = (
 )
 
 
-def _needles():
-    """The literals of all rules without those that hold another one."""
-    every = sorted(set(rule.needle for rule in RULES), key=len)
+def shortest(literals):
+    """The literals without those that hold another one, a tuple."""
     kept = []
-    for needle in every:
-        if not any(short in needle for short in kept):
-            kept.append(needle)
+    for literal in sorted(set(literals), key=len):
+        if not any(short in literal for short in kept):
+            kept.append(literal)
     return tuple(kept)
 
 
-NEEDLES = _needles()
+NEEDLES = shortest(rule.needle for rule in RULES)
 
 
 def may_match(line):

@@ -2,10 +2,12 @@
 """Each report counts once, whoever tells it; groups are ordered, dated and bounded."""
 
 import time
+import tracemalloc
 
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
 
 DAY = 1795404000.0
 
@@ -55,6 +57,20 @@ def test_a_storm_that_two_sources_tell_counts_once():
         for number in range(3000):
             found.add(event(timestamp_s=number / 10.0 if source == "kmsg" else None), source, DAY + number // 10)
     assert found.kinds == {"warning": 3000}
+
+
+def test_a_storm_takes_no_more_memory_the_longer_it_lasts(monkeypatch):
+    monkeypatch.setattr(groups, "MAX_OCCURRENCES", 1000)
+    scanner, found, held = Scanner(), groups.Groups(), []
+    tracemalloc.start()
+    for number in range(12000):
+        for report in scanner.feed("[%5d.%06d] ksyd[812]: segfault at 0 ip 0 sp 0 error 4" % divmod(number, 1000)):
+            found.add(report, "kmsg", DAY + number / 1000.0)
+        if number % 4000 == 3999:
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sum(found.kinds.values()) + len(scanner.finish()) == 12000 and len(found) == 1
+    assert held[2] < held[0] + 65536
 
 
 def test_first_last_and_newest():

@@ -51,6 +51,7 @@ HEADERS = [
     ("warning", "WARNING: drivers/ksy/core.c:40 at ksy_init+0x10/0x20, CPU#1: insmod/812"),
     ("panic", "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"),
     ("mce", "mce: [Hardware Error]: Machine check events logged"),
+    ("mce", "Memory failure: 0x1d0f5: recovery action for dirty LRU page: Recovered"),
     ("edac", "EDAC MC0: 1 CE memory read error on CPU_SrcID#0_MC#0_Chan#1_DIMM#0"),
     ("pcie_aer", "pcieport 0000:00:1c.0: AER: Corrected error received: 0000:00:1c.0"),
     ("irq_nobody_cared", 'irq 17: nobody cared (try booting with the "irqpoll" option)'),

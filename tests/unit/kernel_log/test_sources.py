@@ -6,12 +6,13 @@ import errno
 import gzip
 import lzma
 import os
+import re
 import socket
 import stat
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, sift, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, lines, patterns, sift, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
 
 LINE = "Nov 23 05:38:57 host kernel: [    1.000000] line %d\n"
@@ -140,6 +141,10 @@ REPORT = (
 )
 
 
+def test_the_sieve_lets_everything_pass_that_a_rule_may_match():
+    assert [needle for needle in (*patterns.NEEDLES, lines.NUMBERS) if not re.search(sift.EXPRESSION, needle)] == []
+
+
 @pytest.mark.parametrize("head", ["", "[    1.%06d] ", "Nov 23 05:38:57 host kernel: [    1.%06d] ", "Nov 23 05:38:57 host kernel: "])
 @pytest.mark.parametrize("gap", [0, 3, 397, 401, 799, 900])
 def test_a_sifted_file_gives_the_same_reports_as_all_of_its_lines(tmp_path, monkeypatch, head, gap):
@@ -246,6 +251,22 @@ def test_a_growing_file_ends_where_it_was_when_opened(tmp_path):
     with open(str(tmp_path / "a"), "a") as stream:
         stream.write(LINE % 1)
     assert len(list(source.read())) == 1
+    source.close()
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_file_that_is_rotated_while_it_is_read(tmp_path, copied):
+    source = log(tmp_path / "a", 5000)
+    assert source.open()
+    lines_of_it = source.read()
+    assert next(lines_of_it) == (LINE % 0).strip()
+    if copied:  # logrotate's copytruncate
+        os.truncate(str(tmp_path / "a"), 0)
+    else:
+        os.rename(str(tmp_path / "a"), str(tmp_path / "a.1"))
+        log(tmp_path / "a", 3)
+    found = 1 + len(list(lines_of_it))
+    assert (found < 5000 if copied else found == 5000) and source.status == "read"
     source.close()
 
 
