@@ -144,6 +144,21 @@ def runlatency(*events, rng=None, scale=1):
     }
 
 
+def stall(kind, delay_us, **changes):
+    """One stall, which something speaks against."""
+    stack = ["_raw_spin_unlock_irqrestore+0x11", "acme_drain+0x4e [acme_nic]", "do_syscall_64+0x5a"] if kind == "irqoff" else []
+    found = {"kind": kind, "delay_us": delay_us, "least_us": delay_us - 2000, "cpu": 1, "pid": 812, "comm": "stress-ng", "at_s": 3.25}
+    reasons = ["another CPU was late at the same instant"] if kind == "irqoff" else ["interrupts were on where it stood still"]
+    culprit = "acme_drain" if kind == "irqoff" else None
+    return {**found, "certain": False, "reasons": reasons, "culprit": culprit, "stack": stack, **changes}
+
+
+def stalled(*stalls):
+    """What runlatency adds where it watched for stalls."""
+    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "pause")}
+    return {"stalls": list(stalls), "stall_counts": counts, "stall_period_us": 2000}
+
+
 def vector(kind, name, irq, cpus):
     """One vector of interference, on a host of two CPUs. cpus: {cpu: (count, total_us, longest_us)}."""
     rows = [{"cpu": cpu, "count": n, "total_us": total, "mean_us": total / n, "longest_us": longest}
@@ -280,7 +295,8 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
     if kind == "leaking":
         probes["memleak"] = envelope("memleak", memleak(outstanding(**LEAK), SUnreclaim=20 * 2**20))
     elif kind == "noisy":
-        probes["runlatency"] = envelope("runlatency", runlatency(wait(148200.5), wait(31000.0, comm="redis-server"), rng=rng, scale=32))
+        waited = runlatency(wait(148200.5), wait(31000.0, comm="redis-server"), rng=rng, scale=32)
+        probes["runlatency"] = envelope("runlatency", {**waited, **stalled(stall("irqoff", 24000.0), stall("pause", 90000.0))})
         loud = vector("hardirq", "eth0-TxRx-3", 31, {1: (410000, 9100000.0, 88.0)})
         probes["interference"] = envelope("interference", interference(loud))
     elif kind == "oopsing":

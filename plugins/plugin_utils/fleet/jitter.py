@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run-queue latency of the whole fleet."""
+"""Run-queue latency and stalls of the whole fleet."""
 
 from __future__ import annotations
 
@@ -40,6 +40,27 @@ def shown(event: dict) -> dict:
     return {**kept, "instead": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
 
 
+class Longest:
+    """The EVENTS items with the largest keys; of equal ones those that came first."""
+
+    def __init__(self):
+        self._kept: list[tuple] = []
+        self._seen = 0
+
+    def add(self, key: tuple, item: dict) -> None:
+        """key: numbers; item: what is kept."""
+        self._seen += 1
+        row = (key, -self._seen, item)
+        if len(self._kept) < EVENTS:
+            heapq.heappush(self._kept, row)
+        else:
+            heapq.heappushpop(self._kept, row)
+
+    def items(self) -> list[dict]:
+        """Return them, largest key first."""
+        return [item for _key, _seen, item in sorted(self._kept, key=lambda row: row[:2], reverse=True)]
+
+
 class Jitter:
     """Adds up the runlatency data of hosts. Histograms are merged exactly: their buckets are the same everywhere."""
 
@@ -50,7 +71,8 @@ class Jitter:
         self._over = 0
         self._thresholds: set[int] = set()
         self._max = (0.0, "")
-        self._events: list[tuple] = []
+        self._events, self._stalls = Longest(), Longest()
+        self._stall_counts = collections.Counter(hosts=0, irqoff=0, nosched=0, pause=0)
 
     def add(self, host: str, data: dict) -> None:
         """data: what runlatency measured on this host."""
@@ -62,12 +84,12 @@ class Jitter:
             self._max = max(self._max, (data["max_us"], host))
         for wait, histogram in data["histograms"].items():
             self._histograms[wait].update({int(lower): count for lower, count in histogram.items()})
-        for number, event in enumerate(data["events"]):
-            item = (event["delay_us"], self._hosts, number, {"host": host, **shown(event)})
-            if len(self._events) < EVENTS:
-                heapq.heappush(self._events, item)
-            else:
-                heapq.heappushpop(self._events, item)
+        for event in data["events"]:
+            self._events.add((event["delay_us"],), {"host": host, **shown(event)})
+        for stall in data.get("stalls", []):
+            self._stalls.add((stall["kind"] != "pause", stall["delay_us"]), {"host": host, **stall})
+        if "stall_counts" in data:
+            self._stall_counts.update(hosts=1, **data["stall_counts"])
 
     def result(self) -> dict:
         """Return the section 'jitter' of the fleet document."""
@@ -85,5 +107,7 @@ class Jitter:
             "histograms": {
                 wait: {str(lower): histogram[lower] for lower in sorted(histogram)} for wait, histogram in self._histograms.items()
             },
-            "events": [item[3] for item in sorted(self._events, key=lambda item: item[:3], reverse=True)],
+            "events": self._events.items(),
+            "stall_counts": dict(self._stall_counts),
+            "stalls": self._stalls.items(),
         }

@@ -529,6 +529,23 @@
     figure('At', 'at_s', seconds, { responsive: 5, width: 85, widthGrow: 0 })
   ], { ...tenRows(jitter.events), placeholder: jitter.hosts ? 'No wait was longer than the threshold.' : 'Nothing was measured.' })
 
+  const stalls = jitter.stall_counts
+  byId('stalls-lead').textContent = stalls.hosts
+    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'CPU', 'CPUs'), hosts: plural(stalls.hosts, 'host') })
+    : t('No host was watched for stalls.')
+  const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', pause: 'stood still' }
+  grid('stalls-table', jitter.stalls, [
+    figure('At most', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
+    figure('At least', 'least_us', micros, { width: 95, responsive: 4, widthGrow: 0 }),
+    { title: 'Kind', field: 'kind', minWidth: 120, responsive: 0, draw: (kind, stall) => el('span', {}, t(stallNames[kind]), stall.certain || kind === 'pause' ? '' : t(' (perhaps)')) },
+    { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 1, draw: (name) => link('host', name, name) },
+    { title: 'Function', field: 'culprit', minWidth: 140, widthGrow: 2, responsive: 1, draw: (name) => name === null ? '–' : el('bdi', {}, name) },
+    { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 1, responsive: 3, draw: (comm, stall) => el('bdi', {}, `${comm} (${stall.pid})`) },
+    figure('CPU', 'cpu', number, { width: 70, responsive: 5, widthGrow: 0 }),
+    figure('At', 'at_s', seconds, { responsive: 5, width: 85, widthGrow: 0 }),
+    { title: 'Stack', field: 'stack', minWidth: 130, widthGrow: 2, responsive: 2, headerSort: false, draw: (stack, stall) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : t('not captured')), el('p', {}, el('bdi', {}, stall.reasons.join('; '))), el('pre', {}, stack.join('\n') || '–')) }
+  ], { ...tenRows(jitter.stalls), placeholder: stalls.hosts ? 'No stall was longer than the threshold.' : 'Not measured.' })
+
   // --- interference ---------------------------------------------------------------------------------------------------
   const interference = fleet.interference
   byId('interference-lead').textContent = interference.hosts

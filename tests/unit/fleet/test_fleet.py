@@ -201,6 +201,21 @@ def test_the_longest_waits_of_the_fleet_come_first(tmp_path):
     assert events[0]["host"] == "web3"
 
 
+def test_the_longest_stalls_of_the_fleet_come_first_and_pauses_last(tmp_path):
+    documents = []
+    for number in range(3):
+        document = data.host(f"web{number}")
+        if number:
+            found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)] + [data.stall("pause", 90000.0 + number)] * 20
+            document["probes"]["runlatency"]["data"].update(data.stalled(*found))
+        documents.append(document)
+    jitter = made(data.write(tmp_path, documents))["jitter"]
+    assert jitter["stall_counts"] == {"hosts": 2, "irqoff": 40, "nosched": 0, "pause": 40}
+    kernel = sorted((3000.0 * number + place for number in (1, 2) for place in range(20)), reverse=True)
+    assert [stall["delay_us"] for stall in jitter["stalls"]] == kernel + [90002.0] * 10
+    assert jitter["stalls"][0] == {"host": "web2", **data.stall("irqoff", 6019.0)}
+
+
 def test_the_cost_is_added_up(tmp_path):
     documents = [data.host("web1"), data.host("web2")]
     documents[1]["probes"]["memleak"]["cost"].update(cpu_s=9.5, lost_events=12)
