@@ -215,13 +215,20 @@ def test_names_of_a_module_outlive_it(tmp_path, monkeypatch):
     assert found.hidden
 
 
-def test_a_program_without_a_name_is_no_part_of_the_stack(tmp_path, monkeypatch):
-    """As on Linux 5.10 with net.core.bpf_jit_kallsyms off: its frame lies behind the last symbol of some module."""
+@pytest.fixture
+def kernel_files(tmp_path, monkeypatch):
+    """/proc/modules and /proc/kallsyms, with a module acme."""
     modules, symbols = tmp_path / "modules", tmp_path / "kallsyms"
     monkeypatch.setattr(kallsyms, "_MODULES", str(modules))
     monkeypatch.setattr(kallsyms, "_KALLSYMS", str(symbols))
     modules.write_text("acme 16384 0 - Live 0xffffffffc0000000\n")
     symbols.write_text("ffffffff81000000 T _text\nffffffffc0000100 t acme_leak\t[acme]\nffffffffc0003000 b acme_state\t[acme]\n")
+    return modules, symbols
+
+
+@pytest.mark.usefixtures("kernel_files")
+def test_a_program_without_a_name_is_no_part_of_the_stack():
+    """As on Linux 5.10 with net.core.bpf_jit_kallsyms off: its frame lies behind the last symbol of some module."""
     known = kallsyms.ModuleSymbols()
     known.refresh()
     kernel = {1: b"bpf_trace_run5+0x3e [kernel]", 2: b"__kmalloc+0x1b4 [kernel]"}
@@ -236,12 +243,8 @@ def test_a_program_without_a_name_is_no_part_of_the_stack(tmp_path, monkeypatch)
     assert stacks.culprit(names) == ("acme_leak", "acme")
 
 
-def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_for(tmp_path, monkeypatch):
-    modules, symbols = tmp_path / "modules", tmp_path / "kallsyms"
-    monkeypatch.setattr(kallsyms, "_MODULES", str(modules))
-    monkeypatch.setattr(kallsyms, "_KALLSYMS", str(symbols))
-    modules.write_text("acme 16384 0 - Live 0xffffffffc0000000\n")
-    symbols.write_text("ffffffff81000000 T _text\nffffffffc0000100 t acme_leak\t[acme]\n")
+def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_for(kernel_files):
+    modules, symbols = kernel_files
     known = kallsyms.ModuleSymbols()
     known.refresh()
     names = stacks.Symbols(None, known)
