@@ -531,7 +531,7 @@
 
   const stalls = jitter.stall_counts
   byId('stalls-lead').textContent = stalls.hosts
-    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'CPU', 'CPUs'), hosts: plural(stalls.hosts, 'host') })
+    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} a CPU stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'time'), hosts: plural(stalls.hosts, 'host') })
     : t('No host was watched for stalls.')
   const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', pause: 'stood still' }
   grid('stalls-table', jitter.stalls, [
