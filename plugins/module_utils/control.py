@@ -73,16 +73,22 @@ def stop(scan_id, timeout_s):
             caller.sendall(scan_id.encode())
         except (IOError, OSError):
             return None
-        parts, size = [], 0
-        while size < _ANSWER_BYTES:
-            part = caller.recv(65536)
-            if not part:
-                break
-            parts.append(part)
-            size += len(part)
+        answer = received(caller)
     finally:
         caller.close()
-    return json.loads(b''.join(parts).decode()) if parts else None
+    return json.loads(answer.decode()) if answer else None
+
+
+def received(connection):
+    """Return what the other side sends until it closes, up to _ANSWER_BYTES."""
+    parts, size = [], 0
+    while size < _ANSWER_BYTES:
+        part = connection.recv(65536)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b''.join(parts)
 
 
 def trusted(connection):

@@ -15,14 +15,13 @@ import socket
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils import window
-from ansible_collections.ksysak.fleet.plugins.module_utils.control import trusted
+from ansible_collections.ksysak.fleet.plugins.module_utils.control import received, trusted
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import envelope, fit
 
 TTL_BOUNDS = {'ttl_s': (1, 7 * 86400)}
 
 _TICK_S = 0.5
 _PR_SET_PDEATHSIG = 1
-_ANSWER_BYTES = 1024 * 1024
 _TIME = '%Y-%m-%dT%H:%M:%SZ'
 
 
@@ -45,7 +44,7 @@ def ask(probe, word, timeout_s=window.READ_LIMIT_S + 5):
         if not trusted(caller):
             raise Refused('the name of the service is taken by a process of another user; find it with ss -xlp, and end it')
         caller.sendall(word.encode())
-        return json.loads(_receive(caller).decode())
+        return json.loads(received(caller).decode())
     except (IOError, OSError, ValueError) as error:
         if word == 'info' and isinstance(error, ConnectionResetError):
             return None  # it was just ending
@@ -92,17 +91,6 @@ def _name(probe):
 def _say(descriptor, info):
     os.write(descriptor, json.dumps(info).encode())
     os.close(descriptor)
-
-
-def _receive(connection):
-    parts, size = [], 0
-    while size < _ANSWER_BYTES:
-        part = connection.recv(65536)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-    return b''.join(parts)
 
 
 def _detach(probe, ttl_s, said):
