@@ -71,7 +71,7 @@ def tested(ansible, inventory, tmp_path_factory):
 
 
 def test_the_verdicts_of_todays_probes(tested):
-    """memleak follows slab objects and pages, runlatency waits and interrupts that are off; the rest they do not see, and that is said."""
+    """All are proven but nosched, which may be seen in part only, and then says so."""
     document, _printed = tested
     found = {case["case"]: case["verdict"] for case in document["cases"]}
     proven = {"slab_cache", "slab_kmalloc", "slab_churn", "page", "vmalloc", "runq", "irqoff"}
