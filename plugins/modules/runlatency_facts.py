@@ -22,7 +22,7 @@ options:
   irqoff_us:
     description:
       - Interrupts that are off on a CPU for at least this long, in microseconds, are listed in C(stalls), 500 to 10000000.
-      - A clock ticks on each CPU every fifth of the smaller one of O(irqoff_us) and O(nosched_us); a short one costs more.
+      - A clock ticks on each CPU every sixth of the smaller one of O(irqoff_us) and O(nosched_us); a short one costs more.
     type: int
     default: 10000
   nosched_us:
