@@ -157,6 +157,59 @@ def test_every_section_shows_what_was_measured(show):
     assert page.locator("#jitter-chart canvas").count() == 1
 
 
+def over(page, picture, wanted):
+    """Move the mouse over a picture until its legend shows the wanted text, and return where that is in the picture."""
+    area = page.locator(f"#{picture} .u-over")
+    area.scroll_into_view_if_needed()
+    size = area.bounding_box()
+    for down in range(6, int(size["height"]), 12):
+        for right in range(2, int(size["width"]), 4):
+            area.hover(position={"x": right, "y": down}, force=True)
+            if wanted in page.locator(f"#{picture} .u-legend").inner_text():
+                return area, {"x": right, "y": down}
+    raise AssertionError(f"{picture} never says {wanted}")
+
+
+def test_the_strip_shows_each_host_and_a_click_opens_it(show):
+    report, fleet = show(mixed())
+    page = report.open()
+    measured = [host for host in fleet["hosts"] if host["jitter"] and host["jitter"]["p99_us"]]
+    worst = max(measured, key=lambda host: host["jitter"]["p99_us"])
+    assert len(measured) > 2
+    area, at = over(page, "jitter-strip", worst["host"])
+    assert at["x"] < area.bounding_box()["width"] / len(measured), "the worst host is the first"
+    area.click(position=at)
+    assert page.locator("dialog[open] h2").inner_text() == worst["host"]
+
+
+def test_kernel_exceptions_stand_on_a_line_of_time(show):
+    old = data.exception(signature="old", title="An oops of long ago", last_seen="2019-01-01T00:00:00Z", first_seen=None)
+    recent = data.exception(first_seen="2026-11-20T10:00:00Z", last_seen="2026-11-22T12:00:00Z")
+    killed = data.exception(kind="oom", title="Out of memory", culprit=None, signature="oom:java", trace=[])
+    document = data.host("web1")
+    document["probes"]["os_exceptions"] = data.envelope("os_exceptions", data.os_exceptions(old, recent, killed))
+    report, fleet = show([document])
+    page = report.open()
+    assert "1 without a date or from another month" in page.locator("#exceptions figcaption").inner_text()
+    assert page.locator("#exceptions-table").get_by_text("An oops of long ago").count() == 1
+    area, first = over(page, "exceptions-line", "BUG: unable to handle page fault")
+    assert "2026-11-22 12:00 UTC" in page.locator("#exceptions-line .u-legend").inner_text()
+    _area, second = over(page, "exceptions-line", "Out of memory")
+    assert first["x"] < second["x"], "time goes to the right"
+    assert first["y"] != second["y"], "each kind has a row of its own"
+    area.click(position=first)
+    event = next(event for event in fleet["exceptions"]["events"] if event["signature"] == recent["signature"])
+    assert f"finding={event['finding']}" in page.url
+    assert "BUG: unable to handle page fault" in page.locator("dialog[open] h2").inner_text()
+
+
+def test_a_picture_of_nothing_is_not_shown(show):
+    report, _fleet = show([data.host("web1")])
+    page = report.open()
+    assert not page.locator("#jitter-strip").is_visible()
+    assert not page.locator("#exceptions-line").is_visible()
+
+
 def test_what_is_opened_in_a_row_is_wholly_seen(show):
     report, _fleet = show(mixed())
     page = report.open()

@@ -471,6 +471,29 @@
     { title: 'Stack of the worst host', field: 'stack', minWidth: 140, widthGrow: 3, responsive: 4, headerSort: false, draw: (stack, leak) => el('details', {}, el('summary', {}, stack.length ? plural(stack.length, 'frame') : t('not captured')), el('p', {}, el('bdi', {}, leak.reasons.join('; '))), el('pre', {}, stack.join('\n') || '–')) }
   ])
 
+  // --- pictures -------------------------------------------------------------------------------------------------------
+  const pictures = []
+  /* make(color, axis) → [options of uPlot, data]; it is drawn anew when the window or the colours change. */
+  function picture (id, make, open) {
+    const place = byId(id)
+    const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+    let drawn = null
+    const draw = () => {
+      if (drawn) drawn.destroy()
+      const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line') }, font: '12px system-ui, sans-serif' }
+      const [options, data] = make(color, axis)
+      drawn = new uPlot({ width: place.clientWidth || 600, ...options }, data, place)
+      if (open) drawn.over.addEventListener('click', () => { if (drawn.cursor.idx !== null) go(open(drawn.cursor.idx)) })
+    }
+    draw()
+    pictures.push(draw)
+  }
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const draw of pictures) draw() })
+  const eachDecade = (top, said) => {
+    const decades = Array.from({ length: Math.round(Math.log10(top)) + 1 }, (unused, power) => 10 ** power)
+    return { size: 62, splits: () => decades, filter: (self, splits) => splits, values: (self, splits) => splits.map(said) }
+  }
+
   // --- jitter ---------------------------------------------------------------------------------------------------------
   const jitter = fleet.jitter
   const traced = Object.values(jitter.histograms).some((histogram) => Object.keys(histogram).length)
@@ -479,24 +502,17 @@
       (jitter.max_host ? t('; longest {time} on {host}', { time: micros(jitter.max_us), host: jitter.max_host }) : '') })
     : t('No host measured run-queue latency.')
   const buckets = [...new Set(Object.values(jitter.histograms).flatMap((histogram) => Object.keys(histogram).map(Number)))].sort((left, right) => left - right)
-  let chart = null
-  function drawChart () {
-    if (chart) chart.destroy()
-    const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
-    const place = byId('jitter-chart')
-    const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line') }, font: '12px system-ui, sans-serif' }
+  function histogram (color, axis) {
     const series = (wait, tint, align) => ({ label: t(wait === 'wakeup' ? 'after waking up' : 'after losing the CPU'), fill: tint, stroke: tint, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.42, 60], align }), value: (self, value) => value === null ? '–' : integer.format(value) })
     const counts = (wait) => buckets.map((bucket) => jitter.histograms[wait][bucket] || null)
     const most = Math.max(...buckets.flatMap((bucket) => [jitter.histograms.wakeup[bucket] || 0, jitter.histograms.preempted[bucket] || 0]), 1)
     const top = Math.ceil(Math.log10(most * 1.2))
-    const decades = Array.from({ length: top + 1 }, (unused, power) => 10 ** power)
-    chart = new uPlot({
-      width: place.clientWidth || 600,
+    return [{
       height: 260,
       scales: { x: { time: false, range: [-0.6, buckets.length - 0.4] }, y: { distr: 3, log: 10, range: [0.5, 10 ** top] } },
       axes: [
         { ...axis, grid: { show: false }, space: 58, splits: () => buckets.map((bucket, index) => index), incrs: [1, 2, 3, 4, 6, 8], values: (self, places) => { const step = Math.ceil(buckets.length / Math.max(1, Math.floor(self.width / 70))); return places.map((index) => index % step ? '' : micros(buckets[index])) } },
-        { ...axis, size: 62, splits: () => decades, filter: (self, splits) => splits, values: (self, splits) => splits.map((value) => new Intl.NumberFormat(language, { notation: 'compact' }).format(value)) }
+        { ...axis, ...eachDecade(10 ** top, (value) => new Intl.NumberFormat(language, { notation: 'compact' }).format(value)) }
       ],
       series: [
         { label: t('wait'), value: (self, index) => index === null ? '–' : t('{least} to {most}', { least: micros(buckets[index]), most: micros(buckets[index] ? 2 * buckets[index] : 1) }) },
@@ -504,11 +520,10 @@
         series('preempted', color('--preempted'), 1)
       ],
       cursor: { y: false, drag: { x: false, y: false } }
-    }, [buckets.map((bucket, index) => index), counts('wakeup'), counts('preempted')], place)
+    }, [buckets.map((bucket, index) => index), counts('wakeup'), counts('preempted')]]
   }
   if (traced) {
-    drawChart()
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawChart)
+    picture('jitter-chart', histogram)
     const waits = [['all', jitter.percentiles_us], ['after waking up', jitter.percentiles_us_by_wait.wakeup], ['after losing the CPU', jitter.percentiles_us_by_wait.preempted]]
     byId('jitter-percentiles').append(
       table(['Share of waits', ...waits.map(([name]) => name)],
@@ -518,6 +533,28 @@
   } else {
     document.querySelector('#jitter .split').hidden = true
   }
+  const strip = fleet.hosts.filter((host) => host.jitter && host.jitter.p99_us !== null).sort((left, right) => right.jitter.p99_us - left.jitter.p99_us || right.jitter.max_us - left.jitter.max_us)
+  /* A bar to the 99th percentile and a dot at the longest wait of each host, worst first. */
+  function hostStrip (color, axis) {
+    const top = 10 ** Math.ceil(Math.log10(Math.max(10, ...strip.map((host) => host.jitter.max_us))))
+    const each = (name) => strip.map((host) => Math.max(1, host.jitter[name]))
+    const time = (self, value) => value === null ? '–' : micros(value)
+    return [{
+      height: 200,
+      scales: { x: { time: false, range: [-0.6, strip.length - 0.4] }, y: { distr: 3, log: 10, range: [0.8, top * 1.2] } },
+      axes: [
+        { ...axis, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000], space: 60, values: (self, places) => places.map((index) => self.width / strip.length > 100 ? strip[index].host.slice(0, 12) : number(index + 1)) },
+        { ...axis, ...eachDecade(top, micros) }
+      ],
+      series: [
+        { label: t('Host'), value: (self, index) => index === null ? '–' : strip[index].host },
+        { label: t('99 % of its waits are shorter than'), fill: color('--wakeup'), stroke: color('--wakeup'), width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 40] }), value: time },
+        { label: t('longest'), stroke: color('--preempted'), width: 0, paths: () => null, points: { show: true, size: strip.length > 400 ? 3 : 6, fill: color('--preempted') }, value: time }
+      ],
+      cursor: { y: false, drag: { x: false, y: false } }
+    }, [strip.map((host, index) => index), each('p99_us'), each('max_us')]]
+  }
+  if (strip.length > 1) picture('jitter-strip', hostStrip, (index) => ({ host: strip[index].host })); else byId('jitter-strip').parentElement.hidden = true
   grid('jitter-table', jitter.events, [
     figure('Waited', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
@@ -607,6 +644,92 @@
     { title: 'Where', field: 'host_count', minWidth: 140, widthGrow: 2, responsive: 3, sorter: 'number', draw: (count, event) => hostList(event.hosts, count) },
     { title: 'Excerpt', field: 'excerpt', minWidth: 230, widthGrow: 5, responsive: 5, headerSort: false, draw: (text, event) => el('details', {}, el('summary', {}, el('bdi', {}, text.split('\n')[0] || '–')), ...(facts(event) ? [el('pre', {}, facts(event))] : []), el('pre', {}, text)) }
   ], { open: (event) => ({ finding: event.finding }), placeholder: exceptions.hosts ? 'No kernel exception was found.' : 'Nothing was read.' })
+  // --- exceptions on a time line ------------------------------------------------------------------------------------------
+  const LANES = 12
+  const SHOWN_DAYS = 31
+  const TINTS = { fatal: '--fatal', critical: '--critical', error: '--error', warning: '--warning-fill', info: '--info', null: '--soft' }
+  const moment = (text) => Date.parse(text) / 1000
+  const scanned = moment(fleet.scan.ended_at || fleet.scan.started_at || fleet.generated_at)
+  const dated = exceptions.events.filter((event) => event.last_seen)
+  const marks = dated.map((event) => ({ event, from: moment(event.first_seen || event.last_seen), to: moment(event.last_seen) }))
+    .filter(({ to }) => to > scanned - SHOWN_DAYS * 86400 && to < scanned + 86400).sort((one, other) => one.to - other.to)
+  const byKind = new Map()
+  for (const { event } of marks) byKind.set(event.kind, Math.min(byKind.get(event.kind) ?? 9, event.severity ? place(event.severity) : 8))
+  const laneKinds = [...byKind].sort(([one, worst], [other, worse]) => worst - worse || one.localeCompare(other)).map(([kind]) => kind)
+  const lanes = laneKinds.length > LANES ? [...laneKinds.slice(0, LANES - 1), null] : laneKinds // null: all other kinds
+  const laneOf = (kind) => lanes.length - 1 - (lanes.includes(kind) ? lanes.indexOf(kind) : lanes.length - 1)
+  const earliest = Math.max(scanned - SHOWN_DAYS * 86400, Math.min(...marks.map(({ from }) => from)))
+  const latest = Math.max(scanned, ...marks.map(({ to }) => to))
+  const room = Math.max(60, latest - earliest) * 0.03
+
+  function timeLine (color, axis) {
+    const tints = [...SEVERITIES, null].filter((severity) => marks.some(({ event }) => event.severity === severity))
+    const narrow = byId('exceptions-line').clientWidth < 600
+    const iso = (value) => new Date(value * 1000).toISOString()
+    /* A line from the first to the last time that it was seen, a dot at the last. */
+    const drawMarks = (severity) => (self, series) => {
+      const { ctx } = self
+      const tint = color(TINTS[severity])
+      Object.assign(ctx, { strokeStyle: tint, fillStyle: tint, lineWidth: 2 * devicePixelRatio })
+      for (const mark of marks.filter(({ event }) => event.severity === severity)) {
+        const [left, right] = [mark.from, mark.to].map((value) => self.valToPos(value, 'x', true))
+        const height = self.valToPos(laneOf(mark.event.kind), 'y', true)
+        ctx.beginPath()
+        ctx.moveTo(left, height)
+        ctx.lineTo(right, height)
+        ctx.stroke()
+        ctx.beginPath()
+        ctx.arc(right, height, 5 * devicePixelRatio, 0, 2 * Math.PI)
+        ctx.fill()
+      }
+      return null
+    }
+    const nearest = (self) => {
+      let [best, least] = [null, 15]
+      marks.forEach((mark, index) => {
+        const [left, right] = [mark.from, mark.to].map((value) => self.valToPos(value, 'x'))
+        const away = Math.hypot(Math.max(left - self.cursor.left, 0, self.cursor.left - right), self.valToPos(laneOf(mark.event.kind), 'y') - self.cursor.top)
+        if (away < least) [best, least] = [index, away]
+      })
+      return best
+    }
+    const scanLine = (self) => {
+      const { ctx, bbox } = self
+      const left = self.valToPos(scanned, 'x', true)
+      if (left < bbox.left || left > bbox.left + bbox.width) return
+      ctx.save()
+      Object.assign(ctx, { strokeStyle: color('--soft'), lineWidth: devicePixelRatio })
+      ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio])
+      ctx.beginPath()
+      ctx.moveTo(left, bbox.top)
+      ctx.lineTo(left, bbox.top + bbox.height)
+      ctx.stroke()
+      ctx.restore()
+    }
+    return [{
+      height: 70 + 28 * lanes.length,
+      scales: { x: { range: (self, least, most) => least === marks[0].to && most === marks.at(-1).to ? [earliest - room, latest + room] : [least, most] }, y: { range: [-0.6, lanes.length - 0.4] } },
+      axes: [
+        { ...axis, space: 90, values: (self, places, unused, space, step) => places.map((value, index) => step >= 86400 ? iso(value).slice(0, 10) : iso(value).slice(11, 16) + (index === 0 || value % 86400 === 0 ? `\n${iso(value).slice(0, 10)}` : '')) },
+        { ...axis, size: narrow ? 140 : 190, splits: () => lanes.map((kind, index) => index), values: (self, places) => places.map((index) => { const kind = lanes[lanes.length - 1 - index]; return kind === null ? t('other kinds') : t(kind.replaceAll('_', ' ')) }) }
+      ],
+      tzDate: (value) => uPlot.tzDate(new Date(value * 1000), 'UTC'),
+      series: [
+        { label: t('Last seen'), value: (self, value) => value === null ? '–' : instant(iso(value)) },
+        ...tints.map((severity) => ({ label: severity === null ? t('no finding') : t(severity), stroke: color(TINTS[severity]), fill: color(TINTS[severity]), width: 2, points: { show: false }, paths: drawMarks(severity), value: (self, value, unused, index) => value === null || index === null ? '' : `${marks[index].event.title.slice(0, 80)} (${plural(marks[index].event.host_count, 'host')})` }))
+      ],
+      hooks: { drawAxes: [scanLine] },
+      cursor: { y: false, drag: { x: true, y: false }, points: { show: false }, dataIdx: nearest },
+      legend: { markers: { width: 0 } }
+    }, [marks.map(({ to }) => to), ...tints.map((severity) => marks.map(({ event }) => event.severity === severity ? laneOf(event.kind) : null))]]
+  }
+  if (marks.length) {
+    const left = exceptions.events.length - marks.length
+    picture('exceptions-line', timeLine, (index) => ({ finding: marks[index].event.finding }))
+    byId('exceptions-line').nextElementSibling.append(left ? ` ${t('{n} without a date or from another month are in the table alone.', { n: number(left) })}` : '')
+  } else {
+    byId('exceptions-line').parentElement.hidden = true
+  }
   if ((exceptions.notes || []).length) {
     byId('exceptions-unread').append(el('h3', {}, t('What no log tells')),
       table(['Host', 'About', 'What'], exceptions.notes.map((note) => [link('host', note.host, note.host), t(note.topic), el('bdi', {}, note.text)]), []))
@@ -717,7 +840,7 @@
     if (innerWidth === width) return
     width = innerWidth
     for (const made of tables) made.redraw(true)
-    if (chart) drawChart()
+    for (const draw of pictures) draw()
   })
   addEventListener('hashchange', follow)
   follow()
