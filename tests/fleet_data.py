@@ -155,7 +155,7 @@ def stall(kind, delay_us, **changes):
 
 def stalled(*stalls):
     """What runlatency adds where it watched for stalls."""
-    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "pause")}
+    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "pause", "syscall")}
     return {"stalls": list(stalls), "stall_counts": counts, "stall_period_us": 2000}
 
 

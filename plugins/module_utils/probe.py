@@ -90,9 +90,9 @@ class Probe(object):
 
 
 def check_bounds(options, bounds):
-    """Raise ValueError naming the first option that is outside its (least, most)."""
+    """Raise ValueError naming the first option that is given and outside its (least, most)."""
     for name, (least, most) in sorted(bounds.items()):
-        if not least <= options[name] <= most:
+        if options[name] is not None and not least <= options[name] <= most:
             raise ValueError('%s must be between %d and %d, got %s' % (name, least, most, options[name]))
 
 

@@ -22,7 +22,7 @@ options:
   irqoff_us:
     description:
       - Interrupts that are off on a CPU for at least this long, in microseconds, are listed in C(stalls), 500 to 10000000.
-      - A clock ticks on each CPU every sixth of the smaller one of O(irqoff_us) and O(nosched_us); a short one costs more.
+      - A clock ticks on each CPU every sixth of the smallest one of O(irqoff_us), O(nosched_us) and O(syscall_us); a short one costs more.
     type: int
     default: 10000
   nosched_us:
@@ -30,6 +30,11 @@ options:
       - A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
     type: int
     default: 10000
+  syscall_us:
+    description:
+      - System calls that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls), 500 to 10000000.
+      - Only time on a CPU counts. Without it they are not looked for, as every system call of the host costs more while they are.
+    type: int
   state:
     description:
       - V(measured) measures for O(duration) and returns the facts.
@@ -47,7 +52,7 @@ options:
     default: 3600
   top:
     description:
-      - How many of the longest waits, and of the longest stalls, to return at most, 1 to 1000.
+      - How many of the longest waits, of the longest stalls, and of the longest system calls, to return at most, 1 to 1000.
       - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
@@ -77,6 +82,12 @@ EXAMPLES = r"""
   ksysak.fleet.runlatency_facts:
     duration: 30
     cgroup: system.slice/nginx.service
+  become: true
+
+- name: Which system calls keep a CPU for long?
+  ksysak.fleet.runlatency_facts:
+    duration: 30
+    syscall_us: 20000
   become: true
 
 - name: Show the longest wait
@@ -134,6 +145,7 @@ ansible_facts:
                   delay_us: 3917.969
                   cpu: 0
                   from_cpu: 0
+                  queue_length: 3
                   pid: 11
                   comm: kworker/0:1
                   prio: 120

@@ -11,6 +11,7 @@ import ctypes
 import json
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -417,6 +418,88 @@ def stalls(kind, threshold_us, *lengths_us):
             os.waitpid(pid, 0)
 
 
+def queued(tasks, window_s):
+    """So many tasks that want one CPU all the time."""
+    cpu = max(os.sched_getaffinity(0))
+    told_read, told_write = os.pipe()
+    hogs = []
+    try:
+        for _unused in range(int(tasks)):
+            hogs.append(os.fork())
+            if hogs[-1] == 0:
+                _run_beside(cpu, mmap.mmap(-1, 1 << 20), told_write)
+        for _unused in hogs:
+            os.read(told_read, 1)
+        return measured_while(make("runlatency", top=1000), lambda: hogs, float(window_s))
+    finally:
+        for pid in hogs:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _read_zeros(cpu, mebibytes, orders, told):
+    """Wait for a byte, then stay in the kernel for as long as it takes to read so much of /dev/zero at once, each size in turn.
+
+    Tells [{"cpu_us", "wall_us", "slept"}]: the CPU time of the thread and the time of the clock around each system call, and how
+    often it slept meanwhile, as for a page. In between it sleeps in the kernel, and makes many short system calls, for longer than
+    the longest read.
+    """
+    os.sched_setaffinity(0, {cpu})
+    with open("/proc/self/comm", "w") as comm:
+        comm.write("ks-reader")
+    buffer = mmap.mmap(-1, max(mebibytes) << 20)
+    buffer.write(b"x" * len(buffer))
+    zeros = os.open("/dev/zero", os.O_RDONLY)
+    os.write(told, b"r")
+    os.read(orders, 1)
+    truth = []
+    for size in mebibytes:
+        part = memoryview(buffer)[:size << 20]
+        slept = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        wall_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+        got = os.readv(zeros, [part])
+        cpu_ns, wall_ns = time.thread_time_ns() - cpu_ns, time.monotonic_ns() - wall_ns
+        slept = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - slept
+        if got != size << 20:
+            raise RuntimeError("read %d bytes of %d MiB" % (got, size))
+        truth.append({"cpu_us": cpu_ns / 1e3, "wall_us": wall_ns / 1e3, "slept": slept})
+        time.sleep(0.1)
+        ended = time.thread_time() + 0.1
+        while time.thread_time() < ended:
+            os.getppid()
+    os.write(told, json.dumps(truth).encode())
+
+
+def syscalls(threshold_us, *mebibytes):
+    """Long system calls, beside a task that wants the same CPU."""
+    cpu = max(os.sched_getaffinity(0))
+    orders_read, orders_write = os.pipe()
+    told_read, told_write = os.pipe()
+    reader = os.fork()
+    if reader == 0:
+        _read_zeros(cpu, list(map(int, mebibytes)), orders_read, told_write)
+        os._exit(0)
+    os.read(told_read, 1)
+    rival = os.fork()
+    if rival == 0:
+        _run_beside(cpu, mmap.mmap(-1, 1 << 20), told_write)
+    os.read(told_read, 1)
+
+    def happen():
+        os.write(orders_write, b"g")
+        return reader
+
+    def ended():
+        return json.loads(os.read(told_read, 65536).decode())
+
+    try:
+        return measured_while(make("runlatency", syscall_us=int(threshold_us), top=1000), happen, 0.5 * len(mebibytes), ended)
+    finally:
+        for pid in (reader, rival):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
 @contextlib.contextmanager
 def limited_group(name, quota_us, period_us):
     """A control group with a CPU quota, of either version; yields (its path as in /proc/PID/cgroup, its file of processes)."""
@@ -570,7 +653,7 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, throttled, followed,
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, syscalls, queued, throttled, followed,
                                           interrupts, scan, trouble)}
 
 if __name__ == "__main__":

@@ -125,8 +125,15 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]
 
 
+def test_a_wait_knows_how_many_were_queued(on_host):
+    result = on_host("queued", 5, 2)
+    waits = [event for event in result["data"]["events"] if event["pid"] in result["truth"] and event["wait"] == "preempted"]
+    assert waits
+    assert all(event["queue_length"] >= 5 for event in waits), waits
+
+
 def test_headers_of_another_kernel_cannot_mislead_runlatency(on_host):
-    """Only tracepoint arguments are read: header files that would not even compile change nothing."""
+    """The running kernel alone tells where things are: header files that would not even compile change nothing."""
     lie = """mount -t tmpfs none /usr/src; mkdir -p /usr/src/lie/include/linux /usr/src/lie/include/uapi/linux
         for name in sched kconfig types version; do echo '#error read' > /usr/src/lie/include/linux/$name.h; done
         echo '#error read' > /usr/src/lie/include/uapi/linux/bpf.h
@@ -177,6 +184,27 @@ def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
         # The wish comes with one of the scheduler's ticks, within the stall.
         assert 2000 <= event["delay_us"] <= stall["most_us"] + result["data"]["stall_period_us"]
         assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
+
+
+READV, MUNMAP = 19, 11  # on x86_64
+
+
+def test_long_system_calls_are_found_and_sleeps_are_not(on_host):
+    result = on_host("syscalls", 5000, 40, 400, 80, 200)
+    reader = [stall for stall in result["data"]["stalls"] if (stall["kind"], stall["pid"]) == ("syscall", result["truth"])]
+    found = sorted((stall for stall in reader if stall["syscall_nr"] == READV), key=lambda stall: stall["at_s"])
+    calls = [call for call in result["said"] if not call["slept"] and call["cpu_us"] >= 5500]
+    assert len(calls) > 1, "a sleep within a call begins a new count; most have none"
+    for call in calls:
+        assert any(0.9 * call["cpu_us"] <= stall["delay_us"] and stall["least_us"] <= call["wall_us"] for stall in found), (call, found)
+    for stall in (stall for stall in found if stall["certain"]):
+        assert stall["least_us"] <= max(call["wall_us"] for call in result["said"])
+        assert stall["comm"] == "ks-reader"
+        assert any("readv" in frame for frame in stall["stack"]), stall
+        assert stall["culprit"] in "".join(stall["stack"])
+    assert len(found) <= len(result["said"]), "neither its sleeps nor its short calls"
+    assert {stall["syscall_nr"] for stall in reader if stall["certain"]} <= {READV, MUNMAP}
+    assert result["data"]["stall_counts"]["syscall"] >= len(found)
 
 
 def test_a_wait_for_quota_is_told_from_one_for_a_cpu(on_host):

@@ -4,8 +4,8 @@
 A task's wait begins when it is woken, or when it loses the CPU while it could go
 on (previous state 0: preempted on the way to user space, or it yielded; 0x100:
 preempted inside the kernel, since 4.14), and ends when a CPU switches to it.
-Only tracepoint arguments are read, never a kernel structure: its layout in
-header files may be another kernel's.
+Tracepoint arguments are read, and one kernel structure: the run queue of a CPU,
+by the offsets that the running kernel tells. Header files may be another kernel's.
 
 The longest waits are kept in the kernel, WORST on each CPU, so that a storm of
 waits costs a comparison each and can lose none of them. Each CPU remembers its
@@ -13,6 +13,8 @@ last STINTS turns (who ran, for how long); a kept wait takes a copy of them alon
 """
 
 import struct
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf
 
 WORST = 16
 STINTS = 16
@@ -29,7 +31,7 @@ struct stint_t { u64 ended_ns; u64 ran_ns; u32 tid; s32 prio; char comm[16]; };
 struct recent_t { u64 next; struct stint_t stints[STINTS]; };
 struct wait_t {
   u64 ended_ns; u64 delay_ns;
-  u32 tid; u32 cpu; s32 prio; u32 wait; u64 from_cpu;
+  u32 tid; u32 cpu; s32 prio; u32 wait; u32 from_cpu; s32 queued;
   char comm[16];
   struct recent_t recent;
 };
@@ -92,10 +94,11 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   stint->prio = args->prev_prio;
   __builtin_memcpy(stint->comm, args->prev_comm, 16);
   *since = now;
-  switched_away(args->prev_pid, args->next_pid, now);
+  u32 goes_on = args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL);
+  switched_away(args->prev_pid, args->next_pid, !goes_on, now);
 
   if (args->prev_pid && is_wanted(args->prev_pid, args->prev_comm)) {
-    if (args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL)) {
+    if (goes_on) {
       begin(args->prev_pid, PREEMPTED, bpf_get_smp_processor_id(), now);
     } else {
       index = args->prev_pid & (SLOTS - 1);
@@ -156,6 +159,7 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   place->prio = args->next_prio;
   place->wait = wait;
   place->from_cpu = slot->wait >> 1;
+  place->queued = queued();
   __builtin_memcpy(place->comm, args->next_comm, 16);
   __builtin_memcpy(&place->recent, turns, sizeof(*turns));
   return 0;
@@ -183,6 +187,28 @@ def _by_comm(comm):
     masks, words = (struct.unpack('<2Q', part.ljust(16, b'\0')) for part in (b'\xff' * len(name), name))
     return _BY_COMM % (masks[0], words[0], masks[1], words[1])
 
+_UNTOLD = 'static inline s32 queued(void) { return -1; }\n'
+_QUEUED = """
+/* How many tasks are on the run queue of this CPU: task_struct.se.cfs_rq, cfs_rq.rq, rq.nr_running. */
+static inline s32 queued(void) {
+  u64 at = bpf_get_current_task() + %d;
+  s32 tasks = -1;
+  bpf_probe_read(&at, sizeof(at), (void *)at);
+  at += %d;
+  bpf_probe_read(&at, sizeof(at), (void *)at);
+  bpf_probe_read(&tasks, sizeof(tasks), (void *)(at + %d));
+  return tasks;
+}
+"""
+
+
+def _queued():
+    parts = (('task_struct', 'se'), ('sched_entity', 'cfs_rq'), ('cfs_rq', 'rq'), ('rq', 'nr_running'))
+    places = [(btf.offsets(struct_name, [member]) or {}).get(member) for struct_name, member in parts]
+    if None in places:
+        return _UNTOLD
+    return _QUEUED % (places[0] + places[1], places[2], places[3])
+
 
 def text(threshold_us, switched_away, targets=None, comm=None):
     """Return the C text. threshold_us: waits at least this long are counted as over the threshold.
@@ -192,4 +218,4 @@ def text(threshold_us, switched_away, targets=None, comm=None):
     """
     values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS))
     wanted = _BY_TID % targets if targets else _by_comm(comm) if comm else _ALL
-    return ''.join('#define %s %s\n' % value for value in values) + wanted + switched_away + TEXT
+    return ''.join('#define %s %s\n' % value for value in values) + wanted + _queued() + switched_away + TEXT

@@ -6,7 +6,7 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils import host
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, quota, stalls, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, quota, residence, stalls, targets
 
 _EVENTS = (
     ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
@@ -43,13 +43,20 @@ class BccEngine(Engine):
             stalls.learn_resched_mask(self._program)
         except Unavailable as error:
             self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
+        self._kinds = stalls.watched(self.options)
+        if self.options['syscall_us']:
+            try:
+                residence.attach(self._program, self._clock)
+            except Unavailable as error:
+                self._kinds = stalls.KINDS[:-1]
+                self.limits.append('long system calls are not seen: %s' % error.reason)
 
     def start(self):
         self._follow()
         self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
         self._program.open_gate()
         self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
-        self._found = stalls.Found(self._program, stacks.Symbols(self._program.bpf), self.opened_ns)
+        self._found = stalls.Found(self._program, self._kinds, stacks.Symbols(self._program.bpf), self.opened_ns)
 
     def _follow(self):
         """Tell the kernel the threads that are new. Returns whether there is any."""
@@ -134,8 +141,9 @@ class BccEngine(Engine):
     def _event(self, wait):
         blockers = _blockers(wait)
         return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
-                'from_cpu': wait.from_cpu, 'pid': wait.tid, 'comm': wait.comm.decode('utf-8', 'replace'),
-                'prio': wait.prio, 'policy': policy(wait.prio), 'throttled': quota.of_task(wait.tid, self._throttled),
+                'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
+                'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': policy(wait.prio),
+                'throttled': quota.of_task(wait.tid, self._throttled),
                 'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6),
                 'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
 
@@ -176,13 +184,15 @@ class RunlatencyProbe(Probe):
         'runq_us': {'type': 'int', 'default': 1000},
         'irqoff_us': {'type': 'int', 'default': 10000},
         'nosched_us': {'type': 'int', 'default': 10000},
+        'syscall_us': {'type': 'int', 'default': None},
         'top': {'type': 'int', 'default': 20},
         'pid': {'type': 'int', 'default': None},
         'tid': {'type': 'int', 'default': None},
         'cgroup': {'type': 'str', 'default': None},
         'comm': {'type': 'str', 'default': None},
     }
-    BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'top': (1, 1000)}
+    BOUNDS = {'runq_us': (1, 10 ** 9), 'irqoff_us': (500, 10 ** 7), 'nosched_us': (500, 10 ** 7), 'syscall_us': (500, 10 ** 7),
+              'top': (1, 1000)}
 
     def __init__(self, options):
         super(RunlatencyProbe, self).__init__(options)

@@ -19,9 +19,9 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf.headers import version_code
 from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf.stacks import DEPTH, bare
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import interrupted
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import interrupted, residence
 
-KINDS = ('irqoff', 'nosched', 'pause')
+KINDS = ('irqoff', 'nosched', 'pause', 'syscall')
 CLASSES, KEPT = 6, 16
 _LEAST_PERIOD_US = 100
 _AT_ONCE_S = 0.001
@@ -44,8 +44,8 @@ struct stall_t {
 struct watch_t { u64 tick_ns; u64 clear_ns; u64 wanted_ns; u64 ticks; u64 captured; struct frames_t frames; };
 BPF_PERCPU_ARRAY(watches, struct watch_t, 1);
 /* Of each kind and class of length the last ones: those that are twice as long, four times, ... are not displaced by shorter ones. */
-BPF_PERCPU_ARRAY(stalls, struct stall_t, 3 * CLASSES * KEPT);
-BPF_PERCPU_ARRAY(stall_counts, u64, 3 * CLASSES);
+BPF_PERCPU_ARRAY(stalls, struct stall_t, KINDS * CLASSES * KEPT);
+BPF_PERCPU_ARRAY(stall_counts, u64, KINDS * CLASSES);
 BPF_ARRAY(resched, u64, 2);  /* the mask to look at; the one that was seen */
 
 /* sched_set_need_resched_tp(task, cpu, tif): it is never a lazy wish that ends an idle task's turn. */
@@ -60,7 +60,7 @@ int on_wish(struct bpf_raw_tracepoint_args *ctx) {
 
 static inline struct stall_t *new_stall(u32 kind, u64 now, u64 least, u64 most) {
   u32 row = kind * CLASSES;
-  u64 limit = 2 * (kind == 1 ? NOSCHED_NS : IRQOFF_NS);
+  u64 limit = 2 * (kind == 1 ? NOSCHED_NS : kind == 3 ? SYSCALL_NS : IRQOFF_NS);
 #pragma unroll
   for (int i = 1; i < CLASSES; i++) {
     if (most >= limit)
@@ -84,7 +84,9 @@ static inline struct stall_t *new_stall(u32 kind, u64 now, u64 least, u64 most) 
   __builtin_memset(&stall->frames, 0, sizeof(stall->frames));
   return stall;
 }
+"""
 
+_CLOCK = """
 int on_tick(struct bpf_perf_event_data *ctx) {
   u32 zero = 0;
   struct watch_t *watch = watches.lookup(&zero);
@@ -98,6 +100,7 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   u64 now = bpf_ktime_get_ns(), gap = watch->tick_ns ? now - watch->tick_ns : 0;
   u32 user = ctx->regs.cs & 3;
   watch->tick_ns = now;
+  stay_ticks(ctx, user, now);
   if (gap >= IRQOFF_NS) {
     struct stall_t *stall = new_stall(user ? 2 : 0, now, gap - WIDTH_NS, gap);
     if (stall) {
@@ -130,8 +133,9 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   return 0;
 }
 
-static inline void switched_away(u32 prev, u32 next, u64 now) {
+static inline void switched_away(u32 prev, u32 next, u32 sleeps, u64 now) {
   u32 zero = 0;
+  stay_switches(prev, next, sleeps, now);
   struct watch_t *watch = watches.lookup(&zero);
   if (!watch)
     return;
@@ -161,8 +165,8 @@ static inline void switched_away(u32 prev, u32 next, u64 now) {
 
 
 def period_us(options):
-    """Return the width of an interval that holds a stall's length, in microseconds: a fifth of the smaller threshold."""
-    return max(_LEAST_PERIOD_US, min(options['irqoff_us'], options['nosched_us']) // 5)
+    """Return the width of an interval that holds a stall's length, in microseconds: a fifth of the smallest threshold."""
+    return max(_LEAST_PERIOD_US, min(options[name] for name in ('irqoff_us', 'nosched_us', 'syscall_us') if options[name]) // 5)
 
 
 def tick_us(options):
@@ -174,9 +178,14 @@ def text(options):
     """Return the C text. options: those of the probe."""
     values = (('IRQOFF_NS', '%dULL' % (options['irqoff_us'] * 1000)), ('NOSCHED_NS', '%dULL' % (options['nosched_us'] * 1000)),
               ('WIDTH_NS', '%dULL' % (period_us(options) * 1000)), ('TICK_NS', '%dULL' % (tick_us(options) * 1000)),
-              ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
+              ('SYSCALL_NS', '%dULL' % ((options['syscall_us'] or 0) * 1000)), ('KINDS', len(watched(options))), ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
               ('PID_AT', '%dULL' % (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0)))
-    return ''.join('#define %s %s\n' % value for value in values) + TEXT
+    return ''.join('#define %s %s\n' % value for value in values) + TEXT + residence.text(options['syscall_us']) + _CLOCK
+
+
+def watched(options):
+    """Return the kinds that are looked for, in the order of the kernel's rows."""
+    return KINDS if options['syscall_us'] else KINDS[:-1]
 
 
 def resched_mask(release):
@@ -213,20 +222,21 @@ def learn_resched_mask(program):
 class Found(object):
     """The stalls of one window: collect() them while it is open, as the kernel keeps the last KEPT of each kind and class on each CPU.
 
-    program: Program with the text above; symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin of the window.
+    program: Program with the text above; kinds: as given by watched(); symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin
+    of the window.
     """
 
-    def __init__(self, program, symbols, opened_ns):
-        self._program, self._symbols, self._opened_ns = program, symbols, opened_ns
+    def __init__(self, program, kinds, symbols, opened_ns):
+        self._program, self._kinds, self._symbols, self._opened_ns = program, kinds, symbols, opened_ns
         self._taken = {}
-        self._events = dict((kind, []) for kind in KINDS)
-        self.counts = dict((kind, 0) for kind in KINDS)
+        self._events = dict((kind, []) for kind in kinds)
+        self.counts = dict((kind, 0) for kind in kinds)
         self.overwritten = 0
 
     def collect(self, least_new=1):
         """Take over what is new, once some CPU has `least_new` of a kind and class."""
         table, counted = self._program.table('stalls'), self._program.table('stall_counts')
-        for row in range(len(KINDS) * CLASSES):
+        for row in range(len(self._kinds) * CLASSES):
             counts = list(counted[row])
             before = self._taken.get(row, [0] * len(counts))
             if max(count - taken for count, taken in zip(counts, before)) < least_new:
@@ -240,7 +250,7 @@ class Found(object):
             for place, cpus in wanted.items():
                 stalls = table[row * KEPT + place]
                 for cpu in cpus:
-                    self._add(_event(KINDS[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns))
+                    self._add(_event(self._kinds[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns))
 
     def _add(self, event):
         self.counts[event['kind']] += 1
@@ -252,14 +262,16 @@ class Found(object):
             heapq.heappushpop(rows, row)
 
     def longest(self, top, virtual, stolen_us):
-        """Return the events as in the schema, longest first, at most `top`; those that contradict others say so.
+        """Return the events as in the schema, longest first, at most `top`, and at most `top` system calls; those that contradict
+        others say so.
 
         virtual: whether a hypervisor can pause this machine; stolen_us: {CPU: what it took within the window}.
         """
         events = [row[2] for rows in self._events.values() for row in rows]
         doubt(events, virtual, stolen_us)
         events.sort(key=lambda event: -event['delay_us'])
-        return events[:top]
+        calls = [event for event in events if event['kind'] == 'syscall'][:top]
+        return sorted([event for event in events if event['kind'] != 'syscall'][:top] + calls, key=lambda event: -event['delay_us'])
 
 
 def doubt(events, virtual, stolen_us):
@@ -290,14 +302,17 @@ def _event(kind, stall, symbols, opened_ns):
         elif not interrupted.switched_on(code) and not (frames and bare(frames[0]).startswith(_HYPERVISORS_OWN)):
             kind, frames = 'pause', []
             reasons.append('interrupts were on: the hypervisor, the firmware or the handler of an interrupt had the CPU')
-    elif kind == 'nosched':
+    elif kind in ('nosched', 'syscall'):
         if stall.ticked_ns < stall.least_ns / 2:
             reasons.append('the CPU stood still for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000))
     else:
         reasons.append('in user mode: the hypervisor, the firmware or the handler of an interrupt had the CPU')
-    return {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
-            'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
-            'culprit': culprit(frames), 'stack': frames, 'reasons': reasons}
+    event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
+             'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
+             'culprit': culprit(frames), 'stack': frames, 'reasons': reasons}
+    if kind == 'syscall':
+        event['syscall_nr'] = stall.code[0]
+    return event
 
 
 def culprit(stack):

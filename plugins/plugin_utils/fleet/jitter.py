@@ -7,6 +7,7 @@ import collections
 import heapq
 
 EVENTS = 50
+STALL_RANK = {"pause": 0, "syscall": 1}  # what a CPU suffered is shown before them
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -87,7 +88,7 @@ class Jitter:
         for event in data["events"]:
             self._events.add((event["delay_us"],), {"host": host, **shown(event)})
         for stall in data.get("stalls", []):
-            self._stalls.add((stall["kind"] != "pause", stall["delay_us"]), {"host": host, **stall})
+            self._stalls.add((STALL_RANK.get(stall["kind"], 2), stall["delay_us"]), {"host": host, **stall})
         if "stall_counts" in data:
             self._stall_counts.update(hosts=1, **data["stall_counts"])
 

@@ -568,9 +568,10 @@
 
   const stalls = jitter.stall_counts
   byId('stalls-lead').textContent = stalls.hosts
-    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} a CPU stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'time'), hosts: plural(stalls.hosts, 'host') })
+    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} a CPU stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'time'), hosts: plural(stalls.hosts, 'host') }) +
+      (stalls.syscall === undefined ? '' : ` ${t('{calls} kept a CPU for too long.', { calls: plural(stalls.syscall, 'system call') })}`)
     : t('No host was watched for stalls.')
-  const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', pause: 'stood still' }
+  const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', pause: 'stood still', syscall: 'long system call' }
   grid('stalls-table', jitter.stalls, [
     figure('At most', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     figure('At least', 'least_us', micros, { width: 95, responsive: 4, widthGrow: 0 }),

@@ -207,12 +207,13 @@ def test_the_longest_stalls_of_the_fleet_come_first_and_pauses_last(tmp_path):
         document = data.host(f"web{number}")
         if number:
             found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)] + [data.stall("pause", 90000.0 + number)] * 20
+            found += [data.stall("syscall", 200000.0 + number, syscall_nr=19)] * 4
             document["probes"]["runlatency"]["data"].update(data.stalled(*found))
         documents.append(document)
     jitter = made(data.write(tmp_path, documents))["jitter"]
-    assert jitter["stall_counts"] == {"hosts": 2, "irqoff": 40, "nosched": 0, "pause": 40}
+    assert jitter["stall_counts"] == {"hosts": 2, "irqoff": 40, "nosched": 0, "pause": 40, "syscall": 8}
     kernel = sorted((3000.0 * number + place for number in (1, 2) for place in range(20)), reverse=True)
-    assert [stall["delay_us"] for stall in jitter["stalls"]] == kernel + [90002.0] * 10
+    assert [stall["delay_us"] for stall in jitter["stalls"]] == kernel + [200002.0] * 4 + [200001.0] * 4 + [90002.0] * 2
     assert jitter["stalls"][0] == {"host": "web2", **data.stall("irqoff", 6019.0)}
 
 

@@ -21,7 +21,7 @@ def test_the_bit_that_wants_a_switch_moved(release, mask):
 
 @pytest.mark.parametrize(("irqoff_us", "nosched_us", "period_us"), [(10000, 10000, 2000), (2000, 10000, 400), (10**7, 500, 100)])
 def test_the_clock_ticks_a_fifth_of_the_smaller_threshold(irqoff_us, nosched_us, period_us):
-    assert stalls.period_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us}) == period_us
+    assert stalls.period_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us, "syscall_us": None}) == period_us
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_culprit_is_not_the_lock(stack, culprit):
     assert stalls.culprit(stack) == culprit
 
 
-@pytest.mark.parametrize("option", ["irqoff_us", "nosched_us"])
+@pytest.mark.parametrize("option", ["irqoff_us", "nosched_us", "syscall_us"])
 @pytest.mark.parametrize("value", [0, -1, 499])
 def test_thresholds_that_no_clock_can_serve_are_refused(option, value):
     defaults = {name: spec["default"] for name, spec in RunlatencyProbe.OPTIONS.items()}
@@ -47,7 +47,7 @@ def test_thresholds_that_no_clock_can_serve_are_refused(option, value):
 
 @pytest.mark.parametrize(("irqoff_us", "nosched_us", "tick_us"), [(10000, 10000, 1666), (2000, 10000, 333), (10**7, 500, 83)])
 def test_ticks_leave_room_for_one_that_is_late(irqoff_us, nosched_us, tick_us):
-    assert stalls.tick_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us}) == tick_us
+    assert stalls.tick_us({"irqoff_us": irqoff_us, "nosched_us": nosched_us, "syscall_us": None}) == tick_us
 
 
 class Watched:
@@ -163,10 +163,12 @@ HELD = ("irqoff", 100, 500, STI_NOP)
         ([HELD, ("irqoff", 100, 502, STI_NOP)], True, {}, [("irqoff", True, ""), ("irqoff", True, "")]),
         ([("nosched", 100, 500, STI_NOP)], True, {}, [("nosched", True, "")]),
         ([("nosched", 100, 500, None)], True, {}, [("nosched", False, "ticked for 1000 us only")]),
+        ([("syscall", 100, 500, STI_NOP)], True, {}, [("syscall", True, "")]),
+        ([HELD, ("syscall", 300, 500, None)], True, {}, [("irqoff", True, ""), ("syscall", False, "ticked for 1000 us only")]),
     ],
 )
 def test_a_stall_says_what_speaks_against_it(made, virtual, stolen_us, expected):
-    found = stalls.Found(Recorded(made), SYMBOLS, 0)
+    found = stalls.Found(Recorded(made), stalls.KINDS, SYMBOLS, 0)
     found.collect()
     events = found.longest(20, virtual, stolen_us)
     assert [event["cpu"] for event in events] == sorted(range(len(made)), key=lambda cpu: -made[cpu][1])
@@ -201,7 +203,7 @@ class Storm:
 
 def test_no_stall_is_forgotten_that_was_collected_in_time():
     storm = Storm()
-    found = stalls.Found(storm, SYMBOLS, 0)
+    found = stalls.Found(storm, stalls.KINDS, SYMBOLS, 0)
     for _unused in range(5):
         storm.stall(stalls.KEPT)
         found.collect(stalls.KEPT)

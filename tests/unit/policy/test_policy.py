@@ -129,12 +129,21 @@ STALL.update(certain=True, reasons=[], culprit="acme_reset", stack=["acme_reset+
         ({"certain": False, "reasons": ["the machine was paused"]}, None),
         ({"kind": "pause", "culprit": None, "stack": []}, None),
         ({"culprit": None, "stack": []}, None),
+        ({"kind": "syscall"}, None),
     ],
 )
 def test_only_a_stall_that_is_certain_blames_a_function(changes, severity):
     document = with_probe("runlatency", {**data.runlatency(), "stalls": [{**STALL, **changes}]})
     assert found(document) == ({("kernel-stall", severity)} if severity else set())
     assert found(document, **{"kernel-stall": {"accepted": ["acme_reset"]}}) == set()
+
+
+@pytest.mark.parametrize(("changes", "expected"), [({}, {("long-syscall", "info")}), ({"delay_us": 19999.0}, set()), ({"culprit": None}, set())])
+def test_a_long_system_call_is_a_finding(changes, expected):
+    call = {**STALL, "kind": "syscall", "delay_us": 20000.0, "syscall_nr": 19, **changes}
+    document = with_probe("runlatency", {**data.runlatency(), "stalls": [call]})
+    assert found(document) == expected
+    assert found(document, **{"long-syscall": {"accepted": ["acme_reset"]}}) == set()
 
 
 def test_a_quota_that_ran_out_is_a_finding():

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long system calls stay in the kernel: the BPF text (GPL-2.0).
+
+A stay begins with the system call, or with the task's return from a sleep within it, and ends with the next
+sleep or the way back to user mode. Only time on a CPU counts: a task that was preempted keeps what it had. The
+clock for stalls takes the stack in the second half of a stay that becomes too long.
+"""
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
+
+SLOTS = 65536
+MOST = 1024  # stacks of stays that go on
+
+# Of the text for stalls: where a stay is looked at by the clock, and where the CPU switches tasks.
+UNWATCHED = """
+static inline void stay_ticks(void *ctx, u32 user, u64 now) {}
+static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {}
+"""
+
+TEXT = """
+struct stay_t {
+  u64 since_ns; u64 before_ns; u64 slack_ns; u64 ticks; u64 switched_ns;
+  u32 captured; u32 call; u32 tid;
+  struct frames_t frames;
+};
+struct away_t { u64 before_ns; u64 slack_ns; u64 ticks; u32 captured; u32 call; u32 tid; };
+BPF_PERCPU_ARRAY(stays, struct stay_t, 1);
+BPF_ARRAY(away, struct away_t, SLOTS);
+BPF_HASH(midst, u32, struct frames_t, MOST);  /* stacks by thread: its stay may end on another CPU */
+
+static inline void stay_resumes(struct stay_t *stay, struct away_t *slot, u64 since) {
+  stay->before_ns = slot->before_ns;
+  stay->slack_ns = slot->slack_ns;
+  stay->ticks = slot->ticks;
+  stay->captured = slot->captured;
+  stay->call = slot->call;
+  stay->tid = slot->tid;
+  stay->since_ns = since;
+  slot->tid = 0;
+}
+
+/* The stay of the task that has this CPU. Some kernels do not tell of every switch: it came back at some time since the last one. */
+static inline struct stay_t *stay_of(u32 tid, u64 now) {
+  u32 zero = 0, index = tid & (SLOTS - 1);
+  struct stay_t *stay = stays.lookup(&zero);
+  if (!stay || (stay->since_ns && stay->tid == tid))
+    return stay;
+  stay->since_ns = 0;
+  struct away_t *slot = away.lookup(&index);
+  if (slot && slot->tid == tid && tid && stay->switched_ns) {
+    stay_resumes(stay, slot, stay->switched_ns);
+    stay->slack_ns += now - stay->switched_ns;
+  }
+  return stay;
+}
+
+static inline void stay_ends(struct stay_t *stay, u64 now) {
+  u64 most = stay->before_ns + now - stay->since_ns;
+  u32 tid = stay->tid;
+  struct stall_t *stall = most < SYSCALL_NS ? 0 : new_stall(3, now, most - stay->slack_ns, most);
+  if (stall) {
+    stall->tid = tid;
+    stall->ticked_ns = stay->ticks * TICK_NS;
+    stall->code[0] = stay->call;
+    bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
+  }
+  if (!stay->captured)
+    return;
+  struct frames_t *frames = midst.lookup(&tid);
+  if (stall && frames)
+    __builtin_memcpy(&stall->frames, frames, sizeof(stall->frames));
+  midst.delete(&tid);
+}
+
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
+  if (!gate_is_open())
+    return 0;
+  u64 now = bpf_ktime_get_ns();
+  struct stay_t *stay = stay_of(bpf_get_current_pid_tgid(), now);
+  if (!stay)
+    return 0;
+  stay->since_ns = 0;  /* until the rest is written: a tick may come in between */
+  asm volatile("" ::: "memory");
+  stay->before_ns = 0;
+  stay->slack_ns = 0;
+  stay->ticks = 0;
+  stay->captured = 0;
+  stay->call = ctx->args[1];
+  stay->tid = bpf_get_current_pid_tgid();
+  asm volatile("" ::: "memory");
+  stay->since_ns = now;
+  return 0;
+}
+
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+  if (!gate_is_open())
+    return 0;
+  u64 now = bpf_ktime_get_ns();
+  struct stay_t *stay = stay_of(bpf_get_current_pid_tgid(), now);
+  if (stay && stay->since_ns) {
+    stay_ends(stay, now);
+    stay->since_ns = 0;
+  }
+  return 0;
+}
+
+static inline void stay_ticks(struct bpf_perf_event_data *ctx, u32 user, u64 now) {
+  u32 tid = bpf_get_current_pid_tgid();
+  struct stay_t *stay = stay_of(tid, now);
+  if (!stay || !stay->since_ns)
+    return;
+  if (user) {
+    stay->since_ns = 0;  /* its end was not seen */
+    return;
+  }
+  stay->ticks += 1;
+  if (!stay->captured && stay->before_ns + now - stay->since_ns >= SYSCALL_NS / 2) {
+    stay->captured = 1;
+    __builtin_memset(&stay->frames, 0, sizeof(stay->frames));
+    bpf_get_stack(ctx, &stay->frames, sizeof(stay->frames), 0);
+    midst.update(&tid, &stay->frames);
+  }
+}
+
+static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {
+  u32 index = prev & (SLOTS - 1);
+  struct stay_t *stay = stay_of(prev, now);
+  struct away_t *slot = away.lookup(&index);
+  if (!stay || !slot)
+    return;
+  if (stay->since_ns) {
+    if (sleeps)
+      stay_ends(stay, now);
+    slot->before_ns = sleeps ? 0 : stay->before_ns + now - stay->since_ns;
+    slot->slack_ns = sleeps ? 0 : stay->slack_ns;
+    slot->ticks = sleeps ? 0 : stay->ticks;
+    slot->captured = sleeps ? 0 : stay->captured;
+    slot->call = stay->call;
+    slot->tid = prev;
+  }
+  stay->since_ns = 0;
+  stay->switched_ns = now;
+  index = next & (SLOTS - 1);
+  slot = away.lookup(&index);
+  if (next && slot && slot->tid == next)
+    stay_resumes(stay, slot, now);
+}
+"""
+
+
+def text(syscall_us):
+    """Return the C text. syscall_us: the shortest stay that is kept; None: stays are not watched."""
+    if syscall_us is None:
+        return UNWATCHED
+    return '#define SYSCALL_NS %dULL\n#define SLOTS %d\n#define MOST %d\n' % (syscall_us * 1000, SLOTS, MOST) + TEXT
+
+
+def attach(program, has_clock):
+    """Watch system calls. Raises Unavailable on a kernel without these tracepoints, or without the clock for stalls."""
+    if not has_clock:
+        raise Unavailable('they need the clock for stalls')
+    program.attach_raw('sys_enter', 'on_sys_enter')
+    program.attach_raw('sys_exit', 'on_sys_exit')
