@@ -19,9 +19,9 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 PYTHON = "/usr/bin/python3"
 TRACEFS = "/sys/kernel/tracing"
-LOOPS = {"open": 20000, "pipe": 10000, "message": 20000, "fault": 600, "switch": 8000}
+LOOPS = {"call": 400000, "open": 20000, "pipe": 10000, "message": 20000, "fault": 600, "switch": 8000}
 BATCHES = 4
-OURS = ["memleak", "runlatency", "interference", "memleak,runlatency,interference"]
+OURS = ["memleak", "runlatency", "runlatency:syscall_us=20000", "interference", "memleak,runlatency,interference"]
 # The tool, its arguments, and a line of its output that says that it measures.
 BCC = {"bcc memleak": (["memleak-bpfcc", "3600"], "Attaching"), "bcc runqlat": (["runqlat-bpfcc", "3600", "1"], "Tracing")}
 

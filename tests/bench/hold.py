@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep probes measuring until standard input ends: `hold.py memleak,runlatency`. Says on standard output when they do."""
+"""Keep probes measuring until standard input ends: `hold.py memleak,runlatency:syscall_us=20000`. Says on standard output when they do."""
 
 import os
 import select
@@ -15,8 +15,11 @@ PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, Interfe
 for name in sys.argv[1].split(","):
     ready, said = os.pipe()
     if os.fork() == 0:
+        name, *wanted = name.split(":")
         probe = PROBES[name]
-        engine = probe.ENGINES[0]({option: spec["default"] for option, spec in probe.OPTIONS.items()})
+        options = {option: spec["default"] for option, spec in probe.OPTIONS.items()}
+        options.update((option, int(value)) for option, value in (text.split("=") for text in wanted))
+        engine = probe.ENGINES[0](options)
         engine.open()
         engine.window_s = 60
         engine.start()

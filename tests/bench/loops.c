@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* Loops of system calls that the probes make dearer. Prints the CPU nanoseconds of an iteration, one batch a line.
  *
- *     loops open|pipe|message|fault|switch BATCHES ITERATIONS
+ *     loops call|open|pipe|message|fault|switch BATCHES ITERATIONS
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 static int there[2], back[2], datagrams[2];
+
+static void loop_call(void)
+{
+	getppid();
+}
 
 static void loop_open(void)
 {
@@ -86,7 +91,8 @@ static double cpu_ns(int who)
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } loops[] = {
-		{"open", loop_open}, {"pipe", loop_pipe}, {"message", loop_message}, {"fault", loop_fault}, {"switch", loop_switch}};
+		{"call", loop_call}, {"open", loop_open}, {"pipe", loop_pipe}, {"message", loop_message}, {"fault", loop_fault},
+		{"switch", loop_switch}};
 	void (*run)(void) = NULL;
 
 	for (size_t i = 0; argc == 4 && i < sizeof(loops) / sizeof(loops[0]); i++)

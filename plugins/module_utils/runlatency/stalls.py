@@ -11,6 +11,7 @@ from the idle task begins a new count.
 """
 
 import heapq
+import os
 import platform
 import struct
 import time
@@ -178,7 +179,8 @@ def text(options):
     """Return the C text. options: those of the probe."""
     values = (('IRQOFF_NS', '%dULL' % (options['irqoff_us'] * 1000)), ('NOSCHED_NS', '%dULL' % (options['nosched_us'] * 1000)),
               ('WIDTH_NS', '%dULL' % (period_us(options) * 1000)), ('TICK_NS', '%dULL' % (tick_us(options) * 1000)),
-              ('SYSCALL_NS', '%dULL' % ((options['syscall_us'] or 0) * 1000)), ('KINDS', len(watched(options))), ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
+              ('SYSCALL_NS', '%dULL' % ((options['syscall_us'] or 0) * 1000)), ('KINDS', len(watched(options))),
+              ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
               ('PID_AT', '%dULL' % (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0)))
     return ''.join('#define %s %s\n' % value for value in values) + TEXT + residence.text(options['syscall_us']) + _CLOCK
 
@@ -275,7 +277,7 @@ class Found(object):
 
 
 def doubt(events, virtual, stolen_us):
-    """Add the reasons to doubt an 'irqoff', and whether there are none as 'certain'; changes events in place."""
+    """Add the reasons to doubt a stall, and whether there are none as 'certain'; changes events in place."""
     irqoff = [event for event in events if event['kind'] == 'irqoff']
     paused_us = max([event['delay_us'] for event in events if event['kind'] == 'pause'] or [0])
     for event in irqoff:
@@ -289,7 +291,17 @@ def doubt(events, virtual, stolen_us):
                                         % other['cpu'])
                 break
     for event in events:
+        if event['kind'] != 'pause' and _is_ours(event['pid']):
+            event['reasons'].append('the task is a probe of this measurement')
         event['certain'] = not event['reasons']
+
+
+def _is_ours(pid):
+    """Does the task belong to the process group of this measurement?"""
+    try:
+        return pid > 0 and os.getpgid(pid) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _event(kind, stall, symbols, opened_ns):

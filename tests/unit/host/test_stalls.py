@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The clock, the bit and the culprit of stalls, and what tells them from a machine that was paused."""
 
+import os
 import struct
 from types import SimpleNamespace
 
@@ -179,6 +180,14 @@ def test_a_stall_says_what_speaks_against_it(made, virtual, stolen_us, expected)
         assert bool(event["reasons"]) != certain
         assert (event["culprit"] is None) == (event["stack"] == []) == (kind == "pause")
     assert found.counts == {kind: sum(row[0] == kind for row in expected) for kind in stalls.KINDS}
+
+
+def test_a_probe_of_this_measurement_is_not_to_blame():
+    event = {"kind": "nosched", "cpu": 0, "delay_us": 9.0, "least_us": 8.0, "at_s": 1.0}
+    events = [{**event, "pid": pid, "reasons": []} for pid in (os.getpid(), 1)]
+    stalls.doubt(events, True, {})
+    assert [event["certain"] for event in events] == [False, True]
+    assert "a probe of this measurement" in events[0]["reasons"][0]
 
 
 class Storm:

@@ -138,7 +138,9 @@ def test_only_a_stall_that_is_certain_blames_a_function(changes, severity):
     assert found(document, **{"kernel-stall": {"accepted": ["acme_reset"]}}) == set()
 
 
-@pytest.mark.parametrize(("changes", "expected"), [({}, {("long-syscall", "info")}), ({"delay_us": 19999.0}, set()), ({"culprit": None}, set())])
+@pytest.mark.parametrize(
+    ("changes", "expected"), [({}, {("long-syscall", "info")}), ({"delay_us": 19999.0}, set()), ({"culprit": None}, set())]
+)
 def test_a_long_system_call_is_a_finding(changes, expected):
     call = {**STALL, "kind": "syscall", "delay_us": 20000.0, "syscall_nr": 19, **changes}
     document = with_probe("runlatency", {**data.runlatency(), "stalls": [call]})
