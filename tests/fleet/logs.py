@@ -69,7 +69,7 @@ ACTS = (
         [_event("io_error", device="sda", sector=4660, operation="READ", error="medium")]),
     Act("flakey", LOOP % "good.img" + "echo 0 8192 flakey $device 0 0 3600 | dmsetup create made; "
         "dd if=/dev/mapper/made of=/dev/null bs=4096 count=1 || true; dmsetup remove made; losetup -d $device",
-        [_event("io_error", device="dm-0", block=0)]),
+        [_event("io_error", device="dm-0", block=0)], "I/O error on dev dm-0"),
     Act("ext4", LOOP % "bad.img" + "mount $device /mnt; ls -l /mnt/made >&2 || true; umount /mnt; losetup -d $device; "
         "echo \"{\\\"device\\\": \\\"$name\\\"}\"",
         [_event("fs_error", file_system="EXT4", function="ext4_lookup", inode=2), _event("fs_error"), _event("fs_readonly")]),
@@ -92,7 +92,7 @@ ACTS = (
         [_event("soft_lockup", "provoke_write", cpu=1, task="sh")]),
     Act("rcu_stall", "cd /sys/module/rcupdate/parameters; old=$(cat rcu_cpu_stall_timeout); echo 4 > rcu_cpu_stall_timeout; "
         "sysctl -qw kernel.soft_watchdog=0; taskset -c 1 " + WRITE % "spin" + "; sysctl -qw kernel.soft_watchdog=1; "
-        "echo $old > rcu_cpu_stall_timeout", [_event("rcu_stall", "provoke_write", stalled_cpus=[1])]),
+        "echo $old > rcu_cpu_stall_timeout", [_event("rcu_stall", "provoke_write", stalled_cpus=[1])], "stall"),
     Act("unregister", "ip link add made0 type dummy; echo net_hold > /proc/ksy_provoke; ip link del made0 >&2 & "
         "python3 log.py wait 'waiting for made0'; echo net_release > /proc/ksy_provoke; wait",
         [_event("netdev_unregister", device="made0")]),
@@ -162,29 +162,45 @@ def panic(machine):
     return {"name": "panic", "expected": [PANIC], "lines": [line.rstrip("\r") for line in lines[start + 1 :]]}
 
 
-def _make(machine):
-    """Yield the entries of the file."""
-    prepare(machine)
-    for act in ACTS + ((KFENCE,) if "kfence" in _run(machine, "ls /sys/module") else ()):
-        try:
-            yield perform(machine, act)
-            print(machine.name, act.name, flush=True)
-        except MachineFailed as error:  # a kernel that has not what it takes; the others go on
-            print(error, file=sys.stderr, flush=True)
-    yield panic(machine)
+class Broken:
+    """One machine after another: some acts end some kernels."""
+
+    def __init__(self, name, folder):
+        self._name, self._folder, self.machine = name, folder, None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_error):
+        self.machine.stop()
+
+    def start(self):
+        if self.machine is not None:
+            self.machine.stop()
+        self.machine = Machine(self._name, cache.ensure(self._name), Path(self._folder, "console")).wait()
+        prepare(self.machine)
+
+    def logs(self):
+        """Yield the entries of the file."""
+        for act in ACTS + ((KFENCE,) if "kfence" in _run(self.machine, "ls /sys/module") else ()):
+            try:
+                yield perform(self.machine, act)
+                print(self._name, act.name, flush=True)
+            except MachineFailed as error:  # a kernel that has not what it takes, or that did not survive; the others go on
+                print(error, file=sys.stderr, flush=True)
+                if self.machine.run("true").returncode:
+                    self.start()
+        yield panic(self.machine)
 
 
 def make(name):
-    with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(name, cache.ensure(name), Path(folder, "console")).wait()
-        try:
-            made = {"kernel": _run(machine, "uname -r").strip(), "logs": []}
-            MADE.mkdir(exist_ok=True)
-            for entry in _make(machine):
-                made["logs"].append(entry)
-                Path(MADE, name + ".json").write_text(json.dumps(made, indent=1) + "\n")
-        finally:
-            machine.stop()
+    with tempfile.TemporaryDirectory() as folder, Broken(name, folder) as broken:
+        made = {"kernel": _run(broken.machine, "uname -r").strip(), "logs": []}
+        MADE.mkdir(exist_ok=True)
+        for entry in broken.logs():
+            made["logs"].append(entry)
+            Path(MADE, name + ".json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

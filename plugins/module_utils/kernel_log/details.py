@@ -33,7 +33,8 @@ _DISK = _fields(r'(?:critical (?P<error>[\w ]{1,40}) )?error, dev (?P<device>[^\
                 r', logical block (?P<block>\d+)', r'(?P<device>ata\d+(?:\.\d+)?): exception', r'sd \S+ \[(?P<device>\w+)\]',
                 r'nvme (?P<device>nvme\d+):', r'QID (?P<queue>\d+)', r'block (?P<device>\S{1,64}): no available path')
 _ACCESS = _fields(r'(?P<access>Read|Write) of size (?P<access_bytes>\d+) at addr', r'belongs to the cache (?P<cache>\S{1,64}) of',
-                  r'^\s*(?P<access>read|write)(?:-\w+)? to 0x', r'^BUG: \w+: (?P<error>[\w-]{1,40})',
+                  r'^\s*(?P<access>read|write)(?:-\w+)? to 0x', r'^BUG: \w+: (?P<error>[\w-]{1,40})(?: (?P<access>read|write) in )?',
+                  r'^kfence-#\d+: \S{1,64}, size=\d+, cache=(?P<cache>\S{1,64})',
                   r'unreferenced object 0x[0-9a-f]+ \(size (?P<access_bytes>\d+)\)')
 _FAULT = _fields(r'(?:address:?|at virtual address|paging request at|dereference at) (?:0x)?(?P<address>[0-9a-f]{1,16})\b',
                  r'#PF: \w+ (?P<access>[\w ]{1,24}) access')

@@ -7,7 +7,6 @@
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
-#include <linux/kfence.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -17,6 +16,9 @@
 #include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#ifdef CONFIG_KFENCE
+#include <linux/kfence.h>
+#endif
 
 #define SPIN_S 12
 #define ORDER 10
