@@ -3,7 +3,7 @@
  * The engine of the latency injectors: a thread on one CPU that delays it for
  * a given time, at intervals, and notes each delay.
  *
- * After including this, the module defines latency_delay().
+ * After including this, the module defines the functions declared below.
  */
 #ifndef KSYSAK_LATENCY_H
 #define KSYSAK_LATENCY_H
@@ -24,6 +24,9 @@ struct ksysak_delay {
 
 /* Keep the CPU for that time and note start, length and CPU. */
 static void latency_delay(struct ksysak_delay *delay, u64 length_ns);
+/* Before the first delay and after the last one: begin and end what it needs on the CPU. */
+static int latency_begin(void);
+static void latency_end(void);
 
 #define KSYSAK_DELAYS 64
 
@@ -85,28 +88,46 @@ static int ksysak_delay_cpu(void *unused)
 	return 0;
 }
 
+/* Begin a thread on the CPU, and note it there. Its name is that and the CPU's number. */
+static int ksysak_begin_thread(struct task_struct **thread, int (*work)(void *), const char *name)
+{
+	struct task_struct *made = kthread_create(work, NULL, "%s/%u", name, (unsigned int)ksysak_cpu.value);
+
+	if (IS_ERR(made))
+		return PTR_ERR(made);
+	kthread_bind(made, ksysak_cpu.value);
+	*thread = made;
+	wake_up_process(made);
+	return 0;
+}
+
+static void ksysak_end_thread(struct task_struct **thread)
+{
+	if (*thread)
+		kthread_stop(*thread);
+	*thread = NULL;
+}
+
 static void ksysak_pause(void)
 {
-	if (ksysak_thread)
-		kthread_stop(ksysak_thread);
-	ksysak_thread = NULL;
+	ksysak_end_thread(&ksysak_thread);
+	latency_end();
 }
 
 static int ksysak_resume(void)
 {
-	struct task_struct *thread;
+	int err;
 
 	if (!ksysak_run.value)
 		return 0;
-	thread = kthread_create(ksysak_delay_cpu, NULL, KBUILD_MODNAME "/%u", (unsigned int)ksysak_cpu.value);
-	if (IS_ERR(thread)) {
+	err = latency_begin();
+	if (!err)
+		err = ksysak_begin_thread(&ksysak_thread, ksysak_delay_cpu, KBUILD_MODNAME);
+	if (err) {
+		latency_end();
 		ksysak_run.value = 0;
-		return PTR_ERR(thread);
 	}
-	kthread_bind(thread, ksysak_cpu.value);
-	ksysak_thread = thread;
-	wake_up_process(thread);
-	return 0;
+	return err;
 }
 
 static void ksysak_start(void)

@@ -21,4 +21,13 @@ static void latency_delay(struct ksysak_delay *delay, u64 length_ns)
 	ksysak_irqoff_spin(delay, length_ns);
 }
 
+static int latency_begin(void)
+{
+	return 0;
+}
+
+static void latency_end(void)
+{
+}
+
 MODULE_DESCRIPTION("Keeps the interrupts of a CPU off for a known time, to prove latency probes");

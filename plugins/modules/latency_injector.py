@@ -17,7 +17,8 @@ extends_documentation_fragment:
 options:
   type:
     description:
-      - V(irqoff) switches interrupts off, V(nosched) is busy in the kernel without rescheduling, V(runq) lets tasks wait for a CPU.
+      - V(irqoff) switches interrupts off, V(runq) lets tasks wait for a CPU.
+      - V(nosched) is busy in the kernel without rescheduling, though another task wants the CPU; that task comes with the kernel module.
       - Required for O(state=present). With O(state=absent) and without it, every latency injector is removed.
     type: str
     choices: [irqoff, nosched, runq]

@@ -171,10 +171,7 @@ def _stalls(kind: str, sure: list[dict], possible: list[dict], envelope: dict) -
         length_us = delay["least_ns"] / 1e3
         if event["cpu"] != delay["cpu"] or abs(ends_ns(delay) - offset_ns - event["at_s"] * 1e9) > CLOCK_MS * 1e6:
             return False
-        # A switch of tasks may be wanted for a part of the delay only.
-        if kind == "irqoff" and event["delay_us"] < length_us - ROUNDING_US:
-            return False
-        return event["least_us"] <= length_us + data["stall_period_us"]
+        return event["delay_us"] >= length_us - ROUNDING_US and event["least_us"] <= length_us + data["stall_period_us"]
 
     def pairs(offset_ns: float) -> list[tuple[dict, dict]]:
         found = ((delay, next((event for event in events if same(event, delay, offset_ns)), None)) for delay in possible)

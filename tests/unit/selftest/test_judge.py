@@ -139,14 +139,14 @@ def test_no_delay_in_the_window_proves_nothing():
 
 
 KERNEL = [{"n": n, "cpu": 1, "pid": 9, "start_ns": (472 + n) * 10**9, "length_ns": 20 * 10**6} for n in range(5)]
-LONGER_US = {"irqoff": 900.0, "nosched": -3000.0}
+LONGER_US = 900.0
 
 
 def stalled(kind, delays=KERNEL, longer_us=0.0, **changes):
     """What a right probe with a clock of 2 ms says of delays, changed."""
     found = []
     for delay in delays:
-        most_us = delay["length_ns"] / 1e3 + LONGER_US[kind] + longer_us
+        most_us = delay["length_ns"] / 1e3 + LONGER_US + longer_us
         at_s = (delay["start_ns"] + delay["length_ns"] - OPENED_NS) / 1e9
         event = {"kind": kind, "delay_us": most_us, "least_us": most_us - 2000, "cpu": 1, "pid": 9, "comm": "ks", "at_s": at_s}
         event.update(certain=True, reasons=[], culprit=f"ksysak_{kind}_spin")
@@ -175,8 +175,9 @@ def test_stalls(kind, changes, verdict, said):
     assert result["verdict"] == verdict and said in result["reason"]
 
 
-def test_a_time_with_interrupts_off_that_is_too_short_is_wrong():
-    result = judge.latency("irqoff", KERNEL, CLOCK, stalled("irqoff", longer_us=-5000.0))
+@pytest.mark.parametrize("kind", ["irqoff", "nosched"])
+def test_a_stall_that_is_too_short_is_wrong(kind):
+    result = judge.latency(kind, KERNEL, CLOCK, stalled(kind, longer_us=-5000.0))
     assert (result["verdict"], result["measured"]) == ("degraded", 0)
 
 
