@@ -15,7 +15,8 @@ from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine
 
 ON_HOST = "tests/integration/on_host.py"
 TRACES = "tests/fleet/traces.py"
-SENT = ["plugins/module_utils", ON_HOST, TRACES]
+CHANGING = "tests/fleet/changing.py"
+SENT = ["plugins/module_utils", ON_HOST, TRACES, CHANGING]
 
 
 def pytest_generate_tests(metafunc):

@@ -46,7 +46,7 @@ class Machine:
 
     def __init__(self, name, folder, console, outlive=False):
         self.name, self.folder, self.console = name, Path(folder), Path(console)
-        self.boot_s, self._began_s = None, time.monotonic()
+        self.boot_s, self._began_s, self._orders = None, time.monotonic(), None
         # Ends of socket pairs instead of paths or ports: nothing to choose, to collide with, or to leave behind.
         self._ready, qemu_ready = socket.socketpair()
         self._monitor, qemu_monitor = socket.socketpair()
@@ -92,20 +92,35 @@ class Machine:
 
     def _forwarded_port(self):
         self._monitor.settimeout(BOOT_LIMIT_S)
-        with self._monitor, self._monitor.makefile("rw") as monitor:
-            monitor.readline()  # the greeting
-            _qmp(monitor, "qmp_capabilities")
-            usernet = _qmp(monitor, "human-monitor-command", **{"command-line": "info usernet"})
-        return int(re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)", usernet).group(1))
+        self._orders = self._monitor.makefile("rw")
+        self._orders.readline()  # the greeting
+        _qmp(self._orders, "qmp_capabilities")
+        return int(re.search(r"TCP\[HOST_FORWARD\]\s+\S+\s+\S+\s+(\d+)", self.monitor("info usernet")).group(1))
+
+    def monitor(self, command):
+        """Give a command to QEMU's monitor for people; returns what it prints."""
+        return _qmp(self._orders, "human-monitor-command", **{"command-line": command})
 
     def wait(self):
         """Wait until the machine answers; returns itself. Raises MachineFailed."""
-        with self._or_stop(), self._ready:
+        with self._or_stop():
             self._ready.settimeout(BOOT_LIMIT_S)
-            if not self._ready.recv(1):
-                raise MachineFailed("it ended")
+            said = b""
+            while not said.endswith(b"\n"):
+                part = self._ready.recv(1)
+                if not part:
+                    raise MachineFailed("it ended")
+                said += part
         self.boot_s = time.monotonic() - self._began_s
         return self
+
+    def reboot(self):
+        """Have the machine start anew, as its administrator would, and wait until it answers."""
+        self._began_s = time.monotonic()
+        _qmp(self._orders, "set-action", reboot="reset")
+        self.run("systemctl reboot")
+        self.wait()
+        _qmp(self._orders, "set-action", reboot="shutdown")
 
     def stop(self):
         """End the machine at once."""
@@ -113,6 +128,8 @@ class Machine:
         self.process.wait()
         self._ready.close()
         self._monitor.close()
+        if self._orders:
+            self._orders.close()
 
     def variables(self):
         """Return the machine's variables for an inventory."""

@@ -124,6 +124,12 @@ class Program(object):
         self._quietly('attach to the software clock of perf', self.bpf.attach_perf_event, ev_type=_PERF_TYPE_SOFTWARE,
                       ev_config=_PERF_COUNT_SW_CPU_CLOCK, fn_name=name.encode(), sample_period=period_us * 1000)
 
+    def ticking_cpus(self):
+        """Return the set of CPUs whose clock of attach_clock() still ticks."""
+        clocks = self.bpf.open_perf_events.get((_PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_CPU_CLOCK), {})
+        # It counts nanoseconds: one that ticks has counted further when it is read again.
+        return set(cpu for cpu, clock in clocks.items() if os.read(clock, 8) != os.read(clock, 8))
+
     def _load(self, name, kind):
         function = self._quietly('load ' + name, self.bpf.load_func, name.encode(), kind)
         if function not in self._functions:  # one may be attached to several events

@@ -52,14 +52,14 @@ def _schedstat(path):
 
 
 def busy_ns():
-    """Return the nanoseconds that tasks ran on all CPUs, by /proc/schedstat; None without that file."""
+    """Return {cpu: nanoseconds that tasks ran there} of the CPUs that are online, by /proc/schedstat; None without that file."""
     return parse_busy(read_text('/proc/schedstat'))
 
 
 def parse_busy(text):
     """busy_ns() of the text of /proc/schedstat."""
     rows = [line.split() for line in text.splitlines() if line.startswith('cpu')]
-    return sum(int(row[7]) for row in rows) if rows and all(len(row) > 9 for row in rows) else None
+    return dict((int(row[0][3:]), int(row[7])) for row in rows) if rows and all(len(row) > 9 for row in rows) else None
 
 
 def process(pid):

@@ -38,8 +38,7 @@ class _Books(object):
         steal, threads, busy_ns, process = zip(self._before, self._after)
         listed = rows.kernel_threads(threads[0], threads[1], window_s, None)
         if check is not None and threads[1]:
-            rows.check_busy(check, sum(row['cpu_us'] for row in listed),
-                            (busy_ns[1] - busy_ns[0]) / 1e3 if None not in busy_ns else None)
+            rows.check_busy(check, sum(row['cpu_us'] for row in listed), busy_ns[0], busy_ns[1])
         return {'steal': rows.steal(steal[0], steal[1], window_s), 'kernel_threads': listed[:self._top],
                 'process': self._process(process[0], process[1], found, limits) if self._pid else None}
 
@@ -119,8 +118,7 @@ class BccEngine(Engine):
         traced = self._traced()
         at_most = counters.difference(self._before_open, self._after_close)
         at_least = counters.difference(self._after_open, self._before_close)
-        if counters.cpus(self._before_open) != counters.cpus(self._after_close):
-            self.limits.append('CPUs went on- or offline within the window: untraced vectors are counted on the others only')
+        self.limits.extend(_changed_cpus(self._before_open, self._after_close, 'untraced vectors are counted on the others only'))
         self._account(traced)
         names = counters.descriptions()
         whole = not self.options['pid']
@@ -213,11 +211,18 @@ class ProcfsEngine(Engine):
         self._books.stop()
 
     def read(self, window_s):
+        self.limits.extend(_changed_cpus(self._before, self._after, 'interrupts are counted on the others only'))
         found = dict((key, rows.counted(by_cpu)) for key, by_cpu in counters.difference(self._before, self._after).items())
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after)), counters.descriptions(), window_s),
                 'cpus': [], 'timers': [], 'cross_check': None}
         data.update(self._books.data({}, None, window_s, self.limits))
         return data
+
+
+def _changed_cpus(before, after, consequence):
+    """Return what to say when CPUs went on- or offline between two snapshots, as a list of limits."""
+    changed = sorted(counters.cpus(before) ^ counters.cpus(after))
+    return ['CPU %s went on- or offline within the window: %s' % (', '.join(map(str, changed)), consequence)] if changed else []
 
 
 class InterferenceProbe(Probe):

@@ -154,11 +154,16 @@ def cross_check(traced, at_least, at_most, names):
     return {'compared': compared, 'largest_share': round(largest, 5), 'disagreements': disagreements}, grave
 
 
-def check_busy(check, threads_us, busy_us):
-    """Add a disagreement when kernel threads used more CPU time than all tasks together, by /proc/schedstat (None: not kept)."""
-    if busy_us is None:
+def check_busy(check, threads_us, before, after):
+    """Add a disagreement when kernel threads used more CPU time than all tasks together.
+
+    before, after: {cpu: nanoseconds} by cputime.busy_ns(). Nothing is compared where the kernel keeps none (None), or when
+    CPUs went on- or offline: what tasks ran there is not known.
+    """
+    if not before or set(before) != set(after or ()):
         return
     check['compared'] += 1
+    busy_us = (sum(after.values()) - sum(before.values())) / 1e3
     if threads_us > busy_us * (1 + _DISAGREEMENT_SHARE):
         check['disagreements'].append({'kind': 'schedstat', 'name': 'CPU time of kernel threads (us)',
                                        'traced': int(threads_us), 'counted': int(busy_us)})

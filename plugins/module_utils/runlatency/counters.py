@@ -6,25 +6,21 @@ import re
 
 
 def snapshot():
-    """Read the counters now. Returns {'run_delay': (ns, timeslices) or None, 'pressure_us': int or None, 'stolen_us': {CPU: int}}."""
+    """Read the counters now.
+
+    Returns {'run_delay': {CPU: (ns, timeslices)} or None, 'pressure_us': int or None, 'stolen_us': {CPU: int}}.
+    """
     return {'run_delay': _read('/proc/schedstat', parse_schedstat), 'pressure_us': _read('/proc/pressure/cpu', parse_pressure),
             'stolen_us': _read('/proc/stat', parse_stolen)}
 
 
 def parse_schedstat(text):
-    """Return (nanoseconds waited, timeslices) summed over all CPUs of /proc/schedstat's text; None without a CPU line.
+    """Return {CPU: (nanoseconds waited, timeslices)} of /proc/schedstat's text; None without a CPU line.
 
     The last two numbers of a cpu line are the 8th and 9th in every version of the file (Documentation/scheduler/sched-stats).
     """
-    waited_ns = timeslices = 0
-    found = False
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0].startswith('cpu') and len(words) >= 10:
-            waited_ns += int(words[8])
-            timeslices += int(words[9])
-            found = True
-    return (waited_ns, timeslices) if found else None
+    rows = [line.split() for line in text.splitlines() if re.match(r'cpu\d', line)]
+    return dict((int(words[0][3:]), (int(words[8]), int(words[9]))) for words in rows if len(words) >= 10) or None
 
 
 def parse_pressure(text):
@@ -53,15 +49,36 @@ def sample_rate_limit():
 
 
 def online_cpus():
-    """Return the CPUs that are online, as the kernel writes them ('0-3')."""
-    return _read('/sys/devices/system/cpu/online', str.strip)
+    """Return the set of CPUs that are online; empty where the kernel does not tell."""
+    return _read('/sys/devices/system/cpu/online', parse_cpus) or set()
+
+
+def parse_cpus(text):
+    """Return the set of CPUs of a list as the kernel writes it ('0-2,5')."""
+    ranges = [part.partition('-') for part in text.strip().split(',')]
+    return set(cpu for first, _dash, last in ranges for cpu in range(int(first), int(last or first) + 1))
+
+
+def changed_cpus(before, after):
+    """Return what to say when CPUs went on- or offline, as a list of limits. before, after: of snapshot()."""
+    changed = set(before['run_delay'] or ()) ^ set(after['run_delay'] or ())
+    return ['CPU %s went on- or offline within the window: run_delay leaves it out' % named(changed)] if changed else []
+
+
+def named(cpus):
+    """Return the numbers of CPUs for people: '1, 2'."""
+    return ', '.join(map(str, sorted(cpus)))
 
 
 def compare(before, after, window_s):
-    """Return the parts 'run_delay' and 'pressure' of the facts, each None when this kernel does not keep it."""
+    """Return the parts 'run_delay' and 'pressure' of the facts, each None when this kernel does not keep it.
+
+    /proc/schedstat has the CPUs that are online, with all their past: only those that are in both snapshots count.
+    """
     run_delay = pressure = None
     if before['run_delay'] and after['run_delay']:
-        waited_ns, slices = (last - first for first, last in zip(before['run_delay'], after['run_delay']))
+        stayed = [(before['run_delay'][cpu], now) for cpu, now in after['run_delay'].items() if cpu in before['run_delay']]
+        waited_ns, slices = (sum(now[column] - then[column] for then, now in stayed) for column in (0, 1))
         run_delay = {'total_us': round(waited_ns / 1e3, 1), 'timeslices': slices,
                      'mean_us': round(waited_ns / 1e3 / slices, 3) if slices else 0.0}
     if before['pressure_us'] is not None and after['pressure_us'] is not None:

@@ -80,8 +80,11 @@ class BccEngine(Engine):
         self._throttled = quota.throttled(self._quotas, quota.snapshot())
         if not self._follow():
             self.limits.append('the %s %s ended within the window, or had no task' % (self._targets.name, self.options[self._targets.name]))
-        if counters.online_cpus() != self._cpus:
-            self.limits.append('CPUs went on- or offline within the window: stalls of those are not all seen')
+        self.limits.extend(counters.changed_cpus(self._before, self._after))
+        # The clock of a CPU that goes offline stays off when that comes back.
+        unseen = (self._cpus | counters.online_cpus()) - self._program.ticking_cpus() if self._clock else ()
+        if unseen:
+            self.limits.append('CPU %s was not online all through the window: its stalls are not all seen' % counters.named(unseen))
         if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
             self.limits.append('kernel.perf_event_max_sample_rate is too low for a tick every %d us: '
                                'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
@@ -167,6 +170,7 @@ class ProcfsEngine(Engine):
 
     def stop(self):
         self._after = counters.snapshot()
+        self.limits.extend(counters.changed_cpus(self._before, self._after))
 
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,

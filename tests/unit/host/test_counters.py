@@ -3,6 +3,8 @@
 
 import os
 
+import pytest
+
 from ansible_collections.ksysak.fleet.plugins.module_utils.interference import counters as interrupts
 from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import triage
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import counters as waits
@@ -47,9 +49,9 @@ def test_steal_time_by_cpu(monkeypatch):
     assert waits.growth({0: 50000, 1: 5}, {0: 60000, 7: 1}) == {0: 10000}
 
 
-def test_schedstat_sums_waits_over_cpus():
+def test_schedstat_has_waits_by_cpu():
     text = "version 16\ntimestamp 1\ncpu0 0 0 0 0 0 0 111 2000 7\ndomain0 3 1 2\ncpu1 0 0 0 0 0 0 222 3000 8\n"
-    assert waits.parse_schedstat(text) == (5000, 15)
+    assert waits.parse_schedstat(text) == {0: (2000, 7), 1: (3000, 8)}
     assert waits.parse_schedstat("version 16\n") is None
 
 
@@ -61,11 +63,26 @@ def test_pressure():
 def test_waits_are_none_where_the_kernel_keeps_nothing():
     nothing = {"run_delay": None, "pressure_us": None}
     assert waits.compare(nothing, nothing, 1.0) == {"run_delay": None, "pressure": None}
-    before, after = {"run_delay": (1000, 1), "pressure_us": 0}, {"run_delay": (5_001_000, 5), "pressure_us": 500_000}
+    before = {"run_delay": {0: (1000, 1), 1: (0, 0)}, "pressure_us": 0}
+    after = {"run_delay": {0: (4_001_000, 3), 1: (1_000_000, 2)}, "pressure_us": 500_000}
+    assert waits.changed_cpus(before, after) == waits.changed_cpus(nothing, nothing) == []
     assert waits.compare(before, after, 2.0) == {
         "run_delay": {"total_us": 5000.0, "timeslices": 4, "mean_us": 1250.0},
         "pressure": {"some_us": 500_000, "some_share": 0.25},
     }
+
+
+@pytest.mark.parametrize("gone_first", [True, False], ids=["went", "came"])
+def test_waits_of_a_cpu_that_went_or_came_are_left_out_and_that_is_said(gone_first):
+    both, one = {"run_delay": {0: (0, 0), 1: (10**12, 9)}, "pressure_us": None}, {"run_delay": {0: (0, 0)}, "pressure_us": None}
+    later = {"run_delay": {cpu: (ns + 2000, slices + 1) for cpu, (ns, slices) in (one if gone_first else both)["run_delay"].items()}}
+    before, after = both if gone_first else one, {**later, "pressure_us": None}
+    assert waits.compare(before, after, 1.0)["run_delay"] == {"total_us": 2.0, "timeslices": 1, "mean_us": 2.0}
+    assert waits.changed_cpus(before, after) == ["CPU 1 went on- or offline within the window: run_delay leaves it out"]
+
+
+def test_lists_of_cpus():
+    assert waits.parse_cpus("0-2,5\n") == {0, 1, 2, 5} and waits.named({5, 0, 10}) == "0, 5, 10"
 
 
 def test_percentiles_are_the_upper_bound_of_their_bucket_but_never_above_the_maximum():

@@ -85,10 +85,13 @@ def test_kernel_threads_and_all_tasks():
     listed = rows.kernel_threads(before, after, 2.0, 1)
     assert listed == [{"pid": 7, "comm": "kworker/0:1-events", "cpu_us": 2000.0, "share": 0.001}]
     check = {"compared": 3, "disagreements": []}
-    rows.check_busy(check, 2000.0, 1990.0)
-    rows.check_busy(check, 2000.0, None)
+    rows.check_busy(check, 2000.0, {0: 10**9, 1: 5}, {0: 10**9 + 990_000, 1: 1_000_005})
+    rows.check_busy(check, 2000.0, None, None)
+    # What went with a CPU, or came with one, is not of the window.
+    rows.check_busy(check, 2000.0, {0: 0, 1: 10**9}, {0: 1_990_000})
+    rows.check_busy(check, 2000.0, {0: 0}, {0: 1_000_000, 1: 10**9})
     assert check == {"compared": 4, "disagreements": []}
-    rows.check_busy(check, 2000.0, 1000.0)
+    rows.check_busy(check, 2000.0, {0: 0, 1: 0}, {0: 500_000, 1: 500_000})
     assert [row["kind"] for row in check["disagreements"]] == ["schedstat"]
 
 
@@ -101,7 +104,7 @@ def test_steal():
 
 
 def test_busy_time_of_schedstat():
-    assert cputime.parse_busy("version 16\ncpu0 0 0 9 9 9 9 111 2000 7\ndomain0 3 1\ncpu1 0 0 9 9 9 9 222 3000 8\n") == 333
+    assert cputime.parse_busy("version 16\ncpu0 0 0 9 9 9 9 111 2000 7\ndomain0 3 1\ncpu1 0 0 9 9 9 9 222 3000 8\n") == {0: 111, 1: 222}
     assert cputime.parse_busy("") is None
 
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts that change while a probe measures: CPUs that go and come back, and a restart."""
+
+import json
+import re
+
+import pytest
+
+from ansible_collections.ksysak.fleet.tests.fleet.conftest import CHANGING, TRACES
+from ansible_collections.ksysak.fleet.tests.fleet.test_machines import assert_clean
+from ansible_collections.ksysak.fleet.tests.integration.test_probes import validate_data
+
+pytestmark = pytest.mark.usefixtures("root", "machine")
+
+
+@pytest.fixture(scope="module")
+def clean(machine, on_machine):
+    """What is on the machine before any test."""
+    compiled = machine.run("python3 -m compileall -q " + on_machine.FOLDER)
+    assert compiled.returncode == 0, compiled.stdout
+    return on_machine.run(TRACES)
+
+
+@pytest.fixture
+def unplugged(on_machine, clean):
+    """Run the case of this name of changing.py; nothing is left when it has ended."""
+
+    def run(name, comes_back):
+        result = on_machine.run(CHANGING, "unplugged", name, int(comes_back))
+        assert_clean(on_machine, clean)
+        validate_data("ksysak.%s/1" % name, result["data"])
+        result["limits"] = [limit for limit in result["limits"] if limit.startswith("CPU ")]
+        return result
+
+    return run
+
+
+UNSEEN = "CPU 1 was not online all through the window: its stalls are not all seen"
+GONE = "CPU 1 went on- or offline within the window: run_delay leaves it out"
+
+
+@pytest.mark.parametrize(("comes_back", "said"), [(False, [GONE, UNSEEN]), (True, [UNSEEN])], ids=["gone", "back"])
+def test_runlatency_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, said):
+    result = unplugged("runlatency", comes_back)
+    assert result["limits"] == said
+    least_us = sum(delay["least_ns"] for delay in result["truth"]["delays"]) / 1e3
+    assert least_us <= result["data"]["run_delay"]["total_us"] <= result["truth"]["waited_us"]
+    for delay in result["truth"]["delays"]:
+        events = [event for event in result["data"]["events"] if (event["pid"], event["cpu"]) == (delay["pid"], delay["cpu"])]
+        assert any(delay["least_ns"] / 1e3 - 1 <= event["delay_us"] <= delay["most_ns"] / 1e3 + 1 for event in events), (delay, events)
+
+
+@pytest.mark.parametrize(
+    ("comes_back", "said"),
+    [(False, ["CPU 1 went on- or offline within the window: untraced vectors are counted on the others only"]), (True, [])],
+    ids=["gone", "back"],
+)
+def test_interference_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, said):
+    result = unplugged("interference", comes_back)
+    data = result["data"]
+    assert result["limits"] == said
+    assert data["cross_check"]["compared"] > 5 and data["cross_check"]["disagreements"] == []
+    timer = next(vector for vector in data["vectors"] if vector["kind"] == "timer")
+    seen = {str(place["cpu"]): place["count"] for place in timer["by_cpu"]}
+    assert set(result["truth"]["ticks"]) == ({"0", "1"} if comes_back else {"0"})
+    for cpu, ticks in result["truth"]["ticks"].items():
+        assert seen[cpu] >= 0.98 * ticks - 10 and ticks > 0, (cpu, ticks, seen)
+
+
+def test_a_report_after_a_restart_of_the_host_says_so(machine, on_machine, inventory, ansible):
+    def task(**options):
+        command = ["-m", "ksysak.fleet.runlatency_facts", "-a", json.dumps(options)]
+        # A connection that is kept would be one to the machine before its restart.
+        done = ansible.adhoc("target", "-i", inventory, *command, ANSIBLE_SSH_ARGS="-o ControlMaster=no")
+        return done.returncode, json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("=> ") + 3)[0]
+
+    files = on_machine.run(TRACES)["files"]
+    code, started = task(state="started", ttl_s=3600)
+    assert (code, started["changed"], started["service"]["status"]) == (0, True, "ok"), started
+    machine.reboot()
+    code, reported = task(state="reported")
+    assert code != 0 and "ansible_facts" not in reported
+    found = re.search(r"runlatency is not running on this host: .*the host was started anew \(it is up for (\d+) s\)", reported["msg"])
+    assert found and int(found.group(1)) < 3600, reported["msg"]
+    code, stopped = task(state="stopped")
+    assert (code, stopped["changed"], stopped["service"]) == (0, False, None)
+    assert on_machine.run(TRACES)["files"] == files
+    # Nothing of the measurement before is in the way of a new one, or in its answer.
+    code, again = task(state="started", ttl_s=3600)
+    assert (code, again["changed"]) == (0, True), again
+    code, last = task(state="stopped")
+    envelope = last["ansible_facts"]["ksysak_runlatency"]
+    assert code == 0 and envelope["started_at"] == again["service"]["started_at"] and envelope["data"]["count"] > 0
