@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import sys
 import time
 
@@ -60,7 +61,36 @@ def unplugged(name, comes_back):
         switch(True)
 
 
-CASES = {case.__name__: case for case in (unplugged,)}
+def counted(row):
+    return snapshot()["vector", row]
+
+
+def backtraces():
+    """Have the kernel print what all CPUs do, which it asks the others for by a non-maskable interrupt each."""
+
+    def happen():
+        before = counted("NMI")
+        with open("/proc/sysrq-trigger", "w") as stream:
+            stream.write("l")
+        return {cpu: count - before[cpu] for cpu, count in counted("NMI").items()}
+
+    return measured_while(make("interference"), happen)
+
+
+def more_of(row):
+    """Say on standard error when the window is open, and wait within it until the kernel counts more in that row of /proc/interrupts."""
+
+    def happen():
+        before = counted(row)
+        os.write(2, b"measuring\n")
+        while counted(row) == before:
+            time.sleep(0.01)
+        return {cpu: count - before[cpu] for cpu, count in counted(row).items()}
+
+    return measured_while(make("interference"), happen)
+
+
+CASES = {case.__name__: case for case in (unplugged, backtraces, more_of)}
 
 if __name__ == "__main__":
     print(json.dumps(CASES[sys.argv[1]](*sys.argv[2:])))

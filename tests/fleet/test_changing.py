@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that change while a probe measures: CPUs that go and come back, and a restart."""
+"""Hosts that change while a probe measures: CPUs that go and come back, a restart, machine checks and non-maskable interrupts."""
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -11,6 +12,10 @@ from ansible_collections.ksysak.fleet.tests.fleet.test_machines import assert_cl
 from ansible_collections.ksysak.fleet.tests.integration.test_probes import validate_data
 
 pytestmark = pytest.mark.usefixtures("root", "machine")
+
+# A machine check as hardware raises it for an error in memory that nobody has read yet (Intel SDM 3B, 16.6: valid, uncorrected,
+# enabled, with address, signalled; memory scrubbing), at an address without memory. On all CPUs, as Intel's do.
+MACHINE_CHECK = "mce -b 0 9 0xbd000000000000c0 0x5 0xc0000000 0x8c"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,44 @@ def test_interference_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, s
     assert set(result["truth"]["ticks"]) == ({"0", "1"} if comes_back else {"0"})
     for cpu, ticks in result["truth"]["ticks"].items():
         assert seen[cpu] >= 0.98 * ticks - 10 and ticks > 0, (cpu, ticks, seen)
+
+
+def row_of(result, name):
+    """Return the row of `vectors` of that name, and its counts by CPU."""
+    validate_data("ksysak.interference/1", result["data"])
+    (vector,) = [vector for vector in result["data"]["vectors"] if vector["name"] == name]
+    return vector, {str(place["cpu"]): place["count"] for place in vector["by_cpu"]}
+
+
+def test_non_maskable_interrupts_are_counted_and_timed(on_machine):
+    result = on_machine.run(CHANGING, "backtraces")
+    vector, seen = row_of(result, "Non-maskable interrupts")
+    assert vector["kind"] == "nmi"
+    assert seen == {cpu: count for cpu, count in result["truth"].items() if count} != {}
+    assert 0 < vector["longest_us"] <= vector["total_us"]
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "shell", "order"),
+    [
+        ("MCE", "Machine check exceptions", ":", MACHINE_CHECK),
+        ("MCP", "Machine check polls", "echo 1 > /sys/devices/system/machinecheck/machinecheck0/check_interval", "info version"),
+    ],
+    ids=["exceptions", "polls"],
+)
+def test_machine_checks_are_counted(machine, on_machine, row, name, shell, order):
+    assert machine.run(shell).returncode == 0
+    command = machine.command(on_machine.shell(CHANGING, "more_of", row))
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as measuring:
+        assert measuring.stderr.readline() == b"measuring\n"
+        machine.monitor(order)
+        said, failed = measuring.communicate()
+    assert measuring.returncode == 0, failed
+    result = json.loads(said)
+    vector, seen = row_of(result, name)
+    assert (vector["kind"], vector["total_us"]) == ("mce", None)
+    assert all(seen[cpu] >= count for cpu, count in result["truth"].items() if count), (seen, result["truth"])
+    assert row != "MCE" or seen == result["truth"] == {"0": 1, "1": 1}
 
 
 def test_a_report_after_a_restart_of_the_host_says_so(machine, on_machine, inventory, ansible):
