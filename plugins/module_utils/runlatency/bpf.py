@@ -187,6 +187,7 @@ def _by_comm(comm):
     masks, words = (struct.unpack('<2Q', part.ljust(16, b'\0')) for part in (b'\xff' * len(name), name))
     return _BY_COMM % (masks[0], words[0], masks[1], words[1])
 
+
 _UNTOLD = 'static inline s32 queued(void) { return -1; }\n'
 _QUEUED = """
 /* How many tasks are on the run queue of this CPU: task_struct.se.cfs_rq, cfs_rq.rq, rq.nr_running. */
