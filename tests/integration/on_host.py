@@ -444,6 +444,7 @@ def _read_zeros(cpu, mebibytes, orders, told):
     often it slept meanwhile, as for a page. In between it sleeps in the kernel, and makes many short system calls, for longer than
     the longest read.
     """
+    os.setpgid(0, 0)  # no part of the measurement
     os.sched_setaffinity(0, {cpu})
     with open("/proc/self/comm", "w") as comm:
         comm.write("ks-reader")

@@ -26,7 +26,7 @@ _REPORTING = _words(r'''
     alloc_debug_processing on_freelist debug_\w+ __debug_\w+ usercopy_\w+ (?:__)?copy_overflow __check_(?:object_size|heap_object)\w*
     check_(?:heap_object|object_size) fortify_\w+ __fortify\w* printk _printk vprintk\w* console_(?:unlock|flush\w*)
     bad_page bad_rmap free_pages_check\w* free_page_is_bad\w* ref_tracker_\w+ nmi_\w+ trigger_\w+ arch_trigger\w*
-    rcu_dump\w* watchdog_\w+ __schedule_bug schedule_debug __stack_chk_fail __kasan\w* kthread_\w*backtrace
+    rcu_dump\w* watchdog_\w+ lockup_detector_\w+ __schedule_bug schedule_debug __stack_chk_fail __kasan\w* kthread_\w*backtrace
     sched_show_task _sched_show_task trace_hardirqs_\w+ trace_softirqs_\w+ perf_trace_\w+ trace_event_\w+
     check_preemption_disabled __this_cpu_preempt_check __do_kernel_fault do_\w+_fault do_mem_abort _stext
     __rela_dyn_start _text dequeue_task_stop end_report start_report rcu_read_lock_\w*held\w* ftrace_\w*call\w*

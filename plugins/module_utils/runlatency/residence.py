@@ -3,7 +3,7 @@
 
 A stay begins with the system call, or with the task's return from a sleep within it, and ends with the next
 sleep or the way back to user mode. Only time on a CPU counts: a task that was preempted keeps what it had. The
-clock for stalls takes the stack in the second half of a stay that becomes too long.
+clock for stalls looks at the stack in the second half of a stay that becomes too long.
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
@@ -114,11 +114,11 @@ static inline void stay_ticks(struct bpf_perf_event_data *ctx, u32 user, u64 now
     return;
   }
   stay->ticks += 1;
-  if (!stay->captured && stay->before_ns + now - stay->since_ns >= SYSCALL_NS / 2) {
-    stay->captured = 1;
-    __builtin_memset(&stay->frames, 0, sizeof(stay->frames));
-    bpf_get_stack(ctx, &stay->frames, sizeof(stay->frames), 0);
-    midst.update(&tid, &stay->frames);
+  if (stay->before_ns + now - stay->since_ns >= SYSCALL_NS / 2) {
+    u32 before = stay->captured;
+    stay->captured = look(ctx, &stay->frames, before);
+    if (stay->captured != before)
+      midst.update(&tid, &stay->frames);
   }
 }
 

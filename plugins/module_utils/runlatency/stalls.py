@@ -24,6 +24,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import int
 
 KINDS = ('irqoff', 'nosched', 'pause', 'syscall')
 CLASSES, KEPT = 6, 16
+_LEAST_FRAMES = 4
 _LEAST_PERIOD_US = 100
 _AT_ONCE_S = 0.001
 _LISTED = 1000
@@ -42,7 +43,7 @@ struct stall_t {
   u64 code[2];
   struct frames_t frames;
 };
-struct watch_t { u64 tick_ns; u64 clear_ns; u64 wanted_ns; u64 ticks; u64 captured; struct frames_t frames; };
+struct watch_t { u64 tick_ns; u64 clear_ns; u64 wanted_ns; u64 ticks; u64 captured; struct frames_t frames; struct frames_t looked; };
 BPF_PERCPU_ARRAY(watches, struct watch_t, 1);
 /* Of each kind and class of length the last ones: those that are twice as long, four times, ... are not displaced by shorter ones. */
 BPF_PERCPU_ARRAY(stalls, struct stall_t, KINDS * CLASSES * KEPT);
@@ -85,6 +86,24 @@ static inline struct stall_t *new_stall(u32 kind, u64 now, u64 least, u64 most) 
   __builtin_memset(&stall->frames, 0, sizeof(stall->frames));
   return stall;
 }
+
+/* Of several looks the shortest stack is kept: what a tick interrupts now and then, a softirq, stands on top of the task's own.
+   Fewer than LEAST_FRAMES are what could not be unwound, as in the midst of a thunk.
+   captured: bytes of the one that is kept, 0 before the first look; returns it anew. */
+static inline u64 look(void *ctx, struct frames_t *kept, u64 captured) {
+  u32 zero = 0;
+  struct watch_t *watch = watches.lookup(&zero);
+  if (!watch)
+    return captured;
+  __builtin_memset(&watch->looked, 0, sizeof(watch->looked));
+  long bytes = bpf_get_stack(ctx, &watch->looked, sizeof(watch->looked), 0);
+  if (bytes < LEAST_FRAMES * 8)
+    bytes = sizeof(*kept) + 1;
+  if (captured && bytes >= captured)
+    return captured;
+  __builtin_memcpy(kept, &watch->looked, sizeof(*kept));
+  return bytes;
+}
 """
 
 _CLOCK = """
@@ -126,11 +145,8 @@ int on_tick(struct bpf_perf_event_data *ctx) {
     watch->captured = 0;
   }
   watch->ticks += 1;
-  if (!watch->captured && now - watch->wanted_ns >= NOSCHED_NS / 2) {
-    watch->captured = 1;
-    __builtin_memset(&watch->frames, 0, sizeof(watch->frames));
-    bpf_get_stack(ctx, &watch->frames, sizeof(watch->frames), 0);
-  }
+  if (now - watch->wanted_ns >= NOSCHED_NS / 2)
+    watch->captured = look(ctx, &watch->frames, watch->captured);
   return 0;
 }
 
@@ -180,7 +196,7 @@ def text(options):
     values = (('IRQOFF_NS', '%dULL' % (options['irqoff_us'] * 1000)), ('NOSCHED_NS', '%dULL' % (options['nosched_us'] * 1000)),
               ('WIDTH_NS', '%dULL' % (period_us(options) * 1000)), ('TICK_NS', '%dULL' % (tick_us(options) * 1000)),
               ('SYSCALL_NS', '%dULL' % ((options['syscall_us'] or 0) * 1000)), ('KINDS', len(watched(options))),
-              ('CLASSES', CLASSES), ('KEPT', KEPT), ('DEPTH', DEPTH),
+              ('CLASSES', CLASSES), ('LEAST_FRAMES', _LEAST_FRAMES), ('KEPT', KEPT), ('DEPTH', DEPTH),
               ('PID_AT', '%dULL' % (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0)))
     return ''.join('#define %s %s\n' % value for value in values) + TEXT + residence.text(options['syscall_us']) + _CLOCK
 
