@@ -167,7 +167,9 @@ ansible_facts:
               type: dict
               sample: {by: cgroup, tasks: 9}
             stalls:
-              description: Interrupts that were off, missed switches, pauses of a CPU and long system calls, longest first. The true length is between the two.
+              description:
+                - Interrupts that were off, missed switches, pauses of a CPU and long system calls, longest first.
+                - The true length is between the two.
               type: list
               elements: dict
               sample:
