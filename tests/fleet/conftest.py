@@ -16,7 +16,12 @@ from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine
 ON_HOST = "tests/integration/on_host.py"
 TRACES = "tests/fleet/traces.py"
 CHANGING = "tests/fleet/changing.py"
-SENT = ["plugins/module_utils", ON_HOST, TRACES, CHANGING]
+INJECTIONS = "tests/fleet/injections.py"
+LEAKING = "tests/fleet/leaking.py"
+STALLING = "tests/fleet/stalling.py"
+SENT = ["plugins/module_utils", ON_HOST, TRACES, CHANGING, INJECTIONS, LEAKING, STALLING]
+MODULES = ("test_page_leak", "test_slab_leak", "test_vmalloc_leak", "test_irqoff", "test_nosched")
+BUILT = "/root/kmods"
 
 
 def pytest_generate_tests(metafunc):
@@ -31,9 +36,9 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def machine(request, tmp_path_factory):
-    """A running machine (see the class), for each of the chosen ones and fresh for each test file."""
-    name = request.param
-    machine = Machine(name, cache.ensure(name), tmp_path_factory.mktemp(name) / "console")
+    """A running machine (see the class), for each of the chosen ones and fresh for each test file; EXACT there asks for an exact one."""
+    name, exact = request.param, getattr(request.module, "EXACT", False)
+    machine = Machine(name, cache.ensure(name), tmp_path_factory.mktemp(name) / "console", exact=exact)
     try:
         yield machine.wait()
     finally:
@@ -84,3 +89,14 @@ def inventory(machine, tmp_path_factory):
     path = tmp_path_factory.mktemp("inventory") / "inventory.yml"
     path.write_text(yaml.safe_dump({"all": {"hosts": {"target": machine.variables()}}}))
     return path
+
+
+@pytest.fixture(scope="module")
+def built(machine, on_machine, repo):
+    """The kernel modules, built on the machine before any test. Returns their files by name."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(repo / "kmods", "kmods")
+    done = machine.run(f"tar -xf - -C /root && make -C {BUILT} 2>&1", archive.getvalue())
+    assert done.returncode == 0, done.stdout.decode()
+    return {name: f"{BUILT}/{name}/{name}.ko" for name in MODULES}

@@ -41,11 +41,13 @@ class Machine:
     """A machine of an image folder (see cache.ensure). Attributes: name, folder, console (path), process, port, boot_s.
 
     It ends with the process that started it, whatever happens to that; with outlive=True it stays.
+    exact: one CPU whose clock counts its own instructions (500 million are a second), so that an emulator that is late, or not given the
+    CPU, is nothing the machine could see: no tick is lost, and what lasts a millisecond does so.
     Raises MachineFailed when it cannot even begin to start.
     """
 
-    def __init__(self, name, folder, console, outlive=False):
-        self.name, self.folder, self.console = name, Path(folder), Path(console)
+    def __init__(self, name, folder, console, outlive=False, exact=False):
+        self.name, self.folder, self.console, self.exact = name, Path(folder), Path(console), exact
         self.boot_s, self._began_s, self._orders = None, time.monotonic(), None
         # Ends of socket pairs instead of paths or ports: nothing to choose, to collide with, or to leave behind.
         self._ready, qemu_ready = socket.socketpair()
@@ -66,7 +68,8 @@ class Machine:
         # One thread for all CPUs: with a thread each, QEMU before 8.1 may run the breakpoint of a tracepoint that is just being switched
         # after it is gone, and the kernel panics ("Oops: int3"). Nehalem: a third faster than max, whose AVX and LA57 are slow to emulate.
         command = ["qemu-system-x86_64", "-name", self.name, "-accel", "tcg,thread=single,tb-size=512", "-cpu", "Nehalem"]
-        command += ["-smp", str(CPUS), "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        command += ["-smp", "1", "-icount", "shift=1"] if self.exact else ["-smp", str(CPUS)]
+        command += ["-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         command += ["-kernel", str(files["vmlinuz"]), "-initrd", str(files["initramfs"]), "-append", KERNEL_ARGUMENTS]
         # snapshot: what the machine writes goes to a file that has no name and ends with it.
         command += ["-drive", "file=%s,if=virtio,format=raw,snapshot=on,cache=unsafe" % str(files["disk.img"]).replace(",", ",,")]

@@ -2,43 +2,24 @@
 """The injectors and the self-test on virtual machines: right verdicts, clear refusals, and nothing left behind."""
 
 import copy
-import io
 import json
-import tarfile
 
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
+from ansible_collections.ksysak.fleet.tests.fleet.conftest import BUILT, INJECTIONS, LEAKING, MODULES, STALLING
 from ansible_collections.ksysak.fleet.tests.fleet.injections import OBJECT_BYTES, OBJECTS
 from ansible_collections.ksysak.fleet.tests.integration.test_probes import stalls_found
 
 pytestmark = pytest.mark.usefixtures("root", "machine")
 
-INJECTIONS = "tests/fleet/injections.py"
-LEAKING = "tests/fleet/leaking.py"
-STALLING = "tests/fleet/stalling.py"
-MODULES = ("test_page_leak", "test_slab_leak", "test_vmalloc_leak", "test_irqoff", "test_nosched")
 SLAB = {"type": "slab", "confirm": True}
-BUILT = "/root/kmods"
 
 
 def loaded(machine):
     """Return which of our kernel modules are loaded."""
     lines = machine.run("cat /proc/modules").stdout.decode().splitlines()
     return {line.split()[0] for line in lines}.intersection(MODULES)
-
-
-@pytest.fixture(scope="module")
-def built(machine, on_machine, repo):
-    """The kernel modules, built on the machine before any test. Returns their files by name."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(repo / "kmods", "kmods")
-        for path in (INJECTIONS, LEAKING, STALLING):
-            tar.add(repo / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    done = machine.run(f"tar -xf - -C /root && make -C {BUILT} 2>&1", archive.getvalue())
-    assert done.returncode == 0, done.stdout.decode()
-    return {name: f"{BUILT}/{name}/{name}.ko" for name in MODULES}
 
 
 @pytest.fixture

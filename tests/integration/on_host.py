@@ -254,59 +254,68 @@ def refused(cache):
     return {"status": envelope["status"], "reason": envelope["reason"], "remedy": envelope["remedy"]}
 
 
-def queue_delay():
-    """A task is woken on a CPU that a real-time task does not give up; both note their times.
+def _delay_a_task(cpu, length_us, victim, wake, told):
+    """A real-time task wakes the victim on its own CPU and does not give that up for so long. Returns the truth."""
+    hog = os.fork()
+    if hog == 0:
+        os.sched_setaffinity(0, {cpu})
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("ks-hog")
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+        before_s = time.monotonic()
+        os.write(wake, b"w")
+        after_s = time.monotonic()
+        while time.monotonic() < after_s + length_us / 1e6:
+            pass
+        end_s = time.monotonic()
+        os.write(told[1], struct.pack("ddd", before_s, after_s, end_s))
+        os._exit(0)
+    said = b""
+    while len(said) < 32:
+        said += os.read(told[0], 64)
+    os.waitpid(hog, 0)
+    os.waitpid(victim, 0)
+    # Two writers, each message whole: the hog's three numbers come before the victim's one.
+    before_s, after_s, end_s, woke_s = struct.unpack("dddd", said)
+    return {"victim": victim, "hog": hog, "cpu": cpu, "least_us": (end_s - after_s) * 1e6, "most_us": (woke_s - before_s) * 1e6}
 
-    The wait lies between (the hog lets go - wake-up) and (the victim runs again - wake-up), by their own clocks.
-    """
-    cpu = max(os.sched_getaffinity(0))
-    wake_read, wake_write = os.pipe()
-    told_read, told_write = os.pipe()
+
+def _sleeping_victim(cpu, wake, told):
+    """Start a task that waits on the CPU to be woken, and then tells when it runs; returns its process id."""
     victim = os.fork()
     if victim == 0:
         os.sched_setaffinity(0, {cpu})
         with open("/proc/self/comm", "w") as comm:
             comm.write("ks-victim")
-        os.write(told_write, b"r")
-        os.read(wake_read, 1)
+        os.write(told[1], b"r")
+        os.read(wake[0], 1)
         woke_s = time.monotonic()
-        os.write(told_write, struct.pack("d", woke_s))
+        os.write(told[1], struct.pack("d", woke_s))
         os._exit(0)
-    os.read(told_read, 1)
+    os.read(told[0], 1)
     while open("/proc/%d/stat" % victim).read().rsplit(")", 1)[1].split()[0] != "S":
         time.sleep(0.01)
+    return victim
+
+
+def queue_delay(only="", threshold_us=5000, *lengths_us):
+    """Tasks are woken, one after another, on a CPU that a real-time task does not give up for so long (30 ms); both note their times.
+
+    A wait lies between (the hog lets go - wake-up) and (the victim runs again - wake-up), by their own clocks. only: watch tasks of this
+    name and no others.
+    """
+    cpu = max(os.sched_getaffinity(0))
+    lengths_us = [float(length) for length in lengths_us or (30000,)]
+    # Started before the window, so that their own first waits are not in it.
+    pipes = [(os.pipe(), os.pipe()) for _unused in lengths_us]
+    victims = [_sleeping_victim(cpu, wake, told) for wake, told in pipes]
 
     def happen():
-        hog = os.fork()
-        if hog == 0:
-            os.sched_setaffinity(0, {cpu})
-            with open("/proc/self/comm", "w") as comm:
-                comm.write("ks-hog")
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-            before_s = time.monotonic()
-            os.write(wake_write, b"w")
-            after_s = time.monotonic()
-            while time.monotonic() < after_s + 0.03:
-                pass
-            end_s = time.monotonic()
-            os.write(told_write, struct.pack("ddd", before_s, after_s, end_s))
-            os._exit(0)
-        told = b""
-        while len(told) < 32:
-            told += os.read(told_read, 64)
-        os.waitpid(hog, 0)
-        os.waitpid(victim, 0)
-        # Two writers, each message whole: the hog's three numbers come before the victim's one.
-        before_s, after_s, end_s, woke_s = struct.unpack("dddd", told)
-        return {
-            "victim": victim,
-            "hog": hog,
-            "cpu": cpu,
-            "least_us": (end_s - after_s) * 1e6,
-            "most_us": (woke_s - before_s) * 1e6,
-        }
+        made = zip(lengths_us, victims, pipes)  # noqa: B905 (the host's Python)
+        return [_delay_a_task(cpu, length_us, victim, wake[1], told) for length_us, victim, (wake, told) in made]
 
-    return measured_while(make("runlatency", top=1000, runq_us=5000), happen)
+    options = {"comm": only} if only else {}
+    return measured_while(make("runlatency", top=1000, runq_us=int(threshold_us), **options), happen)
 
 
 # A program at a tracepoint keeps the CPU by walking its stack, again and again: with interrupts off in the midst of a

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each probe against events that the test makes itself, on this machine's own kernel."""
 
+import collections
 import ctypes
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
+BESIDE_RUNQLAT = Path(__file__).with_name("beside_runqlat.py")
 ON_HOST = Path(__file__).with_name("on_host.py")
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -22,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("root")
 def on_host(repo, system_python):
     """Run a case of on_host.py; `within` is a command to run it under. Returns its JSON."""
 
-    def run(*arguments, within=(), python=system_python):
-        command = [*within, "env", "PYTHONPATH=%s" % (repo / ".cache" / "import"), python, str(ON_HOST), *map(str, arguments)]
+    def run(*arguments, within=(), python=system_python, script=ON_HOST):
+        command = [*within, "env", "PYTHONPATH=%s" % (repo / ".cache" / "import"), python, str(script), *map(str, arguments)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -111,7 +113,7 @@ def test_memleak_refuses_a_cache_that_is_not_there(on_host):
 def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     result = on_host("queue_delay")
     validate_data("ksysak.runlatency/1", result["data"])
-    truth, data = result["truth"], result["data"]
+    (truth,), data = result["truth"], result["data"]
     # The longest: on a slow machine it has to wait again later.
     event = next(event for event in data["events"] if event["pid"] == truth["victim"])
     assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
@@ -125,11 +127,33 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert sum(sum(histogram.values()) for histogram in data["histograms"].values()) == data["count"]
 
 
+def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host):
+    result = on_host("queue_delay", "ks-victim", 500, *[500, 700, 1000, 2000, 5000, 20000] * 2)  # the longest 16 of a CPU are kept
+    events = {event["pid"]: event for event in result["data"]["events"] if event["wait"] == "wakeup"}  # each is woken once
+    assert len(result["truth"]) == 12
+    for truth in result["truth"]:
+        event = events.get(truth["victim"])
+        assert event, truth
+        assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
+        ran = {row["pid"]: row["ran_us"] for row in event["blockers"]}
+        assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran[truth["hog"]] <= event["delay_us"]
+
+
 def test_a_wait_knows_how_many_were_queued(on_host):
     result = on_host("queued", 5, 2)
     waits = [event for event in result["data"]["events"] if event["pid"] in result["truth"] and event["wait"] == "preempted"]
     assert waits
     assert all(event["queue_length"] >= 5 for event in waits), waits
+
+
+def test_the_histogram_is_that_of_bccs_runqlat(on_host):
+    result = on_host(2000, script=BESIDE_RUNQLAT)
+    ours, bcc = (collections.Counter(result[name]) for name in ("ours", "runqlat"))
+    assert result["lost"] == 0 and sum(ours.values()) > 2000
+    assert sum(bcc.values()) == pytest.approx(sum(ours.values()), rel=0.001)
+    # The two note the time a microsecond apart: among the short waits some fall into the next bucket, among the others hardly any.
+    moved = sum(abs(ours[least] - bcc[least]) for least in set(ours) | set(bcc) if int(least) >= 64)
+    assert moved <= 0.01 * sum(count for least, count in ours.items() if int(least) >= 64)
 
 
 def test_headers_of_another_kernel_cannot_mislead_runlatency(on_host):
@@ -141,7 +165,7 @@ def test_headers_of_another_kernel_cannot_mislead_runlatency(on_host):
         [ ! -d /lib/modules ] || ln -s /usr/src/lie /lib/modules/$(uname -r)/build
         BCC_KERNEL_SOURCE=/usr/src/lie exec "$@" """
     result = on_host("queue_delay", within=["unshare", "--mount", "sh", "-ec", lie, "sh"])
-    truth, data = result["truth"], result["data"]
+    (truth,), data = result["truth"], result["data"]
     event = next(event for event in data["events"] if event["pid"] == truth["victim"])
     assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
     bucket = 1 << int(event["delay_us"]).bit_length() - 1
