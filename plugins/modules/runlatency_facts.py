@@ -52,7 +52,8 @@ options:
     default: 3600
   top:
     description:
-      - How many of the longest waits, of the longest stalls, and of the longest system calls, to return at most, 1 to 1000.
+      - How many of the longest waits, of the longest stalls, of the longest system calls, and of the CPUs and tasks that waited most, to
+        return at most, 1 to 1000.
       - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
@@ -135,6 +136,33 @@ ansible_facts:
               description: Of all waits, as the upper bound of the bucket.
               type: dict
               sample: {p50: 32.0, p90: 64.0, p99: 512.0, p999: 1421.608}
+            cpus:
+              description: The CPUs on which tasks waited most, longest sum first, each with its histogram.
+              type: list
+              elements: dict
+              sample:
+                - cpu: 3
+                  count: 79
+                  total_us: 2113.4
+                  max_us: 1421.608
+                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 512.0, p999: 1421.608}
+                  histogram: {'0': 9, '1': 20, '2': 37, '4': 11, '256': 1, '1024': 1}
+            tasks:
+              description: The tasks that waited most, longest sum first, each with its histogram.
+              type: list
+              elements: dict
+              sample:
+                - pid: 4711
+                  comm: postgres
+                  count: 31
+                  total_us: 1822.9
+                  max_us: 1421.608
+                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 1421.608, p999: 1421.608}
+                  histogram: {'2': 25, '4': 4, '256': 1, '1024': 1}
+            tasks_untold:
+              description: Waits that could not be told by task, because more tasks waited than are counted at a time.
+              type: int
+              sample: 0
             events:
               description: The longest waits, longest first.
               type: list

@@ -446,6 +446,45 @@ def queued(tasks, window_s):
             os.waitpid(pid, 0)
 
 
+def crowded(tasks, window_s):
+    """Two tasks want one CPU all the time, while so many others each come, wait there a little, and go.
+
+    Returns as truth how long the two have waited, in microseconds, by the kernel's own account (Documentation/scheduler/sched-stats).
+    """
+    cpu = max(os.sched_getaffinity(0))
+    told_read, told_write = os.pipe()
+    hogs = []
+
+    def waited_us():
+        return [int(open("/proc/%d/schedstat" % pid).read().split()[1]) / 1e3 for pid in hogs]
+
+    def happen():
+        before_us = waited_us()
+        for _unused in range(int(tasks)):
+            other = os.fork()
+            if other == 0:
+                os.sched_setaffinity(0, {cpu})
+                os._exit(0)
+            os.waitpid(other, 0)
+        return before_us
+
+    try:
+        for _unused in range(2):
+            hogs.append(os.fork())
+            if hogs[-1] == 0:
+                _run_beside(cpu, mmap.mmap(-1, 1 << 20), told_write)
+        for _unused in hogs:
+            os.read(told_read, 1)
+        result = measured_while(make("runlatency", top=1000), happen, float(window_s), ended=waited_us)
+        waits_us = [after_us - before_us for before_us, after_us in zip(result["truth"], result["said"])]  # noqa: B905 (the host's Python)
+        result["truth"] = {"cpu": cpu, "waited_us": dict(zip(hogs, waits_us))}  # noqa: B905
+        return result
+    finally:
+        for pid in hogs:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
 def _read_zeros(cpu, mebibytes, orders, told):
     """Wait for a byte, then stay in the kernel for as long as it takes to read so much of /dev/zero at once, each size in turn.
 

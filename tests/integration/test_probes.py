@@ -146,6 +146,28 @@ def test_a_wait_knows_how_many_were_queued(on_host):
     assert all(event["queue_length"] >= 5 for event in waits), waits
 
 
+def test_who_waited_most_and_where_is_told_with_a_histogram_each(on_host):
+    """More tasks wait than there are places to count them in: those that wait most stay, and none is told too much."""
+    result = on_host("crowded", 1200, 10)
+    truth, data = result["truth"], result["data"]
+    validate_data("ksysak.runlatency/1", data)
+    first, second = data["tasks"][:2]
+    assert {first["pid"], second["pid"]} == set(map(int, truth["waited_us"]))
+    for row in (first, second):
+        assert row["total_us"] == pytest.approx(truth["waited_us"][str(row["pid"])], rel=0.02)
+    merged = collections.Counter()
+    for row in data["cpus"]:
+        merged.update(row["histogram"])
+        assert row["count"] == sum(row["histogram"].values()) and row["max_us"] <= data["max_us"]
+    whole = collections.Counter()
+    for histogram in data["histograms"].values():
+        whole.update(histogram)
+    assert merged == whole and sum(row["total_us"] for row in data["cpus"]) == pytest.approx(data["total_us"], abs=1)
+    assert data["cpus"][0]["cpu"] == truth["cpu"]
+    assert data["tasks_untold"] > 0
+    assert sum(row["count"] for row in data["tasks"]) <= data["count"] - data["tasks_untold"]
+
+
 def test_the_histogram_is_that_of_bccs_runqlat(on_host):
     result = on_host(2000, script=BESIDE_RUNQLAT)
     ours, bcc = (collections.Counter(result[name]) for name in ("ours", "runqlat"))

@@ -10,6 +10,11 @@ by the offsets that the running kernel tells. Header files may be another kernel
 The longest waits are kept in the kernel, WORST on each CPU, so that a storm of
 waits costs a comparison each and can lose none of them. Each CPU remembers its
 last STINTS turns (who ran, for how long); a kept wait takes a copy of them along.
+
+Waits are counted by task, too, on each CPU in SETS places that the task's number chooses. Where two want one place,
+each wait of the one that has not got it wears off what the other has to its credit, and takes the place when nothing
+is left of that (Misra and Gries, "Finding repeated elements", 1982, with one counter a place): a task with more than
+half of all the waiting in its place has it in the end, and what is told of a task is never too much.
 """
 
 import struct
@@ -19,8 +24,9 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf
 WORST = 16
 STINTS = 16
 BUCKETS = 64
+SETS = 512
+TASK_BUCKETS = 22  # the last one: a second and longer
 WAITS = ('wakeup', 'preempted')
-SUMS = ('total_ns', 'longest_ns', 'over_threshold', 'displaced')
 
 TEXT = """
 #define PREEMPTED_IN_KERNEL 0x100
@@ -35,34 +41,65 @@ struct wait_t {
   char comm[16];
   struct recent_t recent;
 };
-struct worst_t { u64 floor_ns; struct wait_t waits[WORST]; };
+struct worst_t { struct wait_t waits[WORST]; };
+struct cpu_t {
+  u64 switched_ns; u64 floor_ns;  /* when the task that runs got the CPU; the shortest of the waits that are kept */
+  u64 total_ns; u64 longest_ns; u64 over_threshold; u64 displaced;
+  u64 histogram[2 * BUCKETS];
+  struct recent_t recent;
+};
+struct task_t { u32 tid; u32 credit_us; u64 total_ns; u64 longest_ns; char comm[16]; u32 histogram[TASK_BUCKETS]; };
 
 BPF_ARRAY(slots, struct slot_t, SLOTS);
-BPF_PERCPU_ARRAY(histogram, u64, 2 * BUCKETS);
-BPF_PERCPU_ARRAY(sums, u64, 4);
+BPF_PERCPU_ARRAY(cpus, struct cpu_t, 1);
 BPF_PERCPU_ARRAY(worst, struct worst_t, 1);
-BPF_PERCPU_ARRAY(switched, u64, 1);
-BPF_PERCPU_ARRAY(recent, struct recent_t, 1);
+BPF_PERCPU_ARRAY(tasks, struct task_t, SETS);
 
 enum { WAKEUP = 0, PREEMPTED = 1 };
-enum { TOTAL = 0, LONGEST = 1, OVER = 2, DISPLACED = 3 };
 
-static inline void add(u32 what, u64 much) {
-  u64 *value = sums.lookup(&what);
-  if (value)
-    *value += much;
-}
+/* A name, in two pieces where the event has it at a place that allows that: byte by byte it would be a tenth of the whole cost. */
+#define COPY_COMM(to, field) \\
+  if (__builtin_offsetof(struct tracepoint__sched__sched_switch, field) % 8 == 0) { \\
+    ((u64 *)(to))[0] = ((u64 *)args->field)[0]; \\
+    ((u64 *)(to))[1] = ((u64 *)args->field)[1]; \\
+  } else { \\
+    __builtin_memcpy(to, args->field, 16); \\
+  }
 
 static inline void begin(u32 tid, u32 wait, u32 cpu, u64 now) {
   u32 index = tid & (SLOTS - 1);
   struct slot_t *slot = slots.lookup(&index);
   if (!slot)
     return;
-  if (slot->tid && slot->tid != tid)
-    add(DISPLACED, 1);
+  if (slot->tid && slot->tid != tid) {
+    u32 zero = 0;
+    struct cpu_t *here = cpus.lookup(&zero);
+    if (here)
+      here->displaced += 1;
+  }
   slot->since_ns = now;
   slot->wait = wait | cpu << 1;
   slot->tid = tid;
+}
+
+/* The task's place after a wait; 0: another task keeps it. */
+static inline struct task_t *place_of(u32 tid, u64 delay) {
+  u32 set = tid & (SETS - 1), much = delay < 1000 ? 1 : delay >= 1000ULL << 30 ? 1 << 30 : delay / 1000;
+  struct task_t *task = tasks.lookup(&set);
+  if (!task)
+    return 0;
+  if (task->tid == tid) {
+    task->credit_us += task->credit_us < 1U << 31 ? much : 0;
+  } else if (task->credit_us > much) {
+    task->credit_us -= much;
+    return 0;
+  } else {
+    much -= task->credit_us;
+    __builtin_memset(task, 0, sizeof(*task));
+    task->tid = tid;
+    task->credit_us = much;
+  }
+  return task;
 }
 
 int on_sched_wakeup(struct tracepoint__sched__sched_wakeup *args) {
@@ -82,18 +119,17 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
     return 0;
   u64 now = bpf_ktime_get_ns();
   u32 zero = 0, index;
-  u64 *since = switched.lookup(&zero);
-  struct recent_t *turns = recent.lookup(&zero);
-  if (!since || !turns)
+  struct cpu_t *here = cpus.lookup(&zero);
+  if (!here)
     return 0;
-  struct stint_t *stint = &turns->stints[turns->next & (STINTS - 1)];
-  turns->next += 1;
+  struct stint_t *stint = &here->recent.stints[here->recent.next & (STINTS - 1)];
+  here->recent.next += 1;
   stint->ended_ns = now;
-  stint->ran_ns = now - *since;  /* the first one: since before the window, which is longer than any wait */
+  stint->ran_ns = now - here->switched_ns;  /* the first one: since before the window, which is longer than any wait */
   stint->tid = args->prev_pid;
   stint->prio = args->prev_prio;
-  __builtin_memcpy(stint->comm, args->prev_comm, 16);
-  *since = now;
+  COPY_COMM(stint->comm, prev_comm)
+  here->switched_ns = now;
   u32 goes_on = args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL);
   switched_away(args->prev_pid, args->next_pid, !goes_on, now);
 
@@ -122,20 +158,25 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   index = delay < 1000 ? 0 : bpf_log2l(delay / 1000);
   if (index >= BUCKETS)
     index = BUCKETS - 1;
-  index += wait * BUCKETS;
-  u64 *bucket = histogram.lookup(&index);
-  if (bucket)
-    *bucket += 1;
-  add(TOTAL, delay);
+  struct task_t *task = place_of(args->next_pid, delay);
+  if (task) {
+    task->total_ns += delay;
+    if (task->longest_ns < delay)
+      task->longest_ns = delay;
+    COPY_COMM(task->comm, next_comm)
+    task->histogram[index < TASK_BUCKETS ? index : TASK_BUCKETS - 1] += 1;
+  }
+  here->histogram[(index + wait * BUCKETS) & (2 * BUCKETS - 1)] += 1;
+  here->total_ns += delay;
   if (delay >= THRESHOLD_NS)
-    add(OVER, 1);
-  index = LONGEST;
-  u64 *longest = sums.lookup(&index);
-  if (longest && *longest < delay)
-    *longest = delay;
+    here->over_threshold += 1;
+  if (here->longest_ns < delay)
+    here->longest_ns = delay;
+  if (delay <= here->floor_ns)
+    return 0;
 
   struct worst_t *kept = worst.lookup(&zero);
-  if (!kept || delay <= kept->floor_ns)
+  if (!kept)
     return 0;
   u32 least = 0;
   u64 lowest = ~0ULL, second = ~0ULL;
@@ -151,7 +192,7 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
     }
   }
   struct wait_t *place = &kept->waits[least & (WORST - 1)];
-  kept->floor_ns = second < delay ? second : delay;
+  here->floor_ns = second < delay ? second : delay;
   place->ended_ns = now;
   place->delay_ns = delay;
   place->tid = args->next_pid;
@@ -160,8 +201,8 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   place->wait = wait;
   place->from_cpu = slot->wait >> 1;
   place->queued = queued();
-  __builtin_memcpy(place->comm, args->next_comm, 16);
-  __builtin_memcpy(&place->recent, turns, sizeof(*turns));
+  COPY_COMM(place->comm, next_comm)
+  __builtin_memcpy(&place->recent, &here->recent, sizeof(here->recent));
   return 0;
 }
 """
@@ -217,6 +258,7 @@ def text(threshold_us, switched_away, targets=None, comm=None):
     switched_away: C text with the function of this name, which is called at each switch; targets: how many
     threads the map `wanted` holds, whose waits alone count; comm: only waits of tasks of this name count.
     """
-    values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS))
+    values = (('THRESHOLD_NS', '%dULL' % (threshold_us * 1000)), ('WORST', WORST), ('BUCKETS', BUCKETS), ('STINTS', STINTS),
+              ('SETS', SETS), ('TASK_BUCKETS', TASK_BUCKETS))
     wanted = _BY_TID % targets if targets else _by_comm(comm) if comm else _ALL
     return ''.join('#define %s %s\n' % value for value in values) + wanted + _queued() + switched_away + TEXT

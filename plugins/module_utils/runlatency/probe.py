@@ -90,22 +90,21 @@ class BccEngine(Engine):
                                'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
 
     def read(self, window_s):
-        sums = dict((name, list(self._program.table('sums')[index])) for index, name in enumerate(bpf.SUMS))
-        histograms = self._histograms()
-        merged = {}
-        for histogram in histograms.values():
-            for bound, waits in histogram.items():
-                merged[bound] = merged.get(bound, 0) + waits
-        count = sum(merged.values())
-        max_us = max(sums['longest_ns']) / 1e3
-        self.lost_events = sum(sums['displaced']) + self._program.missed()
+        by_cpu = dict(enumerate(self._program.table('cpus')[0]))
+        histograms = dict((wait, _histogram(by_cpu.values(), index * bpf.BUCKETS, bpf.BUCKETS)) for index, wait in enumerate(bpf.WAITS))
+        whole = _row(by_cpu.values(), 2)
+        count = whole['count']
+        self.lost_events = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
         if self.lost_events > max(LOST_COUNT, LOST_SHARE * (count + self.lost_events)):
             self.limits.append('%d of %d waits were lost: counts are too low' % (self.lost_events, count + self.lost_events))
+        tasks = self._tasks()
         data = {
-            'histograms': histograms, 'percentiles_us': percentiles(merged, max_us), 'count': count,
-            'total_us': round(sum(sums['total_ns']) / 1e3, 1), 'max_us': round(max_us, 3),
-            'threshold_us': self.options['runq_us'], 'over_threshold': sum(sums['over_threshold']),
+            'histograms': histograms, 'percentiles_us': whole['percentiles_us'], 'count': count,
+            'total_us': whole['total_us'], 'max_us': whole['max_us'],
+            'threshold_us': self.options['runq_us'], 'over_threshold': sum(cpu.over_threshold for cpu in by_cpu.values()),
             'events': self._longest(),
+            'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
+            'tasks': self._most(tasks), 'tasks_untold': count - sum(task['count'] for task in tasks),
             'throttled': sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }
@@ -124,17 +123,18 @@ class BccEngine(Engine):
         if self._program is not None:
             self._program.close()
 
-    def _histograms(self):
-        table = self._program.table('histogram')
-        histograms = {}
-        for index, wait in enumerate(bpf.WAITS):
-            buckets = histograms[wait] = {}
-            for bucket in range(bpf.BUCKETS):
-                waits = sum(table[index * bpf.BUCKETS + bucket])
-                if waits:
-                    # bpf_log2l(1) is 1, so bucket b holds 2^(b-1) to 2^b microseconds, and bucket 0 what is shorter.
-                    buckets[str(2 ** (bucket - 1) if bucket else 0)] = waits
-        return histograms
+    def _most(self, rows):
+        """Return those rows that have waited most."""
+        return sorted(rows, key=lambda row: -row['total_us'])[:self.options['top']]
+
+    def _tasks(self):
+        """Return a row of each task whose waits are known."""
+        places, parts = self._program.table('tasks'), {}
+        for index in range(bpf.SETS):
+            for part in places[index]:
+                if part.tid:
+                    parts.setdefault(part.tid, []).append(part)
+        return [dict(_row(found, 1), pid=tid, comm=found[0].comm.decode('utf-8', 'replace')) for tid, found in parts.items()]
 
     def _longest(self):
         waits = [wait for kept in self._program.table('worst')[0] for wait in kept.waits if wait.delay_ns]
@@ -201,6 +201,30 @@ class RunlatencyProbe(Probe):
     def __init__(self, options):
         super(RunlatencyProbe, self).__init__(options)
         targets.check(options)
+
+
+def _histogram(parts, first, buckets):
+    """Return {lower bound in microseconds, as str: count} of these buckets of all parts together."""
+    found = {}
+    for bucket in range(buckets):
+        waits = sum(part.histogram[first + bucket] for part in parts)
+        if waits:
+            # bpf_log2l(1) is 1, so bucket b holds 2^(b-1) to 2^b microseconds, and bucket 0 what is shorter.
+            found[str(2 ** (bucket - 1) if bucket else 0)] = waits
+    return found
+
+
+def _row(parts, kinds):
+    """Return what is told of the waits of one CPU or task, from its parts; kinds: how many histograms each part has."""
+    parts = list(parts)
+    histogram = {}
+    for kind in range(kinds):
+        buckets = len(parts[0].histogram) // kinds
+        for bound, waits in _histogram(parts, kind * buckets, buckets).items():
+            histogram[bound] = histogram.get(bound, 0) + waits
+    max_us = max(part.longest_ns for part in parts) / 1e3
+    return {'count': sum(histogram.values()), 'total_us': round(sum(part.total_ns for part in parts) / 1e3, 1),
+            'max_us': round(max_us, 3), 'percentiles_us': percentiles(histogram, max_us), 'histogram': histogram}
 
 
 def policy(prio):
