@@ -31,6 +31,14 @@ def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit
     test_probes.test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host)
 
 
+def test_long_system_calls_are_found_and_sleeps_are_not(on_host):
+    test_probes.test_long_system_calls_are_found_and_sleeps_are_not(on_host)
+
+
+def test_a_long_page_fault_is_found_with_its_length_and_stack(on_host):
+    test_probes.test_a_long_page_fault_is_found_with_its_length_and_stack(on_host)
+
+
 @pytest.mark.parametrize("hogs", [0, 2])
 def test_a_machine_at_rest_or_at_work_has_no_stall(on_host, hogs):
     data = on_host("queued", hogs, 20)["data"]

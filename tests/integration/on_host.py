@@ -319,7 +319,7 @@ def queue_delay(only="", threshold_us=5000, *lengths_us):
 
 
 # A program at a tracepoint keeps the CPU by walking its stack, again and again: with interrupts off in the midst of a
-# switch of tasks, with them on at the entry of a system call.
+# switch of tasks, with them on at the entry of a system call, or where a page fault gets a page that can be moved (GFP flag 8).
 SPIN = """
 struct made_t { u64 start_ns; u64 length_ns; u64 cpu; };
 BPF_ARRAY(wanted, u64, 2);
@@ -328,7 +328,7 @@ BPF_PERCPU_ARRAY(walked, u64, 32);
 int spin(struct bpf_raw_tracepoint_args *ctx) {
   u32 zero = 0, one = 1;
   u64 *length = wanted.lookup(&zero), *number = wanted.lookup(&one);
-  if (!length || !number || !*length || (u32)bpf_get_current_pid_tgid() != TID)
+  if (!length || !number || !*length || !APT || (u32)bpf_get_current_pid_tgid() != TID)
     return 0;
   u32 index = *number & 63;
   struct made_t *made_now = made.lookup(&index);
@@ -356,20 +356,27 @@ int spin(struct bpf_raw_tracepoint_args *ctx) {
 """
 
 
+PLACES = {"irqoff": ("sched_switch", "1"), "nosched": ("sys_enter", "1"), "fault": ("mm_page_alloc", "(ctx->args[2] & 8)")}
+
+
 def _make_stalls(kind, lengths_us, cpu, orders, told):
     """Wait for a byte, then make a stall of each length on this CPU; tells [{"start_ns", "end_ns", "cpu"}]."""
+    if kind == "fault":
+        os.setpgid(0, 0)  # no part of the measurement
     os.sched_setaffinity(0, {cpu})
     with open("/proc/self/comm", "w") as comm:
         comm.write("ks-stall")
     program.prepare()
-    spin = program.Program("#define TID %d\n" % os.getpid() + SPIN)
-    spin.attach_raw({"irqoff": "sched_switch", "nosched": "sys_enter"}[kind], "spin")
+    event, apt = PLACES[kind]
+    spin = program.Program("#define TID %d\n#define APT %s\n" % (os.getpid(), apt) + SPIN)
+    spin.attach_raw(event, "spin")
     wanted, made = spin.table("wanted"), spin.table("made")
     os.write(told, b"r")
     os.read(orders, 1)
     for number, length_us in enumerate(lengths_us):
         wanted[wanted.Key(0)] = wanted.Leaf(length_us * 1000)
         while wanted[1].value == number:
+            mmap.mmap(-1, mmap.PAGESIZE)[0] = 1  # a page fault
             time.sleep(0.005)  # a system call, and a switch of tasks
     rows = [made[number] for number in range(len(lengths_us))]
     truth = [{"start_ns": row.start_ns, "end_ns": row.start_ns + row.length_ns, "cpu": row.cpu} for row in rows]
@@ -391,7 +398,7 @@ def _run_beside(cpu, gaps, told):
 
 
 def stalls(kind, threshold_us, *lengths_us):
-    """Keep a CPU from interrupts (irqoff) or from switching (nosched), with another task that wants to run there."""
+    """Keep a CPU from interrupts (irqoff), from switching (nosched), or a task in a page fault (fault); another task wants to run there."""
     cpu = max(os.sched_getaffinity(0))
     orders_read, orders_write = os.pipe()
     told_read, told_write = os.pipe()
@@ -420,7 +427,8 @@ def stalls(kind, threshold_us, *lengths_us):
         return {"pid": maker, "stalls": truth}
 
     try:
-        return measured_while(make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000), happen)
+        names = ("syscall_us",) if kind == "fault" else ("irqoff_us", "nosched_us")
+        return measured_while(make("runlatency", top=1000, **dict.fromkeys(names, int(threshold_us))), happen)
     finally:
         for pid in (maker, rival):
             os.kill(pid, signal.SIGKILL)

@@ -206,6 +206,19 @@ def stalls_found(result, kind):
     return found
 
 
+def test_a_long_page_fault_is_found_with_its_length_and_stack(on_host):
+    result = on_host("stalls", "fault", 2000, 2500, 4000, 8000, 1000, 12000, 3000)
+    validate_data("ksysak.runlatency/1", result["data"])
+    made = [stall for stall in result["truth"]["stalls"] if stall["least_us"] >= 2000]
+    own = [event for event in result["data"]["stalls"] if event["kind"] == "syscall" and event["pid"] == result["truth"]["pid"]]
+    faults = sorted((event for event in own if event["syscall_nr"] is None), key=lambda event: event["at_s"])
+    assert len(faults) == len(made) == 5
+    for stall, event in zip(made, faults, strict=True):
+        # The fault goes on for a while when the loop has ended.
+        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"], (stall, event)
+        assert event["certain"] and event["stack"][-1].startswith("asm_exc_page_fault"), event
+
+
 def test_runlatency_bounds_the_time_with_interrupts_off(on_host):
     result = on_host("stalls", "irqoff", 2000, 2500, 4000, 8000, 1000, 12000, 3000)
     validate_data("ksysak.runlatency/1", result["data"])

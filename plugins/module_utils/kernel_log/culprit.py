@@ -165,8 +165,8 @@ def _down_to_interrupt(names):
     return names
 
 
-def _stuck(trace):
-    """The operation that a stuck CPU was asked to do, or None."""
+def _stuck(trace, innermost):
+    """The operation that a stuck CPU was asked to do, or the first function on the way to it that may be to blame; or None."""
     start = 0
     for index, entry in enumerate(trace):
         if entry[0] == 'pc' or entry[:2] == ('mark', 'registers'):
@@ -194,7 +194,7 @@ def _stuck(trace):
     for name in names:
         if _WAITS_FOR_CPU.match(name):
             return name
-    return _operation(names) or _first_specific(names)
+    return (not innermost and _operation(names)) or _first_specific(names)
 
 
 def _operation(names):
@@ -264,8 +264,10 @@ def blame(kind, header, entries):
     names = _names(traces[0]) if traces else []
     if kind in STALL_KINDS:
         for trace in traces:
-            if _stuck(trace) and not set(_names(trace)) & _RCU_THREAD:
-                return _stuck(trace), _names(trace)[:MAX_TRACE]
+            # interrupts are off for short: near to where the CPU is
+            stuck = _stuck(trace, kind == 'hard_lockup')
+            if stuck and not set(_names(trace)) & _RCU_THREAD:
+                return stuck, _names(trace)[:MAX_TRACE]
         return None, names[:MAX_TRACE]
     if kind == 'oom':
         return None, names[:MAX_TRACE]

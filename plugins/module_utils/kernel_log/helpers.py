@@ -115,7 +115,7 @@ _DISPATCHING = _words(r'''
     napi_poll process_backlog (?:__)?netif_receive_skb\w* netif_receive\w* hrtimer_\w+ __hrtimer_\w+
     (?:smp_|asm_|sysvec_|local_|__sysvec_)*apic_timer_interrupt\w* __?local_apic\w* irq_\w+ __irq_\w+ do_IRQ
     common_interrupt gic_handle_irq handle_\w*irq\w* __handle_\w*irq\w* generic_handle\w* call_on_\w*stack
-    do_interrupt_handler asm_\w+
+    do_interrupt_handler asm_\w+ full_proxy_\w+ debugfs_attr_\w+
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:ioctl|read|write|readv|writev)
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pread\w*|pwrite\w*|preadv\w*)
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pwritev\w*|sendmsg|sendmmsg|recvmsg)

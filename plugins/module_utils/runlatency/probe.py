@@ -46,7 +46,9 @@ class BccEngine(Engine):
         self._kinds = stalls.watched(self.options)
         if self.options['syscall_us']:
             try:
-                residence.attach(self._program, self._clock)
+                unseen = residence.attach(self._program, self._clock)
+                if unseen:
+                    self.limits.append('long page faults are not seen: %s' % unseen)
             except Unavailable as error:
                 self._kinds = stalls.KINDS[:-1]
                 self.limits.append('long system calls are not seen: %s' % error.reason)

@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long system calls stay in the kernel: the BPF text (GPL-2.0).
+"""How long system calls and page faults stay in the kernel: the BPF text (GPL-2.0).
 
 A stay begins with the system call, or with the task's return from a sleep within it, and ends with the next
 sleep or the way back to user mode. Only time on a CPU counts: a task that was preempted keeps what it had. The
 clock for stalls looks at the stack in the second half of a stay that becomes too long.
+
+A page fault of user mode is a stay, too, but no event tells of its end. It lies between the last tick that found
+the kernel and the first event after it: a tick in user mode, a system call, another fault, a switch. A tick may also
+have found an interrupt's work after the fault was over: only a stack that comes from a fault tells that it was one.
 """
+
+import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
 
 SLOTS = 65536
 MOST = 1024  # stacks of stays that go on
+FAULT = 0xffffffff  # in place of the number of a system call
+# Where the kernel is entered for a page fault: from 5.8 on, before, and on a KVM guest before.
+_ENTRY = re.compile(r'(asm_exc_page_fault|page_fault|async_page_fault|asm_sysvec_kvm_asyncpf_interrupt)(\+|$)')
 
 # Of the text for stalls: where a stay is looked at by the clock, and where the CPU switches tasks.
 UNWATCHED = """
@@ -19,14 +28,15 @@ static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {}
 
 TEXT = """
 struct stay_t {
-  u64 since_ns; u64 before_ns; u64 slack_ns; u64 ticks; u64 switched_ns;
+  u64 since_ns; u64 before_ns; u64 slack_ns; u64 ticks; u64 ticked_ns; u64 switched_ns;
   u32 captured; u32 call; u32 tid;
   struct frames_t frames;
 };
 struct away_t { u64 before_ns; u64 slack_ns; u64 ticks; u32 captured; u32 call; u32 tid; };
 BPF_PERCPU_ARRAY(stays, struct stay_t, 1);
 BPF_ARRAY(away, struct away_t, SLOTS);
-BPF_HASH(midst, u32, struct frames_t, MOST);  /* stacks by thread: its stay may end on another CPU */
+/* Stacks by thread: its stay may end on another CPU. One that exits within its stay leaves it to be displaced. */
+BPF_TABLE("lru_hash", u32, struct frames_t, midst, MOST);
 
 static inline void stay_resumes(struct stay_t *stay, struct away_t *slot, u64 since) {
   stay->before_ns = slot->before_ns;
@@ -35,6 +45,7 @@ static inline void stay_resumes(struct stay_t *stay, struct away_t *slot, u64 si
   stay->captured = slot->captured;
   stay->call = slot->call;
   stay->tid = slot->tid;
+  stay->ticked_ns = since;
   stay->since_ns = since;
   slot->tid = 0;
 }
@@ -72,24 +83,40 @@ static inline void stay_ends(struct stay_t *stay, u64 now) {
   midst.delete(&tid);
 }
 
-int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
-  if (!gate_is_open())
-    return 0;
+/* The end of a fault was not seen: it was after the last tick in the kernel. */
+static inline void fault_ends(struct stay_t *stay, u64 now) {
+  if (stay->since_ns && stay->call == FAULT && stay->ticks) {
+    stay->slack_ns += now - stay->ticked_ns;
+    stay_ends(stay, now);
+  }
+}
+
+static inline int stay_begins(u32 call) {
   u64 now = bpf_ktime_get_ns();
   struct stay_t *stay = stay_of(bpf_get_current_pid_tgid(), now);
   if (!stay)
     return 0;
+  fault_ends(stay, now);
   stay->since_ns = 0;  /* until the rest is written: a tick may come in between */
   asm volatile("" ::: "memory");
   stay->before_ns = 0;
   stay->slack_ns = 0;
   stay->ticks = 0;
   stay->captured = 0;
-  stay->call = ctx->args[1];
+  stay->call = call;
   stay->tid = bpf_get_current_pid_tgid();
+  stay->ticked_ns = now;
   asm volatile("" ::: "memory");
   stay->since_ns = now;
   return 0;
+}
+
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
+  return gate_is_open() ? stay_begins(ctx->args[1]) : 0;
+}
+
+int on_page_fault_user(struct bpf_raw_tracepoint_args *ctx) {
+  return gate_is_open() ? stay_begins(FAULT) : 0;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
@@ -110,10 +137,12 @@ static inline void stay_ticks(struct bpf_perf_event_data *ctx, u32 user, u64 now
   if (!stay || !stay->since_ns)
     return;
   if (user) {
-    stay->since_ns = 0;  /* its end was not seen */
+    fault_ends(stay, now);
+    stay->since_ns = 0;
     return;
   }
   stay->ticks += 1;
+  stay->ticked_ns = now;
   if (stay->before_ns + now - stay->since_ns >= SYSCALL_NS / 2) {
     u32 before = stay->captured;
     stay->captured = look(ctx, &stay->frames, before);
@@ -132,7 +161,7 @@ static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {
     if (sleeps)
       stay_ends(stay, now);
     slot->before_ns = sleeps ? 0 : stay->before_ns + now - stay->since_ns;
-    slot->slack_ns = sleeps ? 0 : stay->slack_ns;
+    slot->slack_ns = sleeps ? 0 : stay->slack_ns + (stay->call == FAULT ? now - stay->ticked_ns : 0);
     slot->ticks = sleeps ? 0 : stay->ticks;
     slot->captured = sleeps ? 0 : stay->captured;
     slot->call = stay->call;
@@ -152,12 +181,26 @@ def text(syscall_us):
     """Return the C text. syscall_us: the shortest stay that is kept; None: stays are not watched."""
     if syscall_us is None:
         return UNWATCHED
-    return '#define SYSCALL_NS %dULL\n#define SLOTS %d\n#define MOST %d\n' % (syscall_us * 1000, SLOTS, MOST) + TEXT
+    values = (('SYSCALL_NS', '%dULL' % (syscall_us * 1000)), ('SLOTS', SLOTS), ('MOST', MOST), ('FAULT', '%dU' % FAULT))
+    return ''.join('#define %s %s\n' % value for value in values) + TEXT
+
+
+def is_fault(stack):
+    """Does the stack (names, innermost first) come from a page fault?"""
+    return any(_ENTRY.match(frame) for frame in stack)
 
 
 def attach(program, has_clock):
-    """Watch system calls. Raises Unavailable on a kernel without these tracepoints, or without the clock for stalls."""
+    """Watch system calls, and page faults. Returns why the latter cannot be, or ''.
+
+    Raises Unavailable on a kernel without the tracepoints of system calls, or without the clock for stalls.
+    """
     if not has_clock:
         raise Unavailable('they need the clock for stalls')
     program.attach_raw('sys_enter', 'on_sys_enter')
     program.attach_raw('sys_exit', 'on_sys_exit')
+    try:
+        program.attach_raw('page_fault_user', 'on_page_fault_user')
+    except Unavailable as error:
+        return error.reason
+    return ''

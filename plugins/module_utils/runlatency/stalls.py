@@ -268,7 +268,9 @@ class Found(object):
             for place, cpus in wanted.items():
                 stalls = table[row * KEPT + place]
                 for cpu in cpus:
-                    self._add(_event(self._kinds[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns))
+                    event = _event(self._kinds[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns)
+                    if event is not None:
+                        self._add(event)
 
     def _add(self, event):
         self.counts[event['kind']] += 1
@@ -322,6 +324,8 @@ def _is_ours(pid):
 
 def _event(kind, stall, symbols, opened_ns):
     frames = symbols.stack(stall.frames.ip)
+    if kind == 'syscall' and stall.code[0] == residence.FAULT and not residence.is_fault(frames):
+        return None  # an interrupt's work
     reasons = []
     if kind == 'irqoff':
         code = struct.pack('<2Q', *stall.code)
@@ -339,7 +343,7 @@ def _event(kind, stall, symbols, opened_ns):
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
              'culprit': culprit(frames), 'stack': frames, 'reasons': reasons}
     if kind == 'syscall':
-        event['syscall_nr'] = stall.code[0]
+        event['syscall_nr'] = None if stall.code[0] == residence.FAULT else stall.code[0]
     return event
 
 
