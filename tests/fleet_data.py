@@ -122,6 +122,12 @@ def wait(delay_us, comm="nginx", instead="stress-ng", **changes):
     return {**event, "instead": other, **changes}
 
 
+def waited(count, mean_us, max_us):
+    """What runlatency tells of the waits of one CPU or task."""
+    percentiles = {"p50": 16, "p90": 32, "p99": 128, "p999": max_us}
+    return {"count": count, "total_us": count * mean_us, "max_us": max_us, "percentiles_us": percentiles, "histogram": {"8": count}}
+
+
 def runlatency(*events, rng=None, scale=1):
     """Data of runlatency. scale: how much slower than a quiet host."""
     rng = rng or random.Random(1)
@@ -139,6 +145,9 @@ def runlatency(*events, rng=None, scale=1):
         "threshold_us": 10000,
         "over_threshold": len(events),
         "events": sorted(events, key=lambda event: -event["delay_us"]),
+        "cpus": [{"cpu": cpu, **waited(count // 2, 9.5 * scale, longest)} for cpu in (1, 0)],
+        "tasks": [{"pid": 4711 + number, "comm": "nginx", **waited(count // 40, 9.5 * scale, longest)} for number in range(20)],
+        "tasks_untold": count - 20 * (count // 40),
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
     }

@@ -32,8 +32,8 @@ options:
     default: 10000
   syscall_us:
     description:
-      - System calls and page faults that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls), 500 to
-        10000000.
+      - System calls and page faults that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls),
+        500 to 10000000.
       - Only time on a CPU counts. Without it they are not looked for, as every system call of the host costs more while they are.
     type: int
   state:

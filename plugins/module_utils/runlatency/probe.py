@@ -176,7 +176,8 @@ class ProcfsEngine(Engine):
 
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
-                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'throttled': [], 'followed': None}
+                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [], 'tasks_untold': 0,
+                'throttled': [], 'followed': None}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 
