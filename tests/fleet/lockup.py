@@ -23,14 +23,14 @@ DEBUG_KERNEL DEBUG_FS KALLSYMS BUG UNWINDER_ORC HARDLOCKUP_DETECTOR HARDLOCKUP_D
 RUNTIME_TESTING_MENU MULTIUSER FUTEX PCI ACPI HIGH_RES_TIMERS SYSCTL PROC_SYSCTL
 """
 INIT = """#!/bin/sh
-mount -t proc none /proc; mount -t sysfs none /sys; mount -t debugfs none /sys/kernel/debug
+mount -t proc none /proc; mount -t sysfs none /sys; mount -t debugfs none /sys/kernel/debug; mount -t devtmpfs none /dev
 echo 5 > /proc/sys/kernel/watchdog_thresh
 echo MARK
 taskset 2 sh -c 'echo HARDLOCKUP > /sys/kernel/debug/provoke-crash/DIRECT' &
-sleep 1000
+sleep 60
 """
 MARK = "ksy_provoke: begin"
-END = "NMI handler (nmi_cpu_backtrace_handler)"  # what comes after the report, or does not
+END = "</TASK>"  # of the stack of the CPU that is locked up
 EXPECTED = {"kind": "hard_lockup", "culprit": "lkdtm_HARDLOCKUP", "details": {"cpu": 1}}
 
 
@@ -63,18 +63,19 @@ def initramfs(folder):
 
 
 def locked_up(kernel, ramdisk):
-    """Start the machine; returns the lines of the lockup."""
+    """Start the machine, which ends itself after a minute; returns the lines of the lockup."""
     command = ["qemu-system-x86_64", "-accel", "tcg", "-smp", "2", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"]
     command += ["-kernel", str(kernel), "-initrd", str(ramdisk), "-append", "console=ttyS0 panic=-1", "-serial", "stdio"]
     lines = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as machine:
         for line in machine.stdout:
-            lines.append(line.rstrip())
-            if END in line or "detected stalls" in line:
+            lines.append(line.rstrip("\r\n"))
+            if END in line:
                 break
+        else:
+            raise SystemExit("no lockup was found:\n" + "\n".join(lines[-20:]))
         machine.kill()
-    start = max(number for number, line in enumerate(lines) if MARK in line)
-    return lines[start + 1 : -1]
+    return lines[lines.index(MARK) + 1 :]
 
 
 def main(source):
