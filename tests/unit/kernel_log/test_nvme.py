@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The health log of NVMe drives (NVM Express Base Specification, log page 02h)."""
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import nvme
+
+
+def log(warning=0, spare=100, used=3, unsafe=0, media=0):
+    page = bytearray(512)
+    page[0], page[1:3], page[3], page[4], page[5] = warning, (310).to_bytes(2, "little"), spare, 10, used
+    page[144:160], page[160:176] = unsafe.to_bytes(16, "little"), media.to_bytes(16, "little")
+    return bytes(page)
+
+
+def test_each_field_is_read_from_its_place():
+    assert nvme.parse(log(warning=0b001101, spare=9, used=104, unsafe=7, media=2**40)) == {
+        "warnings": ["spare", "reliability", "read_only"],
+        "media_errors": 2**40,
+        "used_percent": 104,
+        "spare_percent": 9,
+        "unsafe_shutdowns": 7,
+    }
+
+
+def test_a_drive_that_lies_cannot_make_a_number_too_large():
+    assert nvme.parse(b"\xff" * 512)["media_errors"] == 2**63 - 1
+    assert nvme.parse(b"\xff" * 512)["warnings"] == list(nvme.WARNINGS)
+
+
+@pytest.mark.parametrize(
+    ("state", "page", "told"),
+    [
+        ("live", log(), False),
+        ("live", log(warning=4), True),
+        ("live", log(media=1), True),
+        ("live", log(used=100), True),
+        ("resetting", log(warning=4), False),
+        ("dead", log(warning=4), False),
+    ],
+)
+def test_only_drives_at_work_are_asked_and_only_those_unwell_are_told(tmp_path, monkeypatch, state, page, told):
+    asked = []
+    (tmp_path / "class/nvme0").mkdir(parents=True)
+    (tmp_path / "class/nvme0/state").write_text(state + "\n")
+    monkeypatch.setattr(nvme, "read", lambda path: asked.append(path) or page)
+    found = nvme.unwell(tmp_path / "class", "/dev")
+    assert [drive["device"] for drive in found] == ["nvme0"] * told
+    assert asked == ["/dev/nvme0"] * (state == "live")
+
+
+def test_what_cannot_be_asked_is_left_out(tmp_path):
+    for name in ("nvme0", "nvme1", "nvme-fabrics", "..x"):
+        (tmp_path / "class" / name).mkdir(parents=True)
+        (tmp_path / "class" / name / "state").write_text("live")
+    (tmp_path / "nvme0").write_text("no device")  # refuses the command
+    assert nvme.unwell(tmp_path / "class", tmp_path) == []
+    assert nvme.unwell(tmp_path / "nothing", tmp_path) == []
