@@ -71,7 +71,8 @@ def running(name, headers, *options):
     """The tool while it measures, as a Popen with its output. Raises Unable."""
     command, word = TOOLS[name]
     mounted = ["unshare", "--mount", "sh", "-ec", f'mount -t tracefs none {TRACEFS}; exec "$@"', "sh"]
-    command = [*mounted, PYTHON, "-u", shutil.which(command[0]), *options, *command[1:]]
+    # A shell's background jobs, and all that they start, ignore interrupts; the tools end by them.
+    command = ["env", "--default-signal=INT", *mounted, PYTHON, "-u", shutil.which(command[0]), *options, *command[1:]]
     env = {**os.environ, "BCC_KERNEL_SOURCE": str(headers)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as tool:
         try:

@@ -711,7 +711,7 @@ def trouble():
 
 
 CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, syscalls, queued,
-                                          throttled, followed, interrupts, scan, trouble)}
+                                          crowded, throttled, followed, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -6,8 +6,9 @@ sleep or the way back to user mode. Only time on a CPU counts: a task that was p
 clock for stalls looks at the stack in the second half of a stay that becomes too long.
 
 A page fault of user mode is a stay, too, but no event tells of its end. It lies between the last tick that found
-the kernel and the first event after it: a tick in user mode, a system call, another fault, a switch. A tick may also
-have found an interrupt's work after the fault was over: only a stack that comes from a fault tells that it was one.
+the task in the fault and the first event that did not: another tick, a system call, another fault, a switch. In the
+fault, the registers that user mode will get back are those of its begin; the work of an interrupt that came later has
+others below it. Where such an interrupt came at once, before user mode did anything, only the stack tells.
 """
 
 import re
@@ -29,10 +30,11 @@ static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {}
 TEXT = """
 struct stay_t {
   u64 since_ns; u64 before_ns; u64 slack_ns; u64 ticks; u64 ticked_ns; u64 switched_ns;
+  u64 regs; u64 mark;  /* of a fault: where user mode's registers are, and what they were */
   u32 captured; u32 call; u32 tid;
   struct frames_t frames;
 };
-struct away_t { u64 before_ns; u64 slack_ns; u64 ticks; u32 captured; u32 call; u32 tid; };
+struct away_t { u64 before_ns; u64 slack_ns; u64 ticks; u64 regs; u64 mark; u32 captured; u32 call; u32 tid; };
 BPF_PERCPU_ARRAY(stays, struct stay_t, 1);
 BPF_ARRAY(away, struct away_t, SLOTS);
 /* Stacks by thread: its stay may end on another CPU. One that exits within its stay leaves it to be displaced. */
@@ -45,6 +47,8 @@ static inline void stay_resumes(struct stay_t *stay, struct away_t *slot, u64 si
   stay->captured = slot->captured;
   stay->call = slot->call;
   stay->tid = slot->tid;
+  stay->regs = slot->regs;
+  stay->mark = slot->mark;
   stay->ticked_ns = since;
   stay->since_ns = since;
   slot->tid = 0;
@@ -91,7 +95,23 @@ static inline void fault_ends(struct stay_t *stay, u64 now) {
   }
 }
 
-static inline int stay_begins(u32 call) {
+/* A mark of user mode's registers: cx, dx, si, di, orig_ax and ip of pt_regs. */
+static inline u64 mark_of(u64 regs) {
+  u64 kept[6] = {};
+  bpf_probe_read(kept, sizeof(kept), (void *)(regs + 88));
+  return ((((kept[0] * 31 + kept[1]) * 31 + kept[2]) * 31 + kept[3]) * 31 + kept[4]) * 31 + kept[5];
+}
+
+/* Whether it is a fault that is over; then it is taken to its end. */
+static inline int fault_is_over(struct stay_t *stay, u64 now) {
+  if (!stay->since_ns || stay->call != FAULT || mark_of(stay->regs) == stay->mark)
+    return 0;
+  fault_ends(stay, now);
+  stay->since_ns = 0;
+  return 1;
+}
+
+static inline int stay_begins(u32 call, u64 regs) {
   u64 now = bpf_ktime_get_ns();
   struct stay_t *stay = stay_of(bpf_get_current_pid_tgid(), now);
   if (!stay)
@@ -106,17 +126,20 @@ static inline int stay_begins(u32 call) {
   stay->call = call;
   stay->tid = bpf_get_current_pid_tgid();
   stay->ticked_ns = now;
+  stay->regs = regs;
+  if (regs)
+    stay->mark = mark_of(regs);
   asm volatile("" ::: "memory");
   stay->since_ns = now;
   return 0;
 }
 
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx) {
-  return gate_is_open() ? stay_begins(ctx->args[1]) : 0;
+  return gate_is_open() ? stay_begins(ctx->args[1], 0) : 0;
 }
 
 int on_page_fault_user(struct bpf_raw_tracepoint_args *ctx) {
-  return gate_is_open() ? stay_begins(FAULT) : 0;
+  return gate_is_open() ? stay_begins(FAULT, ctx->args[1]) : 0;
 }
 
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
@@ -141,6 +164,8 @@ static inline void stay_ticks(struct bpf_perf_event_data *ctx, u32 user, u64 now
     stay->since_ns = 0;
     return;
   }
+  if (fault_is_over(stay, now))
+    return;
   stay->ticks += 1;
   stay->ticked_ns = now;
   if (stay->before_ns + now - stay->since_ns >= SYSCALL_NS / 2) {
@@ -157,7 +182,7 @@ static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {
   struct away_t *slot = away.lookup(&index);
   if (!stay || !slot)
     return;
-  if (stay->since_ns) {
+  if (stay->since_ns && !fault_is_over(stay, now)) {
     if (sleeps)
       stay_ends(stay, now);
     slot->before_ns = sleeps ? 0 : stay->before_ns + now - stay->since_ns;
@@ -165,6 +190,8 @@ static inline void stay_switches(u32 prev, u32 next, u32 sleeps, u64 now) {
     slot->ticks = sleeps ? 0 : stay->ticks;
     slot->captured = sleeps ? 0 : stay->captured;
     slot->call = stay->call;
+    slot->regs = stay->regs;
+    slot->mark = stay->mark;
     slot->tid = prev;
   }
   stay->since_ns = 0;
