@@ -137,24 +137,25 @@ def test_a_report_after_a_restart_of_the_host_says_so(machine, on_machine, inven
 
 
 def test_a_drive_that_is_unwell_is_asked_and_told(machine, on_machine):
-    ask = "import json; from %s import nvme; print(json.dumps(nvme.unwell('/sys/class/nvme', '/dev')))" % (
+    ask = "import json; from %s import nvme; print(json.dumps(nvme.drives('/sys/class/nvme', '/dev')))" % (
         "ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log"
     )
 
-    def unwell():
+    def drives():
         done = machine.run(f'PYTHONPATH={on_machine.FOLDER} python3 -c "{ask}"')
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    assert unwell() == []
+    assert drives() == []
     machine.monitor("drive_add 0 if=none,id=disk,driver=null-co,size=64M,read-zeroes=on")
     machine.monitor("device_add nvme,id=unwell,drive=disk,serial=fleet")
     done = machine.run("modprobe nvme; timeout 300 sh -c 'until grep -qs live /sys/class/nvme/nvme0/state; do sleep 0.1; done'")
     assert done.returncode == 0, done.stderr
-    assert unwell() == []
+    (drive,) = drives()
+    assert (drive["device"], drive["warnings"], drive["media_errors"]) == ("nvme0", [], 0)
     machine.monitor("qom-set /machine/peripheral/unwell smart_critical_warning 12")
-    (drive,) = unwell()
+    (drive,) = drives()
     assert (drive["device"], drive["warnings"], drive["media_errors"]) == ("nvme0", ["reliability", "read_only"], 0)
     machine.monitor("device_del unwell")
     assert machine.run("timeout 300 sh -c 'while [ -e /sys/class/nvme/nvme0 ]; do sleep 0.1; done'").returncode == 0
-    assert unwell() == []
+    assert drives() == []

@@ -49,8 +49,8 @@ def read(path):
     return log.raw
 
 
-def unwell(classes, devices):
-    """Return those drives that warn, had errors of their media, or are worn out: [{'device', and as given by parse()}].
+def drives(classes, devices):
+    """Return what each drive says, those with most errors of their media first: [{'device', and as given by parse()}].
 
     classes: /sys/class/nvme; devices: the folder of device files. Drives that cannot be asked are left out.
     """
@@ -66,9 +66,7 @@ def unwell(classes, devices):
             with open(os.path.join(classes, name, 'state')) as stream:
                 if stream.read(32).strip() != 'live':
                     continue
-            health = parse(read(os.path.join(devices, name)))
+            found.append(dict(parse(read(os.path.join(devices, name))), device=printable(name, 128)))
         except (IOError, OSError):
             continue
-        if health['warnings'] or health['media_errors'] or health['used_percent'] >= 100:
-            found.append(dict(health, device=printable(name, 128)))
-    return found[:MOST]
+    return sorted(found, key=lambda drive: (-drive['media_errors'], -len(drive['warnings']), -drive['used_percent']))[:MOST]

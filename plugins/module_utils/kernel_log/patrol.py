@@ -55,7 +55,7 @@ def look(max_age_s, root='/'):
         'unclean_boots': _unclean_boots(max_age_s),
         'ecc': _ecc(under('sys/devices/system/edac/mc')),
         'disks': _disks(under('sys/block')),
-        'nvme': nvme.unwell(under('sys/class/nvme'), under('dev')),
+        'nvme': nvme.drives(under('sys/class/nvme'), under('dev')),
         'file_systems': _file_systems(under('sys/fs/ext4')) + _btrfs(under('sys/fs/btrfs')),
         'arrays': _arrays(under('sys/block')),
         'pcie': _pcie(under('sys/bus/pci/devices')),

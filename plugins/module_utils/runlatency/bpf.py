@@ -57,7 +57,7 @@ BPF_PERCPU_ARRAY(tasks, struct task_t, SETS);
 
 enum { WAKEUP = 0, PREEMPTED = 1 };
 
-/* A name, in two pieces where the event has it at a place that allows that: byte by byte it would be a tenth of the whole cost. */
+/* A name, in two pieces where the event has it at a place that allows that: byte by byte costs a tenth more. */
 #define COPY_COMM(to, field) \\
   if (__builtin_offsetof(struct tracepoint__sched__sched_switch, field) % 8 == 0) { \\
     ((u64 *)(to))[0] = ((u64 *)args->field)[0]; \\

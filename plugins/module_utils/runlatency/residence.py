@@ -212,9 +212,9 @@ def text(syscall_us):
     return ''.join('#define %s %s\n' % value for value in values) + TEXT
 
 
-def is_fault(stack):
-    """Does the stack (names, innermost first) come from a page fault?"""
-    return any(_ENTRY.match(frame) for frame in stack)
+def may_be_fault(stack):
+    """May the stack (names, innermost first) come from a page fault? Where the kernel hides its symbols there are numbers only."""
+    return any(_ENTRY.match(frame) for frame in stack) or all(frame.startswith('0x') for frame in stack)
 
 
 def attach(program, has_clock):

@@ -323,9 +323,10 @@ def _is_ours(pid):
 
 
 def _event(kind, stall, symbols, opened_ns):
+    """Return a stall as an event; None for the work of an interrupt that was taken for a page fault."""
     frames = symbols.stack(stall.frames.ip)
-    if kind == 'syscall' and stall.code[0] == residence.FAULT and not residence.is_fault(frames):
-        return None  # an interrupt's work
+    if kind == 'syscall' and stall.code[0] == residence.FAULT and not residence.may_be_fault(frames):
+        return None
     reasons = []
     if kind == 'irqoff':
         code = struct.pack('<2Q', *stall.code)

@@ -28,25 +28,23 @@ def test_a_drive_that_lies_cannot_make_a_number_too_large():
     assert nvme.parse(b"\xff" * 512)["warnings"] == list(nvme.WARNINGS)
 
 
-@pytest.mark.parametrize(
-    ("state", "page", "told"),
-    [
-        ("live", log(), False),
-        ("live", log(warning=4), True),
-        ("live", log(media=1), True),
-        ("live", log(used=100), True),
-        ("resetting", log(warning=4), False),
-        ("dead", log(warning=4), False),
-    ],
-)
-def test_only_drives_at_work_are_asked_and_only_those_unwell_are_told(tmp_path, monkeypatch, state, page, told):
+@pytest.mark.parametrize("state", ["live", "resetting", "dead"])
+def test_only_drives_at_work_are_asked(tmp_path, monkeypatch, state):
     asked = []
     (tmp_path / "class/nvme0").mkdir(parents=True)
     (tmp_path / "class/nvme0/state").write_text(state + "\n")
-    monkeypatch.setattr(nvme, "read", lambda path: asked.append(path) or page)
-    found = nvme.unwell(tmp_path / "class", "/dev")
-    assert [drive["device"] for drive in found] == ["nvme0"] * told
+    monkeypatch.setattr(nvme, "read", lambda path: asked.append(path) or log())
+    assert [drive["device"] for drive in nvme.drives(tmp_path / "class", "/dev")] == ["nvme0"] * (state == "live")
     assert asked == ["/dev/nvme0"] * (state == "live")
+
+
+def test_the_worst_comes_first(tmp_path, monkeypatch):
+    pages = [log(), log(used=90), log(warning=4), log(media=1)]
+    for number in range(len(pages)):
+        (tmp_path / f"nvme{number}").mkdir()
+        (tmp_path / f"nvme{number}/state").write_text("live")
+    monkeypatch.setattr(nvme, "read", lambda path: pages[int(path[-1])])
+    assert [drive["device"] for drive in nvme.drives(tmp_path, "/dev")] == ["nvme3", "nvme2", "nvme1", "nvme0"]
 
 
 def test_what_cannot_be_asked_is_left_out(tmp_path):
@@ -54,5 +52,5 @@ def test_what_cannot_be_asked_is_left_out(tmp_path):
         (tmp_path / "class" / name).mkdir(parents=True)
         (tmp_path / "class" / name / "state").write_text("live")
     (tmp_path / "nvme0").write_text("no device")  # refuses the command
-    assert nvme.unwell(tmp_path / "class", tmp_path) == []
-    assert nvme.unwell(tmp_path / "nothing", tmp_path) == []
+    assert nvme.drives(tmp_path / "class", tmp_path) == []
+    assert nvme.drives(tmp_path / "nothing", tmp_path) == []

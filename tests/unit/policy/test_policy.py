@@ -93,6 +93,11 @@ def test_what_a_patrol_noticed_is_a_finding():
     assert noticed(ecc=[{**ecc, "corrected": 100}]) == {("memory-corrected", "warning")}
     assert noticed(ecc=[{**ecc, "uncorrected": 1}]) == {("memory-uncorrected", "critical")}
     assert noticed(disks=[{**disk, "errors": 10}]) == {("disk-failed-requests", "warning")}
+    drive = {"device": "nvme0", "warnings": [], "media_errors": 0, "used_percent": 99, "spare_percent": 100, "unsafe_shutdowns": 4}
+    assert noticed(nvme=[drive]) == set()
+    assert noticed(nvme=[{**drive, "used_percent": 100}]) == {("nvme-unwell", "warning")}
+    assert noticed(nvme=[{**drive, "media_errors": 1, "warnings": ["temperature"]}]) == {("nvme-unwell", "warning")}
+    assert noticed(nvme=[{**drive, "warnings": ["read_only"]}]) == {("nvme-unwell", "error")}
     assert noticed(arrays=[{"array": "md0", "missing_members": 1, "mismatched_sectors": 0}]) == {("array-degraded", "error")}
     assert noticed(unclean_boots=[{"boot_id": "1" * 32, "ended_at": None}]) == {("unclean-boot", "warning")}
     assert noticed(unclean_boots=None) == set()
