@@ -45,6 +45,7 @@ def _alone(cpu, comm):
     """A child that does nothing but to keep this CPU busy, until it is killed."""
     child = os.fork()
     if child == 0:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the test, however that ends
         os.sched_setaffinity(0, {cpu})
         with open("/proc/self/comm", "w") as stream:
             stream.write(comm)
