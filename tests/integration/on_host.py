@@ -38,15 +38,18 @@ def make(name, **options):
     return probe(dict({key: spec["default"] for key, spec in probe.OPTIONS.items()}, **options))
 
 
-def measured_while(probe, happen, window_s=None, ended=None):
+def measured_while(probe, happen, window_s=None, ended=None, before=None):
     """Run the probe's best engine in this process while happen() runs, or in window_s seconds beside what happen() began.
 
-    ended: called within the window to wait for what happen() began. Returns {what happen returned, data, limits, lost, said: by ended()}.
+    before: called when all is ready, before the window opens; ended: called within the window to wait for what happen() began.
+    Returns {what happen returned, data, limits, lost, said: by ended()}.
     """
     engine = probe.ENGINES[0](probe.options)
     engine.open()
     try:
         engine.window_s = window_s
+        if before:
+            before()
         engine.start()
         began_s = time.monotonic()
         truth = happen()
@@ -397,7 +400,12 @@ def _run_beside(cpu, gaps, told):
         last_ns = now_ns
 
 
-def stalls(kind, threshold_us, *lengths_us):
+def stalls_under_way(kind, threshold_us, *lengths_us):
+    """The same, but they begin before the window opens."""
+    return stalls(kind, threshold_us, *lengths_us, early=True)
+
+
+def stalls(kind, threshold_us, *lengths_us, early=False):
     """Keep a CPU from interrupts (irqoff), from switching (nosched), or a task in a page fault (fault); another task wants to run there."""
     cpu = max(os.sched_getaffinity(0))
     orders_read, orders_write = os.pipe()
@@ -414,8 +422,12 @@ def stalls(kind, threshold_us, *lengths_us):
         _run_beside(cpu, gaps, told_write)
     os.read(told_read, 1)
 
-    def happen():
+    def begin():
         os.write(orders_write, b"g")
+
+    def happen():
+        if not early:
+            begin()
         truth = json.loads(os.read(told_read, 65536).decode())
         while not any(ended >= truth[-1]["end_ns"] for _began, ended in struct.iter_unpack("QQ", gaps)):
             time.sleep(0.001)
@@ -428,7 +440,8 @@ def stalls(kind, threshold_us, *lengths_us):
 
     try:
         names = ("syscall_us",) if kind == "fault" else ("irqoff_us", "nosched_us")
-        return measured_while(make("runlatency", top=1000, **dict.fromkeys(names, int(threshold_us))), happen)
+        probe = make("runlatency", top=1000, **dict.fromkeys(names, int(threshold_us)))
+        return measured_while(probe, happen, before=begin if early else None)
     finally:
         for pid in (maker, rival):
             os.kill(pid, signal.SIGKILL)
@@ -710,8 +723,8 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, syscalls, queued,
-                                          crowded, throttled, followed, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, stalls_under_way,
+                                          syscalls, queued, crowded, throttled, followed, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

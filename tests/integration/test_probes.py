@@ -248,6 +248,22 @@ def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
         assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
 
 
+@pytest.mark.parametrize("kind", ["irqoff", "nosched"])
+def test_a_stall_that_is_under_way_as_the_window_opens_is_measured_from_its_begin(on_host, kind):
+    over = []
+    while not over:  # until one is
+        result = on_host("stalls_under_way", kind, 2000, *[25000] * 12)
+        opened_ns = result["opened_ns"]
+        over = [(stall, event) for stall, event in stalls_found(result, kind) if stall["start_ns"] < opened_ns < stall["end_ns"] - 12e6]
+    ((stall, event),) = over
+    assert event, (stall, opened_ns, result["data"]["stalls"])
+    period_us = result["data"]["stall_period_us"]
+    if kind == "irqoff":
+        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"] <= stall["most_us"] + period_us
+    else:  # the wish comes with one of the scheduler's ticks
+        assert 10_000 <= event["delay_us"] <= stall["most_us"] + period_us
+
+
 READV, MUNMAP = 19, 11  # on x86_64
 
 

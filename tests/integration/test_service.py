@@ -5,6 +5,8 @@ import json
 import os
 import select
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,31 @@ def test_three_steps_in_separate_tasks(task):
     assert select.select([ended], [], [], 60)[0]
     eventually(lambda: not bpf_programs() - before, "the kernel let go of the programs")
     assert traces_on_host() == clean
+
+
+@pytest.fixture
+def busy():
+    """Two processes that wake each other all the time."""
+    talk = """if True:
+        import os
+        (a, b), (c, d) = os.pipe(), os.pipe()
+        heard, said = (a, d) if os.fork() else (c, b)
+        os.write(b, b"1")
+        while os.read(heard, 1):
+            os.write(said, b"1")"""
+    with subprocess.Popen([sys.executable, "-c", talk], start_new_session=True) as process:
+        yield
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("busy")
+def test_what_is_read_while_it_goes_on_is_not_more_by_task_than_in_all(task):
+    task(state="started", ttl_s=600, top=1000)
+    count = 0
+    for _unused in range(3):
+        data = facts(task(state="reported"))["data"]
+        assert sum(row["count"] for row in data["tasks"]) <= data["count"] > count
+        count = data["count"]
 
 
 def test_without_a_start_a_report_fails_and_a_stop_changes_nothing(task):

@@ -92,6 +92,8 @@ class BccEngine(Engine):
                                'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
 
     def read(self, window_s):
+        # While the window is open waits go on being counted: those of tasks first, so that they are never more than all.
+        tasks = self._tasks()
         by_cpu = dict(enumerate(self._program.table('cpus')[0]))
         histograms = dict((wait, _histogram(by_cpu.values(), index * bpf.BUCKETS, bpf.BUCKETS)) for index, wait in enumerate(bpf.WAITS))
         whole = _row(by_cpu.values(), 2)
@@ -99,14 +101,13 @@ class BccEngine(Engine):
         self.lost_events = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
         if self.lost_events > max(LOST_COUNT, LOST_SHARE * (count + self.lost_events)):
             self.limits.append('%d of %d waits were lost: counts are too low' % (self.lost_events, count + self.lost_events))
-        tasks = self._tasks()
         data = {
             'histograms': histograms, 'percentiles_us': whole['percentiles_us'], 'count': count,
             'total_us': whole['total_us'], 'max_us': whole['max_us'],
             'threshold_us': self.options['runq_us'], 'over_threshold': sum(cpu.over_threshold for cpu in by_cpu.values()),
             'events': self._longest(),
             'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
-            'tasks': self._most(tasks), 'tasks_untold': count - sum(task['count'] for task in tasks),
+            'tasks': self._most(tasks), 'tasks_untold': max(0, count - sum(task['count'] for task in tasks)),
             'throttled': sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }

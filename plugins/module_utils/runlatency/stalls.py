@@ -112,14 +112,28 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   struct watch_t *watch = watches.lookup(&zero);
   if (!watch)
     return 0;
-  if (!gate_is_open() || !(u32)bpf_get_current_pid_tgid()) {
+  u64 now = bpf_ktime_get_ns();
+  if (!watch->clear_ns)
+    watch->clear_ns = now;
+  if (!(u32)bpf_get_current_pid_tgid()) {
     watch->tick_ns = 0;
     watch->wanted_ns = 0;
+    watch->clear_ns = now;
     return 0;
   }
-  u64 now = bpf_ktime_get_ns(), gap = watch->tick_ns ? now - watch->tick_ns : 0;
+  /* Also before the window: what keeps a CPU as it opens began at some time since the last tick. */
+  u64 gap = watch->tick_ns ? now - watch->tick_ns : 0, flags = 0;
   u32 user = ctx->regs.cs & 3;
   watch->tick_ns = now;
+  bpf_probe_read(&flags, sizeof(flags), (void *)bpf_get_current_task());
+  u64 *mask = resched.lookup(&zero);
+  u32 wanted = !user && mask && (flags & *mask);
+  if (!wanted) {
+    watch->wanted_ns = 0;
+    watch->clear_ns = now;
+  }
+  if (!gate_is_open())
+    return 0;
   stay_ticks(ctx, user, now);
   if (gap >= IRQOFF_NS) {
     struct stall_t *stall = new_stall(user ? 2 : 0, now, gap - WIDTH_NS, gap);
@@ -131,14 +145,8 @@ int on_tick(struct bpf_perf_event_data *ctx) {
       }
     }
   }
-  u64 flags = 0;
-  bpf_probe_read(&flags, sizeof(flags), (void *)bpf_get_current_task());
-  u64 *mask = resched.lookup(&zero);
-  if (user || !mask || !(flags & *mask)) {
-    watch->wanted_ns = 0;
-    watch->clear_ns = now;
+  if (!wanted)
     return 0;
-  }
   if (!watch->wanted_ns) {
     watch->wanted_ns = now;
     watch->ticks = 0;
