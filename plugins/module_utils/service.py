@@ -178,7 +178,7 @@ class _Service(object):
         try:
             engine.window_s = self._ttl_s
             engine.start()
-            self._began_s = time.monotonic()
+            self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
             return window.judge(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
         except Exception as error:
             window.close_engine(engine)

@@ -222,10 +222,9 @@ def _measure(probe, engine, missing, duration_s, pipe):
     try:
         if duration_s is None:
             return judge(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
-        wall = datetime.datetime.utcnow()
         engine.window_s = duration_s
         engine.start()
-        began_s = time.monotonic()
+        wall, began_s = datetime.datetime.utcnow(), time.monotonic()
         while not pipe.poll(0):
             left_s = duration_s - (time.monotonic() - began_s)
             if left_s <= 0:

@@ -5,7 +5,9 @@ The ground truth and what is asserted of it are those of tests/integration; only
 """
 
 import json
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -83,3 +85,19 @@ def test_nothing_is_left_behind_by_a_scan_that_is_killed(machine, on_machine, cl
         machine.run("kill -9 %d" % pid)
         scan.communicate()
     assert_clean(on_machine, clean)
+
+
+def test_a_machine_that_its_neighbours_keep_from_the_cpu_blames_nobody(machine, on_machine):
+    """It stands still more often than the kernel keeps stalls between two looks of the probe."""
+    command = machine.command(on_machine.shell(ON_HOST, "worked", 10))
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as work:
+        assert work.stdout.readline() == b"ready\n"
+        for _unused in range(500):
+            machine.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.012)  # longer than the threshold of a stall
+            machine.process.send_signal(signal.SIGCONT)
+            time.sleep(0.005)
+        result = json.loads(work.stdout.read())
+    assert result["limits"] == []
+    assert result["data"]["stall_counts"]["pause"] > 100
+    assert [stall for stall in result["data"]["stalls"] if stall["certain"]] == []

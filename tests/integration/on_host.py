@@ -448,8 +448,8 @@ def stalls(kind, threshold_us, *lengths_us, early=False):
             os.waitpid(pid, 0)
 
 
-def queued(tasks, window_s):
-    """So many tasks that want one CPU all the time."""
+def queued(tasks, window_s, before=None):
+    """So many tasks that want one CPU all the time. before: called when all is ready, before the window opens."""
     cpu = max(os.sched_getaffinity(0))
     told_read, told_write = os.pipe()
     hogs = []
@@ -460,11 +460,16 @@ def queued(tasks, window_s):
                 _run_beside(cpu, mmap.mmap(-1, 1 << 20), told_write)
         for _unused in hogs:
             os.read(told_read, 1)
-        return measured_while(make("runlatency", top=1000), lambda: hogs, float(window_s))
+        return measured_while(make("runlatency", top=1000), lambda: hogs, float(window_s), before=before)
     finally:
         for pid in hogs:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def worked(window_s):
+    """One task that wants a CPU all the time; says so on a line of its own before the window opens."""
+    return queued(1, window_s, lambda: print("ready", flush=True))
 
 
 def crowded(tasks, window_s):
@@ -724,7 +729,7 @@ def trouble():
 
 
 CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, stalls_under_way,
-                                          syscalls, queued, crowded, throttled, followed, interrupts, scan, trouble)}
+                                          syscalls, queued, worked, crowded, throttled, followed, interrupts, scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

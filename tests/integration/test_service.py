@@ -73,9 +73,10 @@ def test_three_steps_in_separate_tasks(task):
 def busy():
     """Two processes that wake each other all the time."""
     talk = """if True:
-        import os
+        import ctypes, os, signal
         (a, b), (c, d) = os.pipe(), os.pipe()
         heard, said = (a, d) if os.fork() else (c, b)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: both end with the test, however that ends
         os.write(b, b"1")
         while os.read(heard, 1):
             os.write(said, b"1")"""

@@ -107,6 +107,16 @@ static inline u64 look(void *ctx, struct frames_t *kept, u64 captured) {
 """
 
 _CLOCK = """
+static inline u64 has_byte(u64 word, u64 byte) {
+  u64 zero = word ^ (byte * 0x0101010101010101ULL);
+  return (zero - 0x0101010101010101ULL) & ~zero & 0x8080808080808080ULL;
+}
+
+/* May the code before an interrupted place have let interrupts in, by popf at its end or an sti? Also when it could not be read. */
+static inline int may_let_in(u64 *code) {
+  return (code[1] >> 56) == 0x9d || has_byte(code[0], 0xfb) || has_byte(code[1], 0xfb) || !(code[0] | code[1]);
+}
+
 int on_tick(struct bpf_perf_event_data *ctx) {
   u32 zero = 0;
   struct watch_t *watch = watches.lookup(&zero);
@@ -136,11 +146,15 @@ int on_tick(struct bpf_perf_event_data *ctx) {
     return 0;
   stay_ticks(ctx, user, now);
   if (gap >= IRQOFF_NS) {
-    struct stall_t *stall = new_stall(user ? 2 : 0, now, gap - WIDTH_NS, gap);
+    u64 code[2] = {};
+    if (!user)
+      bpf_probe_read(&code, sizeof(code), (void *)(ctx->regs.ip - sizeof(code)));
+    struct stall_t *stall = new_stall(user || !may_let_in(code) ? 2 : 0, now, gap - WIDTH_NS, gap);
     if (stall) {
       bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
       if (!user) {
-        bpf_probe_read(&stall->code, sizeof(stall->code), (void *)(ctx->regs.ip - sizeof(stall->code)));
+        stall->code[0] = code[0];
+        stall->code[1] = code[1];
         bpf_get_stack(ctx, &stall->frames, sizeof(stall->frames), 0);
       }
     }
@@ -258,27 +272,38 @@ class Found(object):
         self._events = dict((kind, []) for kind in kinds)
         self.counts = dict((kind, 0) for kind in kinds)
         self.overwritten = 0
+        self._hypervisors_own = False  # whether a stall was of the kind that only a look can tell
 
     def collect(self, least_new=1):
         """Take over what is new, once some CPU has `least_new` of a kind and class."""
         table, counted = self._program.table('stalls'), self._program.table('stall_counts')
         for row in range(len(self._kinds) * CLASSES):
+            kind = self._kinds[row // CLASSES]
             counts = list(counted[row])
             before = self._taken.get(row, [0] * len(counts))
             if max(count - taken for count, taken in zip(counts, before)) < least_new:
                 continue
             self._taken[row] = counts
-            wanted = {}
+            wanted, displaced = {}, 0
             for cpu, (count, taken) in enumerate(zip(counts, before)):
-                self.overwritten += max(0, count - taken - KEPT)
+                displaced += max(0, count - taken - KEPT)
                 for serial in range(max(taken, count - KEPT), count):
                     wanted.setdefault(serial % KEPT, []).append(cpu)
             for place, cpus in wanted.items():
                 stalls = table[row * KEPT + place]
                 for cpu in cpus:
-                    event = _event(self._kinds[row // CLASSES], stalls[cpu], self._symbols, self._opened_ns)
+                    event = _event(kind, stalls[cpu], self._symbols, self._opened_ns)
                     if event is not None:
+                        self._hypervisors_own = self._hypervisors_own or (kind, event['kind']) == ('pause', 'irqoff')
                         self._add(event)
+            self._displaced(kind, displaced)
+
+    def _displaced(self, kind, number):
+        """Count those that nobody can look at any more. What the kernel calls a pause is one, except in a hypervisor's own functions."""
+        if kind == 'pause' and not self._hypervisors_own:
+            self.counts[kind] += number
+        else:
+            self.overwritten += number
 
     def _add(self, event):
         self.counts[event['kind']] += 1
@@ -330,27 +355,33 @@ def _is_ours(pid):
         return False
 
 
+def _of_late_tick(code, kind, frames):
+    """Return (kind, reason to doubt it or '') of a late tick: did interrupts that were off keep it?
+
+    code: the bytes before the interrupted place, zeros in user mode or when they could not be read; kind: as the kernel saw it.
+    """
+    if not any(bytearray(code)):
+        return kind, ('the code at the interrupted place could not be read' if kind == 'irqoff' else
+                      'in user mode: the hypervisor, the firmware or the handler of an interrupt had the CPU')
+    if interrupted.switched_on(code) or (frames and bare(frames[0]).startswith(_HYPERVISORS_OWN)):
+        return 'irqoff', ''
+    return 'pause', 'interrupts were on: the hypervisor, the firmware or the handler of an interrupt had the CPU'
+
+
 def _event(kind, stall, symbols, opened_ns):
     """Return a stall as an event; None for the work of an interrupt that was taken for a page fault."""
     frames = symbols.stack(stall.frames.ip)
     if kind == 'syscall' and stall.code[0] == residence.FAULT and not residence.may_be_fault(frames):
         return None
-    reasons = []
-    if kind == 'irqoff':
-        code = struct.pack('<2Q', *stall.code)
-        if not any(bytearray(code)):
-            reasons.append('the code at the interrupted place could not be read')
-        elif not interrupted.switched_on(code) and not (frames and bare(frames[0]).startswith(_HYPERVISORS_OWN)):
-            kind, frames = 'pause', []
-            reasons.append('interrupts were on: the hypervisor, the firmware or the handler of an interrupt had the CPU')
-    elif kind in ('nosched', 'syscall'):
-        if stall.ticked_ns < stall.least_ns / 2:
-            reasons.append('the CPU stood still for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000))
-    else:
-        reasons.append('in user mode: the hypervisor, the firmware or the handler of an interrupt had the CPU')
+    reason = ''
+    if kind in ('irqoff', 'pause'):
+        kind, reason = _of_late_tick(struct.pack('<2Q', *stall.code), kind, frames)
+        frames = [] if kind == 'pause' else frames
+    elif stall.ticked_ns < stall.least_ns / 2:
+        reason = 'the CPU stood still for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
     event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
-             'culprit': culprit(frames), 'stack': frames, 'reasons': reasons}
+             'culprit': culprit(frames), 'stack': frames, 'reasons': [reason] if reason else []}
     if kind == 'syscall':
         event['syscall_nr'] = None if stall.code[0] == residence.FAULT else stall.code[0]
     return event

@@ -8,12 +8,13 @@ and a number between least and most), degraded (seen, but not all of that), blin
 from __future__ import annotations
 
 import calendar
+import functools
 import math
 import time
 
 from ..results.documents import plain
 
-# The window opens at most so long after started_at: that has whole seconds, and the engine takes its first snapshot.
+# The window opens at most so long after started_at, which has whole seconds.
 OPENS_WITHIN_S = 2.0
 CHURN_S = 0.5  # what is freed again after 50 ms may be late by this
 SIGMAS = 6
@@ -21,6 +22,7 @@ ROUNDING_US = 1.0
 # Freed objects leave slabs behind that hold others, freed pages wait in lists of each CPU, and the host works meanwhile.
 CAME_BACK, NOISE_BYTES = 0.75, 2 * 1024 * 1024
 CLOCK_MS = 5.0  # two processes note one event
+STARTED_WITHIN_S = 5.0  # a host that is short of CPU takes this long from opening the window to noting when
 
 
 def made(verdict: str, reason: str = "", least=None, most=None, measured=None, unit: str = "bytes") -> dict:
@@ -103,94 +105,119 @@ def ends_ns(delay: dict) -> int:
     return delay["start_ns"] + delay["most_ns"]
 
 
-def matches(event: dict, delay: dict, offset_ns: float) -> bool:
+def opened_ns(event: dict, delay: dict) -> float:
+    """Return CLOCK_MONOTONIC at the begin of the window, if this event of the probe is that injected delay."""
+    return ends_ns(delay) - event["at_s"] * 1e9
+
+
+def same_wait(event: dict, delay: dict, offset_ns: float) -> bool:
     """Is this event of the probe that injected delay? offset_ns: CLOCK_MONOTONIC at the begin of the window."""
     near_ns = delay["most_ns"] - delay["least_ns"] + CLOCK_MS * 1e6
-    if abs(ends_ns(delay) - offset_ns - event["at_s"] * 1e9) > near_ns:
+    if abs(opened_ns(event, delay) - offset_ns) > near_ns:
         return False
     return delay["least_ns"] / 1e3 - ROUNDING_US <= event["delay_us"] <= delay["most_ns"] / 1e3 + ROUNDING_US
 
 
+def same_stall(period_us: float, event: dict, delay: dict, offset_ns: float) -> bool:
+    """Is this event of the probe that injected delay? period_us: how wide the interval is that holds the length of a stall."""
+    length_us = delay["least_ns"] / 1e3
+    if event["cpu"] != delay["cpu"] or abs(opened_ns(event, delay) - offset_ns) > CLOCK_MS * 1e6:
+        return False
+    return event["delay_us"] >= length_us - ROUNDING_US and event["least_us"] <= length_us + period_us
+
+
+def paired(events: list[dict], delays: list[dict], about_ns: float, same) -> list[tuple[dict, dict]]:
+    """Return the pairs of (event, delay) that are the same by same(event, delay, offset_ns): as many as one offset_ns gives.
+
+    about_ns: when the window opened, by the host's own word; offset_ns is near to it.
+    """
+    apart_ns = STARTED_WITHIN_S * 1e9
+    offsets = {round(opened_ns(event, delay), -6) for delay in delays for event in events}
+    near = sorted((offset for offset in offsets if abs(offset - about_ns) <= apart_ns), key=lambda offset: abs(offset - about_ns))
+
+    def pairs(offset_ns: float) -> list[tuple[dict, dict]]:
+        found = ((event, next((delay for delay in delays if same(event, delay, offset_ns)), None)) for event in events)
+        return [(event, delay) for event, delay in found if delay is not None]
+
+    return max(map(pairs, near), key=len, default=[])
+
+
 def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
     """Judge runlatency. kind: of its events; clock: {'monotonic_ns', 'read_at_s'} of the host at one instant."""
-    unit = "delays"
     if envelope["status"] not in ("ok", "degraded"):
-        return made("blind", f"the probe did not measure: {envelope['reason']}", unit=unit)
+        return made("blind", f"the probe did not measure: {envelope['reason']}", unit="delays")
     delays = [bounded(delay) for delay in delays]
     opens, opened, closes, closed = (clock["monotonic_ns"] + (at_s - clock["read_at_s"]) * 1e9 for at_s in window(envelope))
-    sure = [delay for delay in delays if delay["start_ns"] >= opened and ends_ns(delay) <= closes]
-    possible = [delay for delay in delays if delay["start_ns"] + delay["most_ns"] >= opens and delay["start_ns"] <= closed]
+    sure = within(delays, opened, closes)
+    least, most = len(sure), len(touching(delays, opens, closed))
     if not sure:
-        return made("untested", "the injector made no delay within the window", unit=unit)
-    least, most = len(sure), len(possible)
-    if kind != "runq":
-        return _stalls(kind, sure, possible, envelope)
-    events = [event for event in envelope["data"]["events"] if event["kind"] == kind]
-    waiting = {delay["pid"] for delay in possible}
-    floor_us = min(delay["least_ns"] for delay in possible) / 2e3
-    events = [row for row in events if row["pid"] in waiting and row["wait"] == "wakeup" and row["delay_us"] >= floor_us]
-    waits = sum(count for lower, count in envelope["data"]["histograms"].get("wakeup", {}).items() if 2 * int(lower) > floor_us)
-    if events and waits < least:
-        return made("degraded", f"{least} waits were made, the histogram has {waits} of that length", least, most, waits, unit)
+        return made("untested", "the injector made no delay within the window", unit="delays")
+    data = envelope["data"]
+    if kind == "runq":
+        events, same, wrong = _waits(delays, data), same_wait, _waits_wrong
+    else:
+        events = [event for event in data.get("stalls", []) if event["kind"] == kind]
+        same, wrong = functools.partial(same_stall, data.get("stall_period_us", 0)), _stalls_wrong
     if not events:
-        return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, unit)
-    offsets = [ends_ns(delay) - event["at_s"] * 1e9 for delay in possible for event in events]
-    found = max((_pairs(events, possible, offset) for offset in offsets), key=len)
+        return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, "delays")
+    found = paired(events, delays, opens, same)
+    if found:
+        # A delay's end is noted a little after the probe has noted it.
+        opened = min(opened_ns(event, delay) for event, delay in found)
+        closes = opened + envelope["window_s"] * 1e9
+        sure = within(delays, opened, closes - CLOCK_MS * 1e6)
+        least, most = len(sure), len(touching(delays, opened, closes))
+    text = wrong(sure, events, found, data)
+    if not text and envelope["status"] == "degraded":
+        text = f"the probe says: {envelope['reason']}"
+    return made("degraded" if text else "proven", text, least, most, len(found), "delays")
+
+
+def within(delays: list[dict], begin_ns: float, end_ns: float) -> list[dict]:
+    return [delay for delay in delays if delay["start_ns"] >= begin_ns and ends_ns(delay) <= end_ns]
+
+
+def touching(delays: list[dict], begin_ns: float, end_ns: float) -> list[dict]:
+    return [delay for delay in delays if ends_ns(delay) >= begin_ns and delay["start_ns"] <= end_ns]
+
+
+def _least_us(delays: list[dict]) -> float:
+    """Return what is longer than the waits of a task that nothing delays."""
+    return min(delay["least_ns"] for delay in delays) / 2e3
+
+
+def _waits(delays: list[dict], data: dict) -> list[dict]:
+    """Return the events of the tasks that were delayed."""
+    waiting = {delay["pid"] for delay in delays}
+    events = [event for event in data["events"] if event["kind"] == "runq" and event["wait"] == "wakeup"]
+    return [event for event in events if event["pid"] in waiting and event["delay_us"] >= _least_us(delays)]
+
+
+def _waits_wrong(sure: list[dict], events: list[dict], found: list[tuple[dict, dict]], data: dict) -> str:
+    """Return what is wrong with these events of tasks that were delayed, or ''."""
+    waits = sum(count for lower, count in data["histograms"].get("wakeup", {}).items() if 2 * int(lower) > _least_us(sure))
+    if waits < len(sure):
+        return f"{len(sure)} waits were made, the histogram has {waits} of that length"
     # Only the longest waits are kept, for each CPU.
     kept_us: dict[int, float] = {}
-    for event in envelope["data"]["events"]:
+    for event in data["events"]:
         kept_us[event["cpu"]] = min(event["delay_us"], kept_us.get(event["cpu"], math.inf))
     unseen = [delay for delay in sure if not any(delay is other for _event, other in found)]
     missed = [delay for delay in unseen if delay["least_ns"] / 1e3 > kept_us.get(delay["cpu"], 0)]
+    if missed or len(found) < len(events):
+        return f"{len(missed)} of {len(sure)} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
     named = [(event, delay) for event, delay in found if delay["ran"] and delay["least_ns"] / 1e3 > event["delay_us"] / 2]
     wrong = [event for event, delay in named if (event["instead"] or {}).get("pid") not in delay["ran"]]
-    text = ""
-    if missed or len(found) < len(events):
-        text = f"{len(missed)} of {least} delays have no event of the right length, {len(events) - len(found)} events fit no delay"
-    elif wrong:
-        text = f"{len(wrong)} of {len(found)} events name another task than the one that ran"
-    return _proven_unless(text, envelope, least, most, len(found))
+    return f"{len(wrong)} of {len(found)} events name another task than the one that ran" if wrong else ""
 
 
-def _proven_unless(text: str, envelope: dict, least: int, most: int, found: int) -> dict:
-    """text: what is wrong with what was found, or ''."""
-    if not text and envelope["status"] == "degraded":
-        text = f"the probe says: {envelope['reason']}"
-    return made("degraded" if text else "proven", text, least, most, found, "delays")
-
-
-def _stalls(kind: str, sure: list[dict], possible: list[dict], envelope: dict) -> dict:
-    """Judge what runlatency says of interrupts that were off, or of a kernel that did not switch."""
-    data, unit = envelope["data"], "delays"
-    least, most = len(sure), len(possible)
-    events = [event for event in data.get("stalls", []) if event["kind"] == kind]
-    if not events:
-        return made("blind", f"no event of kind {kind} is among what the probe measures", least, most, 0, unit)
-
-    def same(event: dict, delay: dict, offset_ns: float) -> bool:
-        length_us = delay["least_ns"] / 1e3
-        if event["cpu"] != delay["cpu"] or abs(ends_ns(delay) - offset_ns - event["at_s"] * 1e9) > CLOCK_MS * 1e6:
-            return False
-        return event["delay_us"] >= length_us - ROUNDING_US and event["least_us"] <= length_us + data["stall_period_us"]
-
-    def pairs(offset_ns: float) -> list[tuple[dict, dict]]:
-        found = ((delay, next((event for event in events if same(event, delay, offset_ns)), None)) for delay in possible)
-        return [(event, delay) for delay, event in found if event is not None]
-
-    found = max((pairs(ends_ns(delay) - event["at_s"] * 1e9) for delay in possible for event in events), key=len)
+def _stalls_wrong(sure: list[dict], events: list[dict], found: list[tuple[dict, dict]], data: dict) -> str:
+    """Return what is wrong with the interrupts that were off, or a kernel that did not switch, or ''."""
     missed = [delay for delay in sure if not any(delay is other for _event, other in found)]
-    wrong = [event for event, _delay in found if event["culprit"] != f"ksysak_{kind}_spin"]
-    text = ""
     if missed:
-        text = f"{len(missed)} of {least} delays have no event of the right length"
-    elif wrong:
-        text = f"{len(wrong)} of {len(found)} events blame another function: {wrong[0]['culprit']}"
-    return _proven_unless(text, envelope, least, most, len(found))
-
-
-def _pairs(events: list[dict], delays: list[dict], offset_ns: float) -> list[tuple[dict, dict]]:
-    pairs = [(event, next((delay for delay in delays if matches(event, delay, offset_ns)), None)) for event in events]
-    return [(event, delay) for event, delay in pairs if delay is not None]
+        return f"{len(missed)} of {len(sure)} delays have no event of the right length"
+    wrong = [event for event, _delay in found if event["culprit"] != f"ksysak_{event['kind']}_spin"]
+    return f"{len(wrong)} of {len(found)} events blame another function: {wrong[0]['culprit']}" if wrong else ""
 
 
 def probe_verdict(verdicts: list[str]) -> str:

@@ -191,10 +191,12 @@ def test_a_probe_of_this_measurement_is_not_to_blame():
 
 
 class Storm:
-    """One CPU with more stalls than the kernel keeps."""
+    """One CPU with more stalls of one kind, as the kernel sees it, than that keeps."""
 
-    def __init__(self):
+    def __init__(self, kind="irqoff", code=STI_NOP):
         self.count = 0
+        self._code = code
+        self._row = stalls.KINDS.index(kind) * stalls.CLASSES
         self._stalls = {}
 
     def stall(self, number):
@@ -202,11 +204,13 @@ class Storm:
             self.count += 1
             frames = SimpleNamespace(ip=[1])
             stall = {"ended_ns": self.count, "most_ns": self.count * 1000, "least_ns": 0, "frames": frames, "ticked_ns": 0}
-            stall["code"] = struct.unpack("<2Q", STI_NOP)
-            self._stalls[(self.count - 1) % stalls.KEPT] = [SimpleNamespace(**stall, cpu=0, tid=7, comm=b"task")]
+            stall["code"] = struct.unpack("<2Q", self._code)
+            place = self._row * stalls.KEPT + (self.count - 1) % stalls.KEPT
+            self._stalls[place] = [SimpleNamespace(**stall, cpu=0, tid=7, comm=b"task")]
 
     def table(self, name):
-        counts = [[self.count]] + [[0]] * (len(stalls.KINDS) * stalls.CLASSES - 1)
+        counts = [[0] for _row in range(len(stalls.KINDS) * stalls.CLASSES)]
+        counts[self._row] = [self.count]
         return {"stalls": self._stalls, "stall_counts": counts}[name]
 
 
@@ -226,3 +230,22 @@ def test_no_stall_is_forgotten_that_was_collected_in_time():
     storm.stall(stalls.KEPT + 9)
     found.collect()
     assert found.overwritten == 9
+
+
+@pytest.mark.parametrize(("code", "reason"), [(bytes(16), "in user mode"), (CALL, "interrupts were on")])
+def test_pauses_that_come_too_fast_are_counted_without_a_look(code, reason):
+    storm = Storm("pause", code)
+    found = stalls.Found(storm, stalls.KINDS, SYMBOLS, 0)
+    storm.stall(stalls.KEPT + 9)
+    found.collect()
+    assert (found.counts["pause"], found.overwritten) == (stalls.KEPT + 9, 0)
+    events = found.longest(10**6, False, {})
+    assert len(events) == stalls.KEPT and all(event["reasons"][0].startswith(reason) for event in events)
+
+
+def test_where_a_hypervisor_switches_interrupts_on_only_a_look_can_tell():
+    storm = Storm("pause", CALL)
+    found = stalls.Found(storm, stalls.KINDS, SimpleNamespace(stack=lambda _addresses: ["xen_irq_enable_direct+0x1"]), 0)
+    storm.stall(stalls.KEPT + 9)
+    found.collect()
+    assert (found.counts["irqoff"], found.counts["pause"], found.overwritten) == (stalls.KEPT, 0, 9)
