@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stalls that an injector makes on this host while runlatency measures. Arguments: its .ko file, threshold and the
-lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
+"""Stalls that an injector, loaded within the window, makes on this host while runlatency measures. Arguments: its .ko file,
+threshold and the lengths in microseconds. Prints JSON: what the module says of each, and what the probe says."""
 
 import json
 import os
@@ -24,8 +24,9 @@ def busy_on(cpu):
     return pid
 
 
-def stalled(kmod, lengths_us):
-    """Have the module make a stall of each length, one after another. Returns them as on_host.stalls does."""
+def stalled(kmod, ko, lengths_us):
+    """Load the module and have it make a stall of each length, one after another. Returns them as on_host.stalls does."""
+    kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
     # An idle CPU is not watched for interrupts that are off. The module that does not switch brings its own rival.
     rivals = [busy_on(0)] if kmod.name == "test_irqoff" else []
     try:
@@ -47,10 +48,9 @@ def stalled(kmod, lengths_us):
 
 def measured(ko, threshold_us, *lengths_us):
     kmod = Kmod(Host(), os.path.basename(ko)[: -len(".ko")])
-    kmod.load({"cpu": "0", "count": "1", "interval_ms": str(APART_MS)}, {}, ko)
     try:
         probe = make("runlatency", irqoff_us=int(threshold_us), nosched_us=int(threshold_us), top=1000)
-        result = measured_while(probe, lambda: stalled(kmod, lengths_us))
+        result = measured_while(probe, lambda: stalled(kmod, ko, lengths_us))
     finally:
         kmod.unload()
     result["truth"] = {"stalls": result["truth"]}

@@ -58,6 +58,16 @@ class Symbols(object):
         self._modules = modules
         self._names = {}
 
+    def load(self):
+        """Read the symbols now: in a window that takes CPU time from others, and from whoever must keep up with the kernel."""
+        self.refresh()
+        self._bpf_class.ksym(0)
+
+    def refresh(self):
+        """Heed the modules that have come and gone."""
+        if self._modules is not None:
+            self._modules.refresh()
+
     def remember(self, addresses):
         """Note the names of addresses within modules while these are loaded."""
         for address in addresses:

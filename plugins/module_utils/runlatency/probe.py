@@ -4,7 +4,7 @@
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils import host
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import kallsyms, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, quota, residence, stalls, targets
 
@@ -37,9 +37,13 @@ class BccEngine(Engine):
                                                  targets.MOST if self._targets.by_tid else None, self.options['comm']))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
+        modules = kallsyms.ModuleSymbols()
+        self._symbols = stacks.Symbols(self._program.bpf, modules)
         try:
             self._program.attach_clock('on_tick', stalls.tick_us(self.options))
             self._clock = True
+            self._symbols.load()
+            modules.forget_kernel()
             stalls.learn_resched_mask(self._program)
         except Unavailable as error:
             self.limits.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
@@ -58,7 +62,7 @@ class BccEngine(Engine):
         self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
         self._program.open_gate()
         self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
-        self._found = stalls.Found(self._program, self._kinds, stacks.Symbols(self._program.bpf), self.opened_ns)
+        self._found = stalls.Found(self._program, self._kinds, self._symbols, self.opened_ns)
 
     def _follow(self):
         """Tell the kernel the threads that are new. Returns whether there is any."""

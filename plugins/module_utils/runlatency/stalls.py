@@ -283,6 +283,7 @@ class Found(object):
             before = self._taken.get(row, [0] * len(counts))
             if max(count - taken for count, taken in zip(counts, before)) < least_new:
                 continue
+            self._symbols.refresh()
             self._taken[row] = counts
             wanted, displaced = {}, 0
             for cpu, (count, taken) in enumerate(zip(counts, before)):

@@ -141,7 +141,7 @@ class Recorded:
         return {"stalls": self._stalls, "stall_counts": self._counts}[name]
 
 
-SYMBOLS = SimpleNamespace(stack=lambda addresses: ["acme_reset+0x1"] * len(addresses))
+SYMBOLS = SimpleNamespace(stack=lambda addresses: ["acme_reset+0x1"] * len(addresses), refresh=lambda: None)
 HELD = ("irqoff", 100, 500, STI_NOP)
 
 
@@ -245,7 +245,8 @@ def test_pauses_that_come_too_fast_are_counted_without_a_look(code, reason):
 
 def test_where_a_hypervisor_switches_interrupts_on_only_a_look_can_tell():
     storm = Storm("pause", CALL)
-    found = stalls.Found(storm, stalls.KINDS, SimpleNamespace(stack=lambda _addresses: ["xen_irq_enable_direct+0x1"]), 0)
+    symbols = SimpleNamespace(stack=lambda _addresses: ["xen_irq_enable_direct+0x1"], refresh=lambda: None)
+    found = stalls.Found(storm, stalls.KINDS, symbols, 0)
     storm.stall(stalls.KEPT + 9)
     found.collect()
     assert (found.counts["irqoff"], found.counts["pause"], found.overwritten) == (stalls.KEPT, 0, 9)
