@@ -23,6 +23,7 @@ ROUNDING_US = 1.0
 CAME_BACK, NOISE_BYTES = 0.75, 2 * 1024 * 1024
 CLOCK_MS = 5.0  # two processes note one event
 STARTED_WITHIN_S = 5.0  # a host that is short of CPU takes this long from opening the window to noting when
+MOST_DELAYS = 1000  # several times what the injectors make around the longest window
 
 
 def made(verdict: str, reason: str = "", least=None, most=None, measured=None, unit: str = "bytes") -> dict:
@@ -134,24 +135,32 @@ def paired(events: list[dict], delays: list[dict], about_ns: float, same) -> lis
     apart_ns = STARTED_WITHIN_S * 1e9
     offsets = {round(opened_ns(event, delay), -6) for delay in delays for event in events}
     near = sorted((offset for offset in offsets if abs(offset - about_ns) <= apart_ns), key=lambda offset: abs(offset - about_ns))
-
-    def pairs(offset_ns: float) -> list[tuple[dict, dict]]:
+    best: list[tuple[dict, dict]] = []
+    for offset_ns in near[:MOST_DELAYS]:
         found = ((event, next((delay for delay in delays if same(event, delay, offset_ns)), None)) for event in events)
-        return [(event, delay) for event, delay in found if delay is not None]
-
-    return max(map(pairs, near), key=len, default=[])
+        pairs = [(event, delay) for event, delay in found if delay is not None]
+        best = max(best, pairs, key=len)
+        if len(best) == len(events):
+            break
+    return best
 
 
 def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
-    """Judge runlatency. kind: of its events; clock: {'monotonic_ns', 'read_at_s'} of the host at one instant."""
+    """Judge runlatency. kind: of its events; clock: {'monotonic_ns', 'read_at_s'} of the host at one instant.
+
+    Raises ValueError when the host tells of more delays than can be.
+    """
     if envelope["status"] not in ("ok", "degraded"):
         return made("blind", f"the probe did not measure: {envelope['reason']}", unit="delays")
+    if len(delays) > MOST_DELAYS:
+        raise ValueError(f"{len(delays)} delays are more than the injectors make")
     delays = [bounded(delay) for delay in delays]
     opens, opened, closes, closed = (clock["monotonic_ns"] + (at_s - clock["read_at_s"]) * 1e9 for at_s in window(envelope))
     sure = within(delays, opened, closes)
     least, most = len(sure), len(touching(delays, opens, closed))
+    untested = made("untested", "the injector made no delay within the window", unit="delays")
     if not sure:
-        return made("untested", "the injector made no delay within the window", unit="delays")
+        return untested
     data = envelope["data"]
     if kind == "runq":
         events, same, wrong = _waits(delays, data), same_wait, _waits_wrong
@@ -167,6 +176,8 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
         closes = opened + envelope["window_s"] * 1e9
         sure = within(delays, opened, closes - CLOCK_MS * 1e6)
         least, most = len(sure), len(touching(delays, opened, closes))
+    if not sure:
+        return untested
     text = wrong(sure, events, found, data)
     if not text and envelope["status"] == "degraded":
         text = f"the probe says: {envelope['reason']}"

@@ -147,6 +147,19 @@ def test_no_delay_in_the_window_proves_nothing():
     assert runq(events(), delays=[])["verdict"] == "untested"
 
 
+def test_a_window_that_closed_before_the_delays_ended_proves_nothing():
+    """By its own second it opened early enough for one of them; by what the probe saw it did not."""
+    delay = {**DELAYS[0], "start_ns": round(CLOCK["monotonic_ns"] - 28e9), "least_ns": 10**9, "most_ns": 10**9}
+    event = {**events()[0], "delay_us": 1e6, "at_s": 0.5}
+    envelope = {**runlatency([event, event]), "window_s": 4.0}
+    assert judge.latency("runq", [delay], CLOCK, envelope)["verdict"] == "untested"
+
+
+def test_a_host_that_tells_of_too_many_delays_is_not_believed():
+    with pytest.raises(ValueError, match="3000 delays are more than"):
+        runq(events(), delays=DELAYS * 100)
+
+
 KERNEL = [{"n": n, "cpu": 1, "pid": 9, "start_ns": (472 + n) * 10**9, "length_ns": 20 * 10**6} for n in range(5)]
 LONGER_US = 900.0
 
