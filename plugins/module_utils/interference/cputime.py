@@ -33,6 +33,11 @@ def kernel_threads():
     return found
 
 
+def runnable(pids):
+    """Return those of `pids` that run or wait for a CPU now: schedstat has the time of a run only once it is over."""
+    return [pid for pid in pids if _fields(pid)[:1] == ['R']]
+
+
 def _children(pid):
     listed = read_text('/proc/%d/task/%d/children' % (pid, pid)).split()
     if listed:

@@ -23,22 +23,26 @@ class _Books(object):
             raise Unavailable('there is no process with pid %d' % self._pid,
                               'Give the pid of a process that runs, as the host itself numbers it.')
 
+    # The time of all tasks is read on the outer side of that of kernel threads, which is a part of it.
     def start(self):
+        self._busy_before = cputime.busy_ns()
         self._before = self._read()
 
     def stop(self):
         self._after = self._read()
+        self._runnable = cputime.runnable(rows.grown(self._before[1], self._after[1]))
+        self._busy_after = cputime.busy_ns()
 
     def _read(self):
-        return (cputime.steal(), {} if self._pid else cputime.kernel_threads(), cputime.busy_ns(),
-                cputime.process(self._pid) if self._pid else None)
+        return (cputime.steal(), {} if self._pid else cputime.kernel_threads(), cputime.process(self._pid) if self._pid else None)
 
     def data(self, found, check, window_s, limits):
         """Return the parts 'steal', 'kernel_threads' and 'process' of the facts; found: {key: {cpu: stat}} of all vectors."""
-        steal, threads, busy_ns, process = zip(self._before, self._after)
+        steal, threads, process = zip(self._before, self._after)
         listed = rows.kernel_threads(threads[0], threads[1], window_s, None)
         if check is not None and threads[1]:
-            rows.check_busy(check, sum(row['cpu_us'] for row in listed), busy_ns[0], busy_ns[1])
+            over_us = sum(row['cpu_us'] for row in listed if row['pid'] not in self._runnable)
+            rows.check_busy(check, over_us, self._busy_before, self._busy_after)
         return {'steal': rows.steal(steal[0], steal[1], window_s), 'kernel_threads': listed[:self._top],
                 'process': self._process(process[0], process[1], found, limits) if self._pid else None}
 

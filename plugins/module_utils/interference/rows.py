@@ -115,16 +115,19 @@ def steal(before, after, window_s):
     return sorted(rows, key=lambda row: (-row['share'], row['cpu']))
 
 
+def grown(before, after):
+    """Return {pid: nanoseconds} of those in `after` that used CPU time since `before`, both {pid: (name, nanoseconds)}."""
+    took = ((pid, cpu_ns - before.get(pid, (name, 0))[1]) for pid, (name, cpu_ns) in after.items())
+    return dict((pid, took_ns) for pid, took_ns in took if took_ns > 0)
+
+
 def kernel_threads(before, after, window_s, top):
     """Return the `top` rows of 'kernel_threads', most CPU time first, of {pid: (name, nanoseconds)} at the beginning and at the end.
 
     A thread that began within the window has all its time in it; one that ended is not seen.
     """
-    rows = []
-    for pid, (name, cpu_ns) in after.items():
-        took_ns = cpu_ns - before.get(pid, (name, 0))[1]
-        if took_ns > 0:
-            rows.append({'pid': pid, 'comm': name, 'cpu_us': _us(took_ns), 'share': round(took_ns / 1e9 / window_s, 6)})
+    rows = [{'pid': pid, 'comm': after[pid][0], 'cpu_us': _us(took_ns), 'share': round(took_ns / 1e9 / window_s, 6)}
+            for pid, took_ns in grown(before, after).items()]
     return sorted(rows, key=lambda row: (-row['cpu_us'], row['pid']))[:top]
 
 
@@ -155,7 +158,7 @@ def cross_check(traced, at_least, at_most, names):
 
 
 def check_busy(check, threads_us, before, after):
-    """Add a disagreement when kernel threads used more CPU time than all tasks together.
+    """Add a disagreement when kernel threads, those that were not runnable at the end, used more CPU time than all tasks.
 
     before, after: {cpu: nanoseconds} by cputime.busy_ns(). Nothing is compared where the kernel keeps none (None), or when
     CPUs went on- or offline: what tasks ran there is not known.

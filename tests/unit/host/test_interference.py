@@ -2,11 +2,12 @@
 """From counts by vector and CPU to the facts of interference."""
 
 import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, cputime, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, cputime, probe, rows
 
 TIMER = ("softirq", "TIMER")
 
@@ -93,6 +94,28 @@ def test_kernel_threads_and_all_tasks():
     assert check == {"compared": 4, "disagreements": []}
     rows.check_busy(check, 2000.0, {0: 0, 1: 0}, {0: 500_000, 1: 500_000})
     assert [row["kind"] for row in check["disagreements"]] == ["schedstat"]
+
+
+@pytest.mark.parametrize("state", ["S", "R"])
+def test_what_a_kernel_thread_does_while_the_books_are_read_is_no_disagreement(monkeypatch, state):
+    """A kernel in which one thread alone runs, longest before the window; what runs now is in no CPU's sum yet."""
+    now_ms = iter((1, 10, 11, 12))
+    monkeypatch.setattr(cputime, "kernel_threads", lambda: {7: ("ksoftirqd/0", next(now_ms) * 10**6)})
+    monkeypatch.setattr(cputime, "busy_ns", lambda: {0: next(now_ms) * 10**6 if state == "S" else 0})
+    monkeypatch.setattr(cputime, "_fields", lambda pid: [state])
+    books = probe._Books({"pid": 0, "top": 20})
+    books.start()
+    books.stop()
+    check = {"compared": 0, "disagreements": []}
+    data = books.data({}, check, 1.0, [])
+    assert data["kernel_threads"][0]["cpu_us"] >= 1000
+    assert check == {"compared": 1, "disagreements": []}
+
+
+def test_who_is_runnable():
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert cputime.runnable([os.getpid(), ended.pid, 2**22 + 1]) == [os.getpid()]
 
 
 def test_steal():
