@@ -33,8 +33,8 @@ def test_every_expiration_of_a_timer_is_counted_and_its_owner_named(on_host):
     own = next(owner for owner in timer["started_by"] if owner["pid"] == result["truth"]["pid"])
     assert own["comm"] == "ks-timer"
     assert timer["kind"] == "hrtimer"
-    # A timer that is late expires once for several intervals; timers of others may run beside it.
-    assert timer["count"] >= 0.9 * 1000 - result["lost"]
+    # Timers of others may run beside it.
+    assert timer["count"] >= result["truth"]["reads"] - result["lost"] > 0
     assert sum(timer["histogram_ns"].values()) == timer["count"]
     assert 0 < timer["mean_us"] <= timer["longest_us"] <= timer["total_us"]
 
