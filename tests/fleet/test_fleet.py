@@ -72,7 +72,9 @@ def test_a_machine_that_cannot_start_says_why(tmp_path):
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_machine_ends_with_who_started_it(tmp_path, repo, number):
-    script = "import sys, time; from tests.fleet.machine import Machine; machine = Machine(*sys.argv[1:]);"
+    # SIGINT is ignored in what a shell starts in the background.
+    script = "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    script += "from tests.fleet.machine import Machine; machine = Machine(*sys.argv[1:]);"
     script += "print(machine.process.pid, flush=True); time.sleep(600)"
     command = [sys.executable, "-c", script, NAME, cache.ensure(NAME), tmp_path / "console"]
     with subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as starter:
