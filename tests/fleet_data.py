@@ -119,7 +119,8 @@ def wait(delay_us, comm="nginx", instead="stress-ng", **changes):
     """One long wait of runlatency."""
     other = {"pid": 999, "comm": instead, "ran_us": delay_us * 0.9} if instead else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
-    return {**event, "instead": other, **changes}
+    known = {"idle_us": 0.0, "untold_us": delay_us * 0.1} if instead else {"idle_us": delay_us, "untold_us": 0.0}
+    return {**event, "instead": other, **known, **changes}
 
 
 def waited(count, mean_us, max_us):

@@ -185,6 +185,8 @@ ansible_facts:
                   blockers:
                     - {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                     - {pid: 14, comm: ksoftirqd/0, prio: 120, policy: normal, ran_us: 21.04}
+                  idle_us: 0.0
+                  untold_us: 5.722
             throttled:
               description: Control groups whose CPU quota ran out within the window, longest first.
               type: list

@@ -210,6 +210,17 @@ def test_a_picture_of_nothing_is_not_shown(show):
     assert not page.locator("#exceptions-line").is_visible()
 
 
+def test_who_ran_instead_is_told_as_far_as_it_is_known(show):
+    document = data.host("web1")
+    unknown = {"idle_us": 4000.0, "untold_us": 21000.0}
+    waits = data.wait(50000.0), data.wait(40000.0, instead=None), data.wait(30000.0, instead=None, **unknown)
+    document["probes"]["runlatency"]["data"] = data.runlatency(*waits)
+    report, _fleet = show([document])
+    page = report.open()
+    told = page.locator("#jitter-table .tabulator-cell[tabulator-field=instead]")
+    expect(told).to_have_text(["stress-ng (999), 45 ms of it", "the CPU was mostly idle", "not known: too many turns"])
+
+
 def test_what_is_opened_in_a_row_is_wholly_seen(show):
     report, _fleet = show(mixed())
     page = report.open()

@@ -257,8 +257,11 @@ def refused(cache):
     return {"status": envelope["status"], "reason": envelope["reason"], "remedy": envelope["remedy"]}
 
 
-def _delay_a_task(cpu, length_us, victim, wake, told):
-    """A real-time task wakes the victim on its own CPU and does not give that up for so long. Returns the truth."""
+def _delay_a_task(cpu, length_us, victim, wake, told, others=()):
+    """A real-time task wakes the victim on its own CPU, and writes to the pipes of others, and does not give that up for so long.
+
+    Returns the truth.
+    """
     hog = os.fork()
     if hog == 0:
         os.sched_setaffinity(0, {cpu})
@@ -268,6 +271,8 @@ def _delay_a_task(cpu, length_us, victim, wake, told):
         before_s = time.monotonic()
         os.write(wake, b"w")
         after_s = time.monotonic()
+        for other in others:
+            os.write(other, b"w")
         while time.monotonic() < after_s + length_us / 1e6:
             pass
         end_s = time.monotonic()
@@ -319,6 +324,31 @@ def queue_delay(only="", threshold_us=5000, *lengths_us):
 
     options = {"comm": only} if only else {}
     return measured_while(make("runlatency", top=1000, runq_us=int(threshold_us), **options), happen)
+
+
+def queue_delay_and_crowd(turns):
+    """queue_delay() of one task, and behind the real-time task as many others have a short turn each before it."""
+    cpu, others = max(os.sched_getaffinity(0)), []
+    wake, told = os.pipe(), os.pipe()
+    victim = _sleeping_victim(cpu, wake, told)
+    try:
+        for _unused in range(int(turns)):
+            (order_read, order_write), (ready_read, ready_write) = os.pipe(), os.pipe()
+            others.append((os.fork(), order_write))
+            if others[-1][0] == 0:
+                os.sched_setaffinity(0, {cpu})
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))
+                os.write(ready_write, b"r")
+                while True:
+                    os.read(order_read, 1)
+            os.read(ready_read, 1)
+        orders = [order for _pid, order in others]
+        probe = make("runlatency", comm="ks-victim", runq_us=20000)
+        return measured_while(probe, lambda: _delay_a_task(cpu, 30000, victim, wake[1], told, orders))
+    finally:
+        for pid, _order in others:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 # A program at a tracepoint keeps the CPU by walking its stack, again and again: with interrupts off in the midst of a
@@ -728,8 +758,9 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, stalls, stalls_under_way,
-                                          syscalls, queued, worked, crowded, throttled, followed, interrupts, scan, trouble)}
+CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, queue_delay_and_crowd,
+                                          stalls, stalls_under_way, syscalls, queued, worked, crowded, throttled, followed, interrupts,
+                                          scan, trouble)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

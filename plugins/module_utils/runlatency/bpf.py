@@ -9,7 +9,8 @@ by the offsets that the running kernel tells. Header files may be another kernel
 
 The longest waits are kept in the kernel, WORST on each CPU, so that a storm of
 waits costs a comparison each and can lose none of them. Each CPU remembers its
-last STINTS turns (who ran, for how long); a kept wait takes a copy of them along.
+last STINTS turns (who ran, for how long), and as many of those that lasted: a crowd of
+short turns hides nobody who kept the CPU. A kept wait takes a copy of them along.
 
 Waits are counted by task, too, on each CPU in SETS places that the task's number chooses. Where two want one place,
 each wait of the one that has not got it wears off what the other has to its credit, and takes the place when nothing
@@ -34,19 +35,19 @@ TEXT = """
 
 struct slot_t { u32 tid; u32 wait; u64 since_ns; };  /* wait: its kind, and above that one bit the CPU */
 struct stint_t { u64 ended_ns; u64 ran_ns; u32 tid; s32 prio; char comm[16]; };
-struct recent_t { u64 next; struct stint_t stints[STINTS]; };
+struct turns_t { u64 next; struct stint_t stints[STINTS]; };
 struct wait_t {
   u64 ended_ns; u64 delay_ns;
   u32 tid; u32 cpu; s32 prio; u32 wait; u32 from_cpu; s32 queued;
   char comm[16];
-  struct recent_t recent;
+  struct turns_t brief, lasting;
 };
 struct worst_t { struct wait_t waits[WORST]; };
 struct cpu_t {
   u64 switched_ns; u64 floor_ns;  /* when the task that runs got the CPU; the shortest of the waits that are kept */
   u64 total_ns; u64 longest_ns; u64 over_threshold; u64 displaced;
   u64 histogram[2 * BUCKETS];
-  struct recent_t recent;
+  struct turns_t brief, lasting;
 };
 struct task_t { u32 tid; u32 credit_us; u64 total_ns; u64 longest_ns; char comm[16]; u32 histogram[TASK_BUCKETS]; };
 
@@ -122,10 +123,12 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   struct cpu_t *here = cpus.lookup(&zero);
   if (!here)
     return 0;
-  struct stint_t *stint = &here->recent.stints[here->recent.next & (STINTS - 1)];
-  here->recent.next += 1;
+  u64 ran = now - here->switched_ns;  /* the first one: since before the window, which is longer than any wait */
+  struct turns_t *turns = ran < THRESHOLD_NS / STINTS ? &here->brief : &here->lasting;
+  struct stint_t *stint = &turns->stints[turns->next & (STINTS - 1)];
+  turns->next += 1;
   stint->ended_ns = now;
-  stint->ran_ns = now - here->switched_ns;  /* the first one: since before the window, which is longer than any wait */
+  stint->ran_ns = ran;
   stint->tid = args->prev_pid;
   stint->prio = args->prev_prio;
   COPY_COMM(stint->comm, prev_comm)
@@ -202,7 +205,8 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   place->from_cpu = slot->wait >> 1;
   place->queued = queued();
   COPY_COMM(place->comm, next_comm)
-  __builtin_memcpy(&place->recent, &here->recent, sizeof(here->recent));
+  __builtin_memcpy(&place->brief, &here->brief, sizeof(here->brief));
+  __builtin_memcpy(&place->lasting, &here->lasting, sizeof(here->lasting));
   return 0;
 }
 """

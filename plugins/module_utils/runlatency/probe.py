@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run-queue latency: how long tasks that could run had to wait for a CPU."""
 
+import itertools
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils import host
@@ -8,6 +9,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import kallsyms,
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import bpf, counters, quota, residence, stalls, targets
 
+_BLOCKERS = 16
 _EVENTS = (
     ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
     ('sched_wakeup_new', ('pid', 'comm', 'target_cpu')),
@@ -149,13 +151,12 @@ class BccEngine(Engine):
         return [self._event(wait) for wait in waits[:self.options['top']]]
 
     def _event(self, wait):
-        blockers = _blockers(wait)
-        return {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
-                'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
-                'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': policy(wait.prio),
-                'throttled': quota.of_task(wait.tid, self._throttled),
-                'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6),
-                'instead': blockers[0] if blockers and blockers[0]['pid'] else None, 'blockers': [row for row in blockers if row['pid']]}
+        event = {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
+                 'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
+                 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': policy(wait.prio),
+                 'throttled': quota.of_task(wait.tid, self._throttled),
+                 'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6)}
+        return dict(event, **who_ran(wait))
 
 
 class ProcfsEngine(Engine):
@@ -240,21 +241,25 @@ def policy(prio):
     return 'deadline' if prio < 0 else 'realtime' if prio < 100 else 'normal' if prio < 140 else 'idle'
 
 
-def _blockers(wait):
-    """Who ran on that CPU during a wait, over all turns, longest first: [{'pid', 'comm', 'prio', 'policy', 'ran_us'}].
+def who_ran(wait):
+    """Return {'instead', 'blockers', 'idle_us', 'untold_us'} of an event, by the turns that are kept of the CPU.
 
-    pid 0: nobody, it was idle.
+    wait: struct wait_t of the BPF text. Who ran longest is known when nobody can have run for longer in the turns that are not kept.
     """
     began_ns = wait.ended_ns - wait.delay_ns
     ran_ns, last = {}, {}
-    for stint in wait.recent.stints:
+    for stint in itertools.chain(wait.brief.stints, wait.lasting.stints):
         overlap_ns = min(stint.ended_ns, wait.ended_ns) - max(stint.ended_ns - stint.ran_ns, began_ns)
         if stint.ended_ns and overlap_ns > 0:
             ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
             last[stint.tid] = stint
-    return [{'pid': tid, 'comm': last[tid].comm.decode('utf-8', 'replace'), 'prio': last[tid].prio, 'policy': policy(last[tid].prio),
-             'ran_us': round(ran_ns[tid] / 1e3, 3)}
-            for tid in sorted(ran_ns, key=lambda tid: -ran_ns[tid])]
+    untold_ns = max(0, wait.delay_ns - sum(ran_ns.values()))
+    idle_ns = ran_ns.pop(0, 0)
+    tids = sorted(ran_ns, key=lambda tid: -ran_ns[tid])[:_BLOCKERS]
+    blockers = [{'pid': tid, 'comm': last[tid].comm.decode('utf-8', 'replace'), 'prio': last[tid].prio, 'policy': policy(last[tid].prio),
+                 'ran_us': round(ran_ns[tid] / 1e3, 3)} for tid in tids]
+    return {'instead': blockers[0] if tids and ran_ns[tids[0]] >= max(idle_ns, untold_ns) else None, 'blockers': blockers,
+            'idle_us': round(idle_ns / 1e3, 3), 'untold_us': round(untold_ns / 1e3, 3)}
 
 
 def percentiles(histogram, max_us):

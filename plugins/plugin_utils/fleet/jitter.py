@@ -37,6 +37,7 @@ def percentiles(histogram: dict[int, int], max_us: float) -> dict[str, float]:
 def shown(event: dict) -> dict:
     """Return what the fleet document keeps of a wait; its host's document has the rest. 'instead' is the first of its blockers."""
     kept = {key: event[key] for key in ("kind", "wait", "delay_us", "cpu", "pid", "comm", "prio", "at_s")}
+    kept.update((key, event[key]) for key in ("idle_us", "untold_us") if key in event)
     other = event["instead"]
     return {**kept, "instead": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
 

@@ -559,7 +559,7 @@
     figure('Waited', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 2, responsive: 1, draw: (comm, event) => el('bdi', {}, `${comm} (${event.pid})`) },
-    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other) => other ? el('span', {}, el('bdi', {}, `${other.comm} (${other.pid})`), t(', {time} of it', { time: micros(other.ran_us) })) : t('the CPU was mostly idle') },
+    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other, event) => other ? el('span', {}, el('bdi', {}, `${other.comm} (${other.pid})`), t(', {time} of it', { time: micros(other.ran_us) })) : event.untold_us > event.idle_us ? t('not known: too many turns') : t('the CPU was mostly idle') },
     { title: 'Wait began', field: 'wait', minWidth: 130, responsive: 4, draw: (wait) => t(wait === 'wakeup' ? 'at its wake-up' : 'when it lost the CPU') },
     figure('CPU', 'cpu', number, { width: 70, responsive: 3, widthGrow: 0 }),
     figure('Priority', 'prio', (prio) => prio < 100 ? t('{n} (real-time)', { n: prio }) : number(prio), { responsive: 5 }),

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who ran while a task waited, by the turns that the kernel's part kept."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import who_ran
+
+UNUSED = SimpleNamespace(ended_ns=0, ran_ns=0, tid=0, prio=0, comm=b"")
+
+
+def turn(tid, ended_ns, ran_ns):
+    return SimpleNamespace(ended_ns=ended_ns, ran_ns=ran_ns, tid=tid, prio=120, comm=b"task%d" % tid)
+
+
+def waited(*turns):
+    """A wait from 1000 us to 2000 us of some clock, beside turns that ended within it."""
+    kept = [turn(tid, ended_us * 1000, ran_us * 1000) for tid, ended_us, ran_us in turns]
+    brief, lasting = ([*rows, UNUSED] for rows in (kept[1::2], kept[::2]))
+    return SimpleNamespace(
+        ended_ns=2_000_000, delay_ns=1_000_000, brief=SimpleNamespace(stints=brief), lasting=SimpleNamespace(stints=lasting)
+    )
+
+
+@pytest.mark.parametrize(
+    ("turns", "instead", "idle_us", "untold_us"),
+    [
+        ([(7, 2000, 5000)], 7, 0, 0),  # it has run since long before
+        ([(7, 900, 500), (8, 2000, 1100)], 8, 0, 0),  # the first one's turn was over
+        ([(7, 1600, 600), (0, 2000, 400)], 7, 400, 0),
+        ([(7, 1400, 400), (0, 2000, 600)], None, 600, 0),  # idle for longer
+        ([(7, 1800, 300), (8, 2000, 200)], None, 0, 500),  # who ran before that may have done so for longer
+        ([(7, 1800, 400), (8, 1900, 100), (7, 2000, 100)], 7, 0, 400),  # two turns of one
+        ([], None, 0, 1000),
+    ],
+)
+def test_who_ran_longest_is_told_only_where_it_is_known(turns, instead, idle_us, untold_us):
+    told = who_ran(waited(*turns))
+    assert (told["instead"] and told["instead"]["pid"], told["idle_us"], told["untold_us"]) == (instead, idle_us, untold_us)
+    assert sum(row["ran_us"] for row in told["blockers"]) + idle_us + untold_us == 1000
+    assert told["instead"] in (None, told["blockers"][0] if told["blockers"] else None)
+
+
+def test_many_who_ran_are_bounded_but_the_longest_stay():
+    told = who_ran(waited(*[(100 + number, 1020 + 40 * number, 20 + number) for number in range(25)]))
+    assert [row["pid"] for row in told["blockers"]] == [100 + number for number in range(24, 8, -1)]
