@@ -125,7 +125,7 @@ class ActionModule(ActionBase):
                 "results": {"type": "path", "required": True},
                 "duration": {"type": "int"},
                 "started_at": {"type": "str"},
-                "overtime": {"type": "int", "default": 200},
+                "overtime": {"type": "int", "default": 320},
             },
             mutually_exclusive=[("job", "stop")],
             required_if=[("stop", False, ("job", "duration"))],

@@ -21,7 +21,7 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable, degrade, envelope
 
 # What a scan may take beyond its window; what takes longer is ended.
-SETUP_LIMIT_S = 120
+SETUP_LIMIT_S = 240
 READ_LIMIT_S = 30
 OVERHEAD_LIMIT_S = SETUP_LIMIT_S + READ_LIMIT_S
 

@@ -42,7 +42,7 @@ options:
   overtime:
     description: How many seconds after the window a host that does not answer is given up.
     type: int
-    default: 200
+    default: 320
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying target.
