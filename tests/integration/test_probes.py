@@ -136,8 +136,9 @@ def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit
         assert event, truth
         assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
         ran = {row["pid"]: row["ran_us"] for row in event["blockers"]}
-        # On a busy CPU many have a turn after it, before the one that waits.
-        assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran.get(truth["hog"], event["untold_us"]) <= event["delay_us"]
+        # Only 16 later turns that lasted can hide it: a sixteenth of the threshold each.
+        hidden_us = event["untold_us"] if event["delay_us"] - truth["least_us"] >= 500 else 0
+        assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran.get(truth["hog"], hidden_us) <= event["delay_us"]
 
 
 def test_who_kept_the_cpu_is_not_hidden_by_a_crowd_that_came_after(on_host):
