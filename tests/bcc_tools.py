@@ -18,7 +18,7 @@ TOOLS = {"memleak": (["memleak-bpfcc", "3600"], "Attaching"), "runqlat": (["runq
 
 OURS = """
 import sys
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf, headers
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, headers
 headers.write_tree(sys.argv[1])
 for member in "__state", "state":
     places = btf.offsets("task_struct", [member, "pid", "tgid"])

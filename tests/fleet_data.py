@@ -115,12 +115,12 @@ def memleak(*places, **meminfo):
     }
 
 
-def wait(delay_us, comm="nginx", instead="stress-ng", **changes):
+def wait(delay_us, comm="nginx", longest_runner="stress-ng", **changes):
     """One long wait of runlatency."""
-    other = {"pid": 999, "comm": instead, "ran_us": delay_us * 0.9} if instead else None
+    other = {"pid": 999, "comm": longest_runner, "ran_us": delay_us * 0.9} if longest_runner else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
-    known = {"idle_us": 0.0, "untold_us": delay_us * 0.1} if instead else {"idle_us": delay_us, "untold_us": 0.0}
-    return {**event, "instead": other, **known, **changes}
+    known = {"idle_us": 0.0, "unattributed_us": delay_us * 0.1} if longest_runner else {"idle_us": delay_us, "unattributed_us": 0.0}
+    return {**event, "longest_runner": other, **known, **changes}
 
 
 def waited(count, mean_us, max_us):
@@ -148,7 +148,7 @@ def runlatency(*events, rng=None, scale=1):
         "events": sorted(events, key=lambda event: -event["delay_us"]),
         "cpus": [{"cpu": cpu, **waited(count // 2, 9.5 * scale, longest)} for cpu in (1, 0)],
         "tasks": [{"pid": 4711 + number, "comm": "nginx", **waited(count // 40, 9.5 * scale, longest)} for number in range(20)],
-        "tasks_untold": count - 20 * (count // 40),
+        "waits_unattributed": count - 20 * (count // 40),
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
     }
@@ -165,7 +165,7 @@ def stall(kind, delay_us, **changes):
 
 def stalled(*stalls):
     """What runlatency adds where it watched for stalls."""
-    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "pause", "syscall")}
+    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "cpu_not_running", "syscall")}
     return {"stalls": list(stalls), "stall_counts": counts, "stall_period_us": 2000}
 
 
@@ -306,7 +306,7 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
         probes["memleak"] = envelope("memleak", memleak(outstanding(**LEAK), SUnreclaim=20 * 2**20))
     elif kind == "noisy":
         waited = runlatency(wait(148200.5), wait(31000.0, comm="redis-server"), rng=rng, scale=32)
-        probes["runlatency"] = envelope("runlatency", {**waited, **stalled(stall("irqoff", 24000.0), stall("pause", 90000.0))})
+        probes["runlatency"] = envelope("runlatency", {**waited, **stalled(stall("irqoff", 24000.0), stall("cpu_not_running", 90000.0))})
         loud = vector("hardirq", "eth0-TxRx-3", 31, {1: (410000, 9100000.0, 88.0)})
         probes["interference"] = envelope("interference", interference(loud))
     elif kind == "oopsing":

@@ -19,7 +19,7 @@ def findings(document, policies=None, overrides=None):
         validate(plain)
         if not plain["schema"].startswith("ksysak.host/"):
             raise SchemaError("schema", f"a host document is expected, not '{plain['schema']}'")
-        found, problems = load(policies, overrides).evaluate(plain)
+        found, problems = load(policies, overrides).findings(plain)
     except (SchemaError, PolicyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"ksysak.fleet.findings: {error}") from None
     if problems:

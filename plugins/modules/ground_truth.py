@@ -95,9 +95,9 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import leftovers, refusals, testrunlatency
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers, refusals, testrunlatency
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
 SCAN = '@ksysak.fleet/scan'  # what a running scan listens on, as in /proc/net/unix
 PAUSE_S = 0.2

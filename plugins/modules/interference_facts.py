@@ -140,8 +140,8 @@ preflight:
     - {probe: interference, engine: bcc, status: ok, reason: '', remedy: ''}
 """
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
 
 
 def main():

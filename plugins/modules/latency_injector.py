@@ -133,9 +133,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import refusals, run, testrunlatency
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import refusals, run, testrunlatency
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
 TYPES = {'irqoff': 'test_irqoff', 'nosched': 'test_nosched'}
 PROGRAM = 'testrunlatency'

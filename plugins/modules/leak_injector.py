@@ -149,9 +149,9 @@ ground_truths:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import leftovers, refusals, run
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers, refusals, run
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
 TYPES = {'page': 'test_page_leak', 'slab': 'test_slab_leak', 'vmalloc': 'test_vmalloc_leak'}
 PLACES = ('shallow', 'middle', 'deep')

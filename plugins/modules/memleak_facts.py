@@ -162,8 +162,8 @@ preflight:
     - {probe: memleak, engine: bcc, status: ok, reason: '', remedy: ''}
 """
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
 
 
 def main():

@@ -184,8 +184,8 @@ preflight:
     - {probe: os_exceptions, engine: logs, status: ok, reason: '', remedy: ''}
 """
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.probe import OsExceptionsProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.probe import OsExceptionsProbe
 
 
 def main():

@@ -174,7 +174,7 @@ drift:
   description: Number of findings, one for each host, by what became of them since O(baseline). Empty without one.
   returned: success
   type: dict
-  sample: {new: 2, worse: 0, unchanged: 14, better: 1, cured: 3, rebooted: 0, unseen: 0, uncompared: 0}
+  sample: {new: 2, worse: 0, unchanged: 14, better: 1, resolved: 3, rebooted: 0, not_measured_now: 0, not_measured_before: 0}
 hosts:
   description: Number of hosts by state, and by how much of them was measured.
   returned: success

@@ -160,7 +160,7 @@ ansible_facts:
                   max_us: 1421.608
                   percentiles_us: {p50: 4.0, p90: 8.0, p99: 1421.608, p999: 1421.608}
                   histogram: {'2': 25, '4': 4, '256': 1, '1024': 1}
-            tasks_untold:
+            waits_unattributed:
               description: Waits that could not be told by task, because more tasks waited than are counted at a time.
               type: int
               sample: 0
@@ -181,12 +181,12 @@ ansible_facts:
                   policy: normal
                   throttled: null
                   at_s: 2.150436
-                  instead: {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
+                  longest_runner: {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                   blockers:
                     - {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                     - {pid: 14, comm: ksoftirqd/0, prio: 120, policy: normal, ran_us: 21.04}
                   idle_us: 0.0
-                  untold_us: 5.722
+                  unattributed_us: 5.722
             throttled:
               description: Control groups whose CPU quota ran out within the window, longest first.
               type: list
@@ -242,8 +242,8 @@ service:
     engine: bcc
 """
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.runner import facts_main
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 
 def main():

@@ -101,13 +101,13 @@ preflight:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import control, host, runner, window
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.probe import OsExceptionsProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import check_bounds
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.version import VERSION
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, runner, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import VERSION
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.probe import OsExceptionsProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 PROBES = dict((probe.NAME, probe) for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe, OsExceptionsProbe))
 

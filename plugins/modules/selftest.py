@@ -112,7 +112,7 @@ probes:
   returned: when O(state=written)
   type: dict
   sample:
-    memleak: proven
+    memleak: passed
     runlatency: degraded
 left:
   description: What was left on the host; V(none) when nobody could look.

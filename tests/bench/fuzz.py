@@ -22,7 +22,7 @@ NOISE = [
 
 
 def main(inputs: int, seed: int) -> None:
-    from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import scanner as scanners
+    from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import scanner as scanners
     from ansible_collections.ksysak.fleet.tests.unit.kernel_log.test_scanner import CARRIERS, HEADERS, OOPS
 
     dice = random.Random(seed)

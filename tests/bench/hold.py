@@ -5,9 +5,9 @@ import os
 import select
 import sys
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
 

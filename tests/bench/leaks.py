@@ -82,7 +82,7 @@ def judged(case, result):
         known = [other["module"] for other in result["truth"]]
         others = [leak for leak in data["leaks"] if leak["module"] not in known]
         row["false"] = [(leak["type"], leak["culprit"]) for leak in others if leak["verdict"] == "leak"]
-        row["limits"], row["lost"], row["lowered"] = result["limits"], result["lost"], data["budget"]["lowered"]
+        row["degradations"], row["lost"], row["lowered"] = result["degradations"], result["lost"], data["budget"]["lowered"]
         yield row
 
 
@@ -92,7 +92,7 @@ def stormed(on_machine, kind, seconds):
     result = on_machine.run(ON_HOST, *arguments)
     data = result["data"]
     found = [(row["verdict"], row["type"], row["culprit"], row["confidence"], row["bytes_outstanding"]) for row in data["leaks"]]
-    return {"verdict": data["verdict"], "found": found, "limits": result["limits"], "lost": result["lost"], "budget": data["budget"]}
+    return {"verdict": data["verdict"], "found": found, "degradations": result["degradations"], "lost": result["lost"], "budget": data["budget"]}
 
 
 def main():

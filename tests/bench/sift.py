@@ -53,9 +53,9 @@ def make(path: str, size: int) -> int:
 
 
 def scan(path: str) -> int:
-    from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
-    from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.sift import Sifted
-    from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.sources import LogFile
+    from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner
+    from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.grep_prefilter import Sifted
+    from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.sources import LogFile
 
     source, scanner, found = LogFile(path, asked_for=True), Scanner(), 0
     source.open()
@@ -70,7 +70,7 @@ def scan(path: str) -> int:
 
 
 def main(size_mib: int, runs: int) -> None:
-    from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import lines, patterns
+    from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
 
     # The header strings as they are: what the scanner makes of them for its own grep is its own.
     expression = "|".join(re.sub(r"([][().*+?{}|^$\\])", r"\\\1", needle) for needle in (*patterns.NEEDLES, lines.NUMBERS))

@@ -212,12 +212,12 @@ def test_a_picture_of_nothing_is_not_shown(show):
 
 def test_who_ran_instead_is_told_as_far_as_it_is_known(show):
     document = data.host("web1")
-    unknown = {"idle_us": 4000.0, "untold_us": 21000.0}
-    waits = data.wait(50000.0), data.wait(40000.0, instead=None), data.wait(30000.0, instead=None, **unknown)
+    unknown = {"idle_us": 4000.0, "unattributed_us": 21000.0}
+    waits = data.wait(50000.0), data.wait(40000.0, longest_runner=None), data.wait(30000.0, longest_runner=None, **unknown)
     document["probes"]["runlatency"]["data"] = data.runlatency(*waits)
     report, _fleet = show([document])
     page = report.open()
-    told = page.locator("#jitter-table .tabulator-cell[tabulator-field=instead]")
+    told = page.locator("#jitter-table .tabulator-cell[tabulator-field=longest_runner]")
     expect(told).to_have_text(["stress-ng (999), 45 ms of it", "the CPU was mostly idle", "not known: too many turns"])
 
 
@@ -359,19 +359,19 @@ def test_the_page_is_chinese(show):
 def test_self_tests_are_shown_with_their_limits(show, tmp_path):
     cases = [
         case("slab"),
-        case("vmalloc", "degraded"),
-        case("runq", "blind", probe="runlatency"),
-        case("irqoff", "untested", probe="runlatency"),
+        case("vmalloc", "partial"),
+        case("runq", "failed", probe="runlatency"),
+        case("irqoff", "not_run", probe="runlatency"),
     ]
     selftest(tmp_path, data.SCAN_ID, *cases)
     page = show(mixed())[0].open()
     section = page.locator("#selftest")
-    expect(section.locator(".lead")).to_have_text("Validated on 6.1.0-28-amd64 on 2026-11-23; 2 cases not proven.")
+    expect(section.locator(".lead")).to_have_text("Validated on 6.1.0-28-amd64 on 2026-11-23; 2 cases not passed.")
     rows = section.locator(".tabulator-row").all()
     assert [[row.locator(f"[tabulator-field={field}]").inner_text() for field in ("title", "verdict", "reason")] for row in rows] == [
-        ["leak of slab", "proven", ""],
-        ["leak of vmalloc", "degraded", "vmalloc is degraded"],
-        ["leak of runq", "blind", "runq is blind"],
+        ["leak of slab", "passed", ""],
+        ["leak of vmalloc", "partial", "vmalloc is partial"],
+        ["leak of runq", "failed", "runq is failed"],
     ]
 
 
@@ -395,7 +395,7 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.'-]*[A-Za-z0-9]")
 
 
 def test_nothing_but_names_is_english_on_another_page(show, tmp_path):
-    selftest(tmp_path, data.SCAN_ID, case("slab"), case("vmalloc", "degraded"))
+    selftest(tmp_path, data.SCAN_ID, case("slab"), case("vmalloc", "partial"))
     report, fleet = show(mixed(), language="zh", before=[data.host("web1", "oopsing"), data.host("gone")])
     page = report.open()
     texts = set(page.evaluate(SHOWN_TEXTS))

@@ -9,8 +9,8 @@ import os
 import sys
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import testrunlatency
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.counters import difference, snapshot
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import testrunlatency
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counters import difference, snapshot
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
 
 CPU = 1

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import leftovers
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
 OBJECTS, OBJECT_BYTES = 500, 4096
 LEAK = {"rate": "1", "context": "call", "ceiling": str(OBJECTS * OBJECT_BYTES), "run": "1"}

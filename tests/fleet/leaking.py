@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.kmod import Kmod
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 from ansible_collections.ksysak.fleet.tests.fleet.injections import Host
 from ansible_collections.ksysak.fleet.tests.integration.on_host import make, measured_while
 

@@ -34,7 +34,7 @@ def unplugged(on_machine, clean):
         result = on_machine.run(CHANGING, "unplugged", name, int(comes_back))
         assert_clean(on_machine, clean)
         validate_data("ksysak.%s/1" % name, result["data"])
-        result["limits"] = [limit for limit in result["limits"] if limit.startswith("CPU ")]
+        result["degradations"] = [limit for limit in result["degradations"] if limit.startswith("CPU ")]
         return result
 
     return run
@@ -47,7 +47,7 @@ GONE = "CPU 1 went on- or offline within the window: run_delay leaves it out"
 @pytest.mark.parametrize(("comes_back", "said"), [(False, [GONE, UNSEEN]), (True, [UNSEEN])], ids=["gone", "back"])
 def test_runlatency_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, said):
     result = unplugged("runlatency", comes_back)
-    assert result["limits"] == said
+    assert result["degradations"] == said
     least_us = sum(delay["least_ns"] for delay in result["truth"]["delays"]) / 1e3
     assert least_us <= result["data"]["run_delay"]["total_us"] <= result["truth"]["waited_us"]
     for delay in result["truth"]["delays"]:
@@ -63,7 +63,7 @@ def test_runlatency_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, sai
 def test_interference_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, said):
     result = unplugged("interference", comes_back)
     data = result["data"]
-    assert result["limits"] == said
+    assert result["degradations"] == said
     assert data["cross_check"]["compared"] > 5 and data["cross_check"]["disagreements"] == []
     timer = next(vector for vector in data["vectors"] if vector["kind"] == "timer")
     seen = {str(place["cpu"]): place["count"] for place in timer["by_cpu"]}
@@ -138,7 +138,7 @@ def test_a_report_after_a_restart_of_the_host_says_so(machine, on_machine, inven
 
 def test_a_drive_that_is_unwell_is_asked_and_told(machine, on_machine):
     ask = "import json; from %s import nvme; print(json.dumps(nvme.drives('/sys/class/nvme', '/dev')))" % (
-        "ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log"
+        "ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions"
     )
 
     def drives():

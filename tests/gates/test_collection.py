@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.version import VERSION
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import VERSION
 
 # Under these, everything is needed at run time; the rest is what a user reads.
 RUN_TIME = ("kmods", "meta", "playbooks", "plugins", "roles")

@@ -20,13 +20,13 @@ import subprocess
 import sys
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import window
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import program
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.counters import snapshot
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import bpf
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.probe import MemleakProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counters import snapshot
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
 HOG_TURN_S = 0.2
@@ -58,7 +58,7 @@ def measured_while(probe, happen, window_s=None, ended=None, before=None):
         said = ended() if ended else None
         window_s = time.monotonic() - began_s
         engine.stop()
-        found = {"data": engine.read(window_s), "limits": engine.limits, "lost": engine.lost_events}
+        found = {"data": engine.read(window_s), "degradations": engine.degradations, "lost": engine.lost_events}
         return {"truth": truth, "said": said, "opened_ns": getattr(engine, "opened_ns", None), **found}
     finally:
         engine.close()

@@ -58,7 +58,7 @@ def test_of_one_process_only_what_hit_it_is_counted(on_host):
 def test_a_process_that_ends_leaves_what_was_seen(on_host):
     result = on_host("process_ends")
     validate_data("ksysak.interference/1", result["data"])
-    assert "ended within the window" in " ".join(result["limits"])
+    assert "ended within the window" in " ".join(result["degradations"])
     process = result["data"]["process"]
     assert (process["comm"], process["cpu_us"], process["wait_us"], process["turns"]) == ("ks-victim", None, None, None)
 
@@ -72,7 +72,7 @@ def test_without_tracing_there_are_counts_devices_threads_and_steal(on_host):
     result = on_host("kernel_counters")
     validate_data("ksysak.interference/1", result["data"])
     data = result["data"]
-    assert result["limits"] == ["no durations: only counts"]
+    assert result["degradations"] == ["no durations: only counts"]
     timer = next(vector for vector in data["vectors"] if vector["kind"] == "timer")
     assert timer["count"] > 0 and timer["total_us"] is None and timer["histogram_ns"] is None
     device = next(vector for vector in data["vectors"] if vector["kind"] == "hardirq")

@@ -87,7 +87,7 @@ def test_memleak_tells_a_burst_from_steady_growth(on_host):
 def test_memleak_without_tracing_says_which_counter_grows(on_host):
     result = on_host("counters", 4000)
     validate_data("ksysak.memleak/1", result["data"])
-    assert (result["data"]["verdict"], result["data"]["leaks"], result["limits"]) == ("suspect", [], [])
+    assert (result["data"]["verdict"], result["data"]["leaks"], result["degradations"]) == ("suspect", [], [])
     assert any(row["type"] == "slab" and row["by"] == "growth" for row in result["data"]["triage"]["suspects"])
 
 
@@ -100,7 +100,7 @@ def test_memleak_is_silent_on_work_that_frees_what_it_takes(on_host, kind):
 
 def test_memleak_says_when_its_table_is_full_and_follows_fewer(on_host):
     result = on_host("full", 4000)
-    said = " ".join(result["limits"])
+    said = " ".join(result["degradations"])
     assert "because the table of live objects was full" in said and "events were lost" in said
     assert result["lost"] > 0 and result["data"]["budget"]["lowered"] > 1
     assert result["data"]["sample"] == result["data"]["budget"]["lowered"]
@@ -118,9 +118,9 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     event = next(event for event in data["events"] if event["pid"] == truth["victim"])
     assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
-    assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
-    assert 0.9 * truth["least_us"] <= event["instead"]["ran_us"] <= event["delay_us"]
-    assert event["blockers"][0] == event["instead"]
+    assert (event["longest_runner"]["pid"], event["longest_runner"]["comm"]) == (truth["hog"], "ks-hog")
+    assert 0.9 * truth["least_us"] <= event["longest_runner"]["ran_us"] <= event["delay_us"]
+    assert event["blockers"][0] == event["longest_runner"]
     assert sum(row["ran_us"] for row in event["blockers"]) <= event["delay_us"] + 0.1
     assert data["over_threshold"] >= 1
     assert data["max_us"] >= event["delay_us"]
@@ -137,7 +137,7 @@ def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit
         assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
         ran = {row["pid"]: row["ran_us"] for row in event["blockers"]}
         # Only 16 later turns that lasted can hide it: a sixteenth of the threshold each.
-        hidden_us = event["untold_us"] if event["delay_us"] - truth["least_us"] >= 500 else 0
+        hidden_us = event["unattributed_us"] if event["delay_us"] - truth["least_us"] >= 500 else 0
         assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran.get(truth["hog"], hidden_us) <= event["delay_us"]
 
 
@@ -146,10 +146,10 @@ def test_who_kept_the_cpu_is_not_hidden_by_a_crowd_that_came_after(on_host):
     validate_data("ksysak.runlatency/1", result["data"])
     truth = result["truth"]
     event = next(event for event in result["data"]["events"] if event["pid"] == truth["victim"])
-    assert event["instead"]["pid"] == truth["hog"] and event["instead"]["ran_us"] >= 0.9 * truth["least_us"]
-    assert 0 < event["untold_us"] < event["delay_us"] - truth["least_us"] * 0.9
+    assert event["longest_runner"]["pid"] == truth["hog"] and event["longest_runner"]["ran_us"] >= 0.9 * truth["least_us"]
+    assert 0 < event["unattributed_us"] < event["delay_us"] - truth["least_us"] * 0.9
     known_us = sum(row["ran_us"] for row in event["blockers"]) + event["idle_us"]
-    assert known_us + event["untold_us"] <= event["delay_us"] + 0.01
+    assert known_us + event["unattributed_us"] <= event["delay_us"] + 0.01
 
 
 def test_a_wait_knows_how_many_were_queued(on_host):
@@ -180,8 +180,8 @@ def test_who_waited_most_and_where_is_told_with_a_histogram_each(on_host):
     assert merged == whole and sum(row["total_us"] for row in data["cpus"]) == pytest.approx(data["total_us"], abs=1)
     (place,) = [row for row in data["cpus"] if row["cpu"] == truth["cpu"]]
     assert place["total_us"] >= sum(truth["waited_us"].values()) * 0.98
-    assert data["tasks_untold"] > 0
-    assert sum(row["count"] for row in data["tasks"]) <= data["count"] - data["tasks_untold"]
+    assert data["waits_unattributed"] > 0
+    assert sum(row["count"] for row in data["tasks"]) <= data["count"] - data["waits_unattributed"]
 
 
 def test_the_histogram_is_that_of_bccs_runqlat(on_host):
@@ -321,8 +321,8 @@ def test_only_what_is_asked_for_is_followed(on_host, name):
     assert events and {event["pid"] for event in events} == {result["truth"][0]}
     assert result["data"]["count"] >= 100
     assert result["data"]["followed"] == {"by": name, "tasks": 0 if name == "comm" else 1}
-    ended = [limit for limit in result["limits"] if "ended within the window" in limit]
-    assert len(ended) == (name != "comm"), result["limits"]
+    ended = [limit for limit in result["degradations"] if "ended within the window" in limit]
+    assert len(ended) == (name != "comm"), result["degradations"]
 
 
 def test_interference_agrees_with_the_kernels_own_counters(on_host):

@@ -72,7 +72,7 @@ def test_the_task_that_waited_is_found_with_the_one_that_ran(scanned, host):
     assert waits
     for event in waits:
         assert (event["comm"], event["cpu"]) == ("ks-victim", truth["cpu"])
-        assert (event["instead"]["pid"], event["instead"]["comm"]) == (truth["hog"], "ks-hog")
+        assert (event["longest_runner"]["pid"], event["longest_runner"]["comm"]) == (truth["hog"], "ks-hog")
 
 
 def test_the_line_in_the_kernel_log_is_found(scanned, host):

@@ -10,8 +10,8 @@ from ..policy.policy import SEVERITIES, Judgement, Policy
 from . import load
 from .judged import judged_hosts
 
-# uncompared: nobody could have seen it then; unseen: nobody can see it now; rebooted: gone, but the host was started anew since.
-CHANGES = ("new", "worse", "unchanged", "better", "cured", "rebooted", "unseen", "uncompared")
+# not_measured_before: nobody could have seen it then; not_measured_now: nobody can see it now; rebooted: gone, but the host was started anew since.
+CHANGES = ("new", "worse", "unchanged", "better", "resolved", "rebooted", "not_measured_now", "not_measured_before")
 WORSE = 1.25
 GROUPS = 2000
 HOSTS = 25
@@ -60,13 +60,13 @@ class Drift:
             if signature in before:
                 self._note(signature, _compared(before[signature], worst), host)
             else:
-                self._note(signature, "new" if self._said[signature]["rule"] in known else "uncompared", host)
+                self._note(signature, "new" if self._said[signature]["rule"] in known else "not_measured_before", host)
         judgeable = _open(judged)
         for signature in before.keys() - now.keys():
             rule = self._said[signature]["rule"]
             if judged.outcomes.get(rule) in ("waived", "off"):
                 continue
-            self._note(signature, "unseen" if rule not in judgeable else "rebooted" if rebooted else "cured", host)
+            self._note(signature, "not_measured_now" if rule not in judgeable else "rebooted" if rebooted else "resolved", host)
 
     def _note(self, signature: str, change: str, host: str) -> None:
         self._changes.setdefault(signature, {}).setdefault(change, []).append(host)
@@ -78,7 +78,7 @@ class Drift:
         """
         for host in sorted(set(self._before) & everybody - self._now):
             for signature in self._before[host][3]:
-                self._note(signature, "unseen", host)
+                self._note(signature, "not_measured_now", host)
         ids = {group["signature"]: group["id"] for group in groups}
         listed = []
         for signature, changes in self._changes.items():
@@ -147,4 +147,4 @@ def _compared(before: tuple, now: tuple) -> str:
 
 
 def _was_there(counts: dict[str, int]) -> bool:
-    return any(counts[change] for change in CHANGES if change not in ("new", "uncompared"))
+    return any(counts[change] for change in CHANGES if change not in ("new", "not_measured_before"))

@@ -7,7 +7,7 @@ import collections
 import heapq
 
 EVENTS = 50
-STALL_RANK = {"pause": 0, "syscall": 1}  # what a CPU suffered is shown before them
+STALL_RANK = {"cpu_not_running": 0, "syscall": 1}  # what a CPU suffered is shown before them
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -35,11 +35,11 @@ def percentiles(histogram: dict[int, int], max_us: float) -> dict[str, float]:
 
 
 def shown(event: dict) -> dict:
-    """Return what the fleet document keeps of a wait; its host's document has the rest. 'instead' is the first of its blockers."""
+    """Return what the fleet document keeps of a wait; its host's document has the rest. 'longest_runner' is the first of its blockers."""
     kept = {key: event[key] for key in ("kind", "wait", "delay_us", "cpu", "pid", "comm", "prio", "at_s")}
-    kept.update((key, event[key]) for key in ("idle_us", "untold_us") if key in event)
-    other = event["instead"]
-    return {**kept, "instead": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
+    kept.update((key, event[key]) for key in ("idle_us", "unattributed_us") if key in event)
+    other = event["longest_runner"]
+    return {**kept, "longest_runner": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
 
 
 class Longest:
@@ -74,7 +74,7 @@ class Jitter:
         self._thresholds: set[int] = set()
         self._max = (0.0, "")
         self._events, self._stalls = Longest(), Longest()
-        self._stall_counts = collections.Counter(hosts=0, irqoff=0, nosched=0, pause=0)
+        self._stall_counts = collections.Counter(hosts=0, irqoff=0, nosched=0, cpu_not_running=0)
 
     def add(self, host: str, data: dict) -> None:
         """data: what runlatency measured on this host."""

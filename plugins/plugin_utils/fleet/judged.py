@@ -32,7 +32,7 @@ def judged_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[
 
     def judge(path: Path) -> Judged:
         file, document, reason = load.read_host(path, scan_id)
-        return file, document, reason, policy.judge(document) if document else None
+        return file, document, reason, policy.evaluate(document) if document else None
 
     files = load.host_files(folder)
     processes = 1 if len(files) < FEW else min(PROCESSES, _cores())

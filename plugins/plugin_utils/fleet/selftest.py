@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On which kernels the probes were proven: the self-tests that lie in the results folder beside the scan, and in it."""
+"""On which kernels the probes were passed: the self-tests that lie in the results folder beside the scan, and in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def section(folder: Path, hosts: list[dict], say: Messages = ENGLISH) -> tuple[d
             problems.append({"file": file, "host": None, "reason": f"{file} {reason}"})
             continue
         for case in document["cases"] if document["kernel"] else []:
-            if case["verdict"] != "untested":
+            if case["verdict"] != "not_run":
                 key = (document["kernel"], case["case"])
                 row = {"kernel": document["kernel"], "host": document["host"], "tested_at": document["tested_at"]}
                 row.update({name: case[name] for name in ("case", "probe", "title", "verdict", "reason", "engine")})
@@ -34,12 +34,12 @@ def section(folder: Path, hosts: list[dict], say: Messages = ENGLISH) -> tuple[d
     running = collections.Counter(host["system"]["kernel"] for host in hosts if host["system"])
     rows = sorted(newest.values(), key=lambda row: (row["kernel"] not in running, row["kernel"], row["probe"], row["case"]))
     tested = {row["kernel"] for row in rows}
-    untested = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
-    said = _sentence(rows, running, untested, say)
-    return {"sentence": said, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "untested": untested[:ROWS]}, problems
+    not_run = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
+    said = _sentence(rows, running, not_run, say)
+    return {"sentence": said, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "not_run": not_run[:ROWS]}, problems
 
 
-def _sentence(rows: list[dict], running: collections.Counter, untested: list[dict], say: Messages) -> str:
+def _sentence(rows: list[dict], running: collections.Counter, not_run: list[dict], say: Messages) -> str:
     """Return one line: where the probes were validated, of the kernels of this scan."""
     last: dict[str, str] = {}
     for row in rows:
@@ -49,7 +49,7 @@ def _sentence(rows: list[dict], running: collections.Counter, untested: list[dic
         return say("The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that).")
     where = ", ".join(say("{kernel} on {day}", kernel=kernel, day=at[:10]) for kernel, at in list(last.items())[:3])
     more = say(" and {n} more", n=len(last) - 3) if len(last) > 3 else ""
-    bad = sum(row["verdict"] != "proven" for row in rows if row["kernel"] in last)
-    limits = say("; {cases} not proven", cases=say.many(bad, "case")) if bad else ""
-    without = say(". Not validated: {kernels}", kernels=say.many(len(untested), "other kernel")) if untested else ""
+    bad = sum(row["verdict"] != "passed" for row in rows if row["kernel"] in last)
+    limits = say("; {cases} not passed", cases=say.many(bad, "case")) if bad else ""
+    without = say(". Not validated: {kernels}", kernels=say.many(len(not_run), "other kernel")) if not_run else ""
     return say("Validated on {where}{more}{limits}{without}.", where=where, more=more, limits=limits, without=without)

@@ -206,7 +206,7 @@ class Policy:
         self._entries = entries
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
 
-    def judge(self, document: dict) -> Judgement:
+    def evaluate(self, document: dict) -> Judgement:
         """Return what the policy says of one valid host document."""
         if document["state"] != "scanned":
             return Judgement([], [], [], {rule.id: "unknown" for rule in self.rules})
@@ -241,9 +241,9 @@ class Policy:
         outcomes.update({finding["rule"]: "fail" for finding in findings})
         return Judgement(findings, waived, problems, outcomes)
 
-    def evaluate(self, document: dict) -> tuple[list[dict], list[str]]:
+    def findings(self, document: dict) -> tuple[list[dict], list[str]]:
         """Return (findings that are not waived, problems) of one valid host document, as in Judgement."""
-        judged = self.judge(document)
+        judged = self.evaluate(document)
         return judged.findings, judged.problems
 
 

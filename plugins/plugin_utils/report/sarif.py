@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from ...module_utils.version import VERSION
+from ...module_utils._core.version import VERSION
 from ..results.names import host_file_name
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

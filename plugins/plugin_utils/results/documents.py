@@ -8,7 +8,7 @@ import json
 import re
 import time
 
-from ...module_utils.version import VERSION
+from ...module_utils._core.version import VERSION
 from ..schema.validate import SchemaError, validate
 
 MAX_RESULT_BYTES = 1024 * 1024

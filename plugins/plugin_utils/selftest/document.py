@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from ...module_utils.version import VERSION
+from ...module_utils._core.version import VERSION
 from ..results.documents import Outcome, host_document, instant, plain
 from ..schema.validate import validate
-from . import judge
+from . import compare
 
 MODULES = {
     "page": "test_page_leak",
@@ -23,7 +23,7 @@ def verdicts(cases: list[dict], injected: list[dict], job: dict, truth: dict) ->
 
     cases: [{'case', 'probe', 'title', 'options'}] of one round; injected: results of the injectors, one for each case
     (key 'item': the case); job: result of the scan; truth: result of ground_truth, read through that scan.
-    Nothing of the host is trusted: what does not fit makes a case untested.
+    Nothing of the host is trusted: what does not fit makes a case not_run.
     """
     document = host_document("host", [], "selftest", Outcome("scanned", scan=job.get("scan")))
     by_case = {result["item"]["case"]: result for result in injected if isinstance(result.get("item"), dict)}
@@ -33,9 +33,9 @@ def verdicts(cases: list[dict], injected: list[dict], job: dict, truth: dict) ->
         envelope = document["probes"].get(probe)
         refusal = _refusal(by_case.get(case["case"]), document, job, truth)
         if refusal:
-            said = judge.made("untested", refusal)
+            said = compare.made("not_run", refusal)
         elif envelope is None:
-            said = judge.made("untested", "the scan did not run this probe")
+            said = compare.made("not_run", "the scan did not run this probe")
         else:
             said = _judged(case["options"], truth, envelope)
         engine = envelope["engine"] if envelope else "none"
@@ -61,7 +61,7 @@ def _judged(options: dict, truth: dict, envelope: dict) -> dict:
     name = MODULES[kind]
     try:
         if kind in ("irqoff", "nosched", "runq"):
-            return judge.latency(kind, truth["delays"][name], truth["clock"], envelope)
+            return compare.latency(kind, truth["delays"][name], truth["clock"], envelope)
         size = 4096 << options["order"] if kind == "page" else options["bytes"]
         expected = {
             "type": kind,
@@ -70,9 +70,9 @@ def _judged(options: dict, truth: dict, envelope: dict) -> dict:
             "object_bytes": size,
             "churn_bytes_per_s": options["rate"] * options["freed_percent"] / 100 * size,
         }
-        return judge.leak(expected, truth["growth"][name], envelope)
+        return compare.leak(expected, truth["growth"][name], envelope)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        return judge.made("untested", f"the ground truth cannot be used: {type(error).__name__}: {plain(error, 300)}")
+        return compare.made("not_run", f"the ground truth cannot be used: {type(error).__name__}: {plain(error, 300)}")
 
 
 def left(before: dict, after: dict, removed: list[dict]) -> list[str] | None:
@@ -86,7 +86,7 @@ def left(before: dict, after: dict, removed: list[dict]) -> list[str] | None:
             for result in removed
             if result.get("ground_truths")
         ]
-        found = judge.left_behind(before["leftovers"], after["leftovers"], removals)
+        found = compare.left_behind(before["leftovers"], after["leftovers"], removals)
     except (KeyError, TypeError, AttributeError):
         return None
     return [plain(text, 200) for text in found[:32]]
@@ -107,7 +107,7 @@ def document(host: str, scan_id: str, system: dict, reason: str, cases: list[dic
         "distribution": plain(system.get("distribution", ""), 128),
         "reason": plain(reason),
         "cases": cases,
-        "probes": {probe: judge.probe_verdict(found) for probe, found in by_probe.items()},
+        "probes": {probe: compare.probe_verdict(found) for probe, found in by_probe.items()},
         "left": left_there,
     }
     validate(made)

@@ -5,7 +5,7 @@
   'use strict'
 
   const SEVERITIES = ['fatal', 'critical', 'error', 'warning', 'info']
-  const CHANGES = ['new', 'worse', 'unchanged', 'better', 'cured', 'rebooted', 'unseen', 'uncompared']
+  const CHANGES = ['new', 'worse', 'unchanged', 'better', 'resolved', 'rebooted', 'not_measured_now', 'not_measured_before']
   const PAGE_ROWS = 20
   const byId = (id) => document.getElementById(id)
 
@@ -559,7 +559,7 @@
     figure('Waited', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 0, draw: (name) => link('host', name, name) },
     { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 2, responsive: 1, draw: (comm, event) => el('bdi', {}, `${comm} (${event.pid})`) },
-    { title: 'Ran instead', field: 'instead', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other, event) => other ? el('span', {}, el('bdi', {}, `${other.comm} (${other.pid})`), t(', {time} of it', { time: micros(other.ran_us) })) : event.untold_us > event.idle_us ? t('not known: too many turns') : t('the CPU was mostly idle') },
+    { title: 'Ran instead', field: 'longest_runner', minWidth: 130, widthGrow: 3, responsive: 0, headerSort: false, draw: (other, event) => other ? el('span', {}, el('bdi', {}, `${other.comm} (${other.pid})`), t(', {time} of it', { time: micros(other.ran_us) })) : event.unattributed_us > event.idle_us ? t('not known: too many turns') : t('the CPU was mostly idle') },
     { title: 'Wait began', field: 'wait', minWidth: 130, responsive: 4, draw: (wait) => t(wait === 'wakeup' ? 'at its wake-up' : 'when it lost the CPU') },
     figure('CPU', 'cpu', number, { width: 70, responsive: 3, widthGrow: 0 }),
     figure('Priority', 'prio', (prio) => prio < 100 ? t('{n} (real-time)', { n: prio }) : number(prio), { responsive: 5 }),
@@ -568,14 +568,14 @@
 
   const stalls = jitter.stall_counts
   byId('stalls-lead').textContent = stalls.hosts
-    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {pause} a CPU stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), pause: plural(stalls.pause, 'time'), hosts: plural(stalls.hosts, 'host') }) +
+    ? t('{irqoff} with interrupts off, {nosched} without a task switch that was due, on {hosts}. {cpu_not_running} a CPU stood still without a reason in the kernel: a machine that is paused, a long interrupt.', { irqoff: number(stalls.irqoff), nosched: number(stalls.nosched), cpu_not_running: plural(stalls.cpu_not_running, 'time'), hosts: plural(stalls.hosts, 'host') }) +
       (stalls.syscall === undefined ? '' : ` ${t('{calls} kept a CPU for too long.', { calls: plural(stalls.syscall, 'system call') })}`)
     : t('No host was watched for stalls.')
-  const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', pause: 'stood still', syscall: 'long system call' }
+  const stallNames = { irqoff: 'interrupts off', nosched: 'no task switch', cpu_not_running: 'stood still', syscall: 'long system call' }
   grid('stalls-table', jitter.stalls, [
     figure('At most', 'delay_us', micros, { width: 95, responsive: 0, widthGrow: 0 }),
     figure('At least', 'least_us', micros, { width: 95, responsive: 4, widthGrow: 0 }),
-    { title: 'Kind', field: 'kind', minWidth: 120, responsive: 0, draw: (kind, stall) => el('span', {}, t(stallNames[kind]), stall.certain || kind === 'pause' ? '' : t(' (perhaps)')) },
+    { title: 'Kind', field: 'kind', minWidth: 120, responsive: 0, draw: (kind, stall) => el('span', {}, t(stallNames[kind]), stall.certain || kind === 'cpu_not_running' ? '' : t(' (perhaps)')) },
     { title: 'Host', field: 'host', minWidth: 110, widthGrow: 2, responsive: 1, draw: (name) => link('host', name, name) },
     { title: 'Function', field: 'culprit', minWidth: 140, widthGrow: 2, responsive: 1, draw: (name) => name === null ? '–' : el('bdi', {}, name) },
     { title: 'Task', field: 'comm', minWidth: 110, widthGrow: 1, responsive: 3, draw: (comm, stall) => el('bdi', {}, `${comm} (${stall.pid})`) },

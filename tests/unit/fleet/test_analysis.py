@@ -185,28 +185,28 @@ def leaking(name, growth=497664.0, **system):
 
 
 def test_each_change_is_told_from_the_others(compared):
-    quiet = {name: data.host(name) for name in ("cured", "rebooted", "new")}
+    quiet = {name: data.host(name) for name in ("resolved", "rebooted", "new")}
     for document in quiet.values():
         document["system"]["boot_id"] = "one"
     quiet["rebooted"]["system"]["boot_id"] = "two"
-    unseen = data.host("unseen", "degraded")
-    was_unseen = data.host("uncompared", "degraded")
-    before = [leaking(name, boot_id="one") for name in ("cured", "rebooted", "unseen", "same", "worse", "better", "lost", "removed")]
+    not_measured_now = data.host("not_measured_now", "degraded")
+    was_unseen = data.host("not_measured_before", "degraded")
+    before = [leaking(name, boot_id="one") for name in ("resolved", "rebooted", "not_measured_now", "same", "worse", "better", "lost", "removed")]
     fleet = compared(
         [*before, quiet["new"], was_unseen],
-        [quiet["cured"], quiet["rebooted"], unseen, leaking("same", 500000.0), leaking("worse", 900000.0), leaking("better", 90000.0),
-         data.host("lost", "lost"), leaking("new", boot_id="one"), leaking("uncompared"), leaking("added")],
+        [quiet["resolved"], quiet["rebooted"], not_measured_now, leaking("same", 500000.0), leaking("worse", 900000.0), leaking("better", 90000.0),
+         data.host("lost", "lost"), leaking("new", boot_id="one"), leaking("not_measured_before"), leaking("added")],
     )  # fmt: skip
     leak = group_of(fleet, "memleak-suspected")
     entry = next(entry for entry in fleet["drift"]["groups"] if entry["finding"] == leak["id"])
     assert entry["hosts"] == {
-        "new": ["new"], "worse": ["worse"], "unchanged": ["same"], "better": ["better"], "cured": ["cured"], "rebooted": ["rebooted"],
-        "unseen": ["lost", "unseen"], "uncompared": ["added", "uncompared"],
+        "new": ["new"], "worse": ["worse"], "unchanged": ["same"], "better": ["better"], "resolved": ["resolved"], "rebooted": ["rebooted"],
+        "not_measured_now": ["lost", "not_measured_now"], "not_measured_before": ["added", "not_measured_before"],
     }  # fmt: skip
     assert leak["drift"] == entry["counts"] == {change: len(hosts) for change, hosts in entry["hosts"].items()}
     said = fleet["drift"]
     assert (said["hosts_added"], said["hosts_removed"]) == (["added"], ["removed"])
-    assert "rebooted" in said["rebooted"] and "cured" not in said["rebooted"]
+    assert "rebooted" in said["rebooted"] and "resolved" not in said["rebooted"]
     assert said["baseline"] == {"scan_id": data.SCAN_ID, "started_at": data.NOW, "hosts": 10}
 
 
@@ -257,7 +257,7 @@ def test_broken_files_of_the_baseline_are_problems(tmp_path):
     (baseline / "hosts" / "web1.json").write_text("", encoding="utf-8")
     fleet = made(data.write(tmp_path / "now", [leaking("web1")]), baseline=baseline)
     assert [problem["reason"] for problem in fleet["problems"]] == ["baseline: hosts/web1.json is empty"]
-    assert fleet["drift"]["counts"]["uncompared"] == 2
+    assert fleet["drift"]["counts"]["not_measured_before"] == 2
     with pytest.raises(ResultsError):
         made(tmp_path / "now" / data.SCAN_ID, baseline=tmp_path)
 

@@ -175,12 +175,12 @@ def test_histograms_merge_exactly(tmp_path):
 def test_waits_of_the_fleet_name_the_worst_blocker_only(tmp_path):
     document = data.host("web1", "noisy")
     event = document["probes"]["runlatency"]["data"]["events"][0]
-    worst = dict(event["instead"])
-    event["instead"] = {**worst, "prio": 120, "policy": "normal"}
-    event["blockers"] = [event["instead"], {"pid": 14, "comm": "ksoftirqd/0", "ran_us": 21.0}]
+    worst = dict(event["longest_runner"])
+    event["longest_runner"] = {**worst, "prio": 120, "policy": "normal"}
+    event["blockers"] = [event["longest_runner"], {"pid": 14, "comm": "ksoftirqd/0", "ran_us": 21.0}]
     event.update(from_cpu=0, policy="normal", throttled={"cgroup": "/a", "times": 1, "total_us": 9})
     shown = made(data.write(tmp_path, [document]))["jitter"]["events"][0]
-    assert shown["instead"] == worst
+    assert shown["longest_runner"] == worst
     assert set(shown) == set(data.wait(1.0)) | {"host"}
 
 
@@ -206,12 +206,12 @@ def test_the_longest_stalls_of_the_fleet_come_first_and_pauses_last(tmp_path):
     for number in range(3):
         document = data.host(f"web{number}")
         if number:
-            found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)] + [data.stall("pause", 90000.0 + number)] * 20
+            found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)] + [data.stall("cpu_not_running", 90000.0 + number)] * 20
             found += [data.stall("syscall", 200000.0 + number, syscall_nr=19)] * 4
             document["probes"]["runlatency"]["data"].update(data.stalled(*found))
         documents.append(document)
     jitter = made(data.write(tmp_path, documents))["jitter"]
-    assert jitter["stall_counts"] == {"hosts": 2, "irqoff": 40, "nosched": 0, "pause": 40, "syscall": 8}
+    assert jitter["stall_counts"] == {"hosts": 2, "irqoff": 40, "nosched": 0, "cpu_not_running": 40, "syscall": 8}
     kernel = sorted((3000.0 * number + place for number in (1, 2) for place in range(20)), reverse=True)
     assert [stall["delay_us"] for stall in jitter["stalls"]] == kernel + [200002.0] * 4 + [200001.0] * 4 + [90002.0] * 2
     assert jitter["stalls"][0] == {"host": "web2", **data.stall("irqoff", 6019.0)}

@@ -16,8 +16,8 @@ from ansible_collections.ksysak.fleet.tests import fleet_data
 KERNEL = "6.1.0-28-amd64"  # that of fleet_data's hosts
 
 
-def case(name, verdict="proven", **changes):
-    reason = "" if verdict == "proven" else f"{name} is {verdict}"
+def case(name, verdict="passed", **changes):
+    reason = "" if verdict == "passed" else f"{name} is {verdict}"
     made = {"case": name, "probe": "memleak", "title": f"leak of {name}", "verdict": verdict, "reason": reason, "engine": "bcc"}
     return {**made, "least": 10, "most": 20, "measured": 15, "unit": "bytes", **changes}
 
@@ -34,7 +34,7 @@ def selftest(root, scan_id, *cases, host="prover", kernel=KERNEL, tested_at="202
         "distribution": "Debian 12",
         "reason": "",
         "cases": list(cases),
-        "probes": {"memleak": "proven"},
+        "probes": {"memleak": "passed"},
         "left": [],
         **changes,
     }
@@ -64,26 +64,26 @@ def test_a_fleet_without_a_self_test_says_so(made):
     fleet = made()
     said = fleet["selftest"]["sentence"]
     assert said.startswith("The probes were not validated on the kernels of this scan")
-    assert fleet["selftest"]["untested"] == [{"kernel": "5.10.0-1-amd64", "hosts": 1}, {"kernel": KERNEL, "hosts": 1}]
+    assert fleet["selftest"]["not_run"] == [{"kernel": "5.10.0-1-amd64", "hosts": 1}, {"kernel": KERNEL, "hosts": 1}]
     assert f"Self-test: {said}" in digest.digest(fleet)
 
 
 def test_the_newest_verdict_of_each_kernel_and_case_counts(tmp_path, made):
-    selftest(tmp_path, "old", case("slab", "blind"), case("page"), tested_at="2026-01-01T00:00:00Z")
-    selftest(tmp_path, "new", case("slab"), case("vmalloc", "untested"))
+    selftest(tmp_path, "old", case("slab", "failed"), case("page"), tested_at="2026-01-01T00:00:00Z")
+    selftest(tmp_path, "new", case("slab"), case("vmalloc", "not_run"))
     selftest(tmp_path, "elsewhere", case("slab"), kernel="7.0.0")
     section = made()["selftest"]
     assert [(row["kernel"], row["case"], row["verdict"], row["tested_at"][:4]) for row in section["rows"]] == [
-        (KERNEL, "page", "proven", "2026"),
-        (KERNEL, "slab", "proven", "2026"),
-        ("7.0.0", "slab", "proven", "2026"),
+        (KERNEL, "page", "passed", "2026"),
+        (KERNEL, "slab", "passed", "2026"),
+        ("7.0.0", "slab", "passed", "2026"),
     ]
     assert section["sentence"] == f"Validated on {KERNEL} on 2026-11-23. Not validated: 1 other kernel."
 
 
 def test_what_is_not_proven_is_in_the_sentence(tmp_path, made):
-    selftest(tmp_path, "new", case("slab"), case("irqoff", "blind"))
-    assert "on 2026-11-23; 1 case not proven." in made()["selftest"]["sentence"]
+    selftest(tmp_path, "new", case("slab"), case("irqoff", "failed"))
+    assert "on 2026-11-23; 1 case not passed." in made()["selftest"]["sentence"]
 
 
 @pytest.mark.parametrize(

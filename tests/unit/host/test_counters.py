@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference import counters as interrupts
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import triage
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import counters as waits
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import percentiles
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference import counters as interrupts
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import triage
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import counters as waits
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import percentiles
 
 INTERRUPTS = """\
             CPU0       CPU2

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.interference import bpf, cputime, probe, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, cputime, probe, rows
 
 TIMER = ("softirq", "TIMER")
 

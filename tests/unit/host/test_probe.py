@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import probe as probes, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import probe as probes, window
 
 COLLECT = "ansible_collections.ksysak.fleet.plugins.modules.collect"
 

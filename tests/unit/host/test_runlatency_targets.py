@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import quota, targets
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import quota, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 DEFAULTS = {name: spec["default"] for name, spec in RunlatencyProbe.OPTIONS.items()}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils import service
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import service
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 
 
 class Counting(Engine):

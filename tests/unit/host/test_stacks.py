@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import headers, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import headers, stacks
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency import interrupted, stalls
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import RunlatencyProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, stalls
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ class Recorded:
         self._counts = {row: [0] * len(made) for row in range(len(stalls.KINDS) * stalls.CLASSES)}
         self._stalls = {}
         for cpu, (kind, length_ms, end_ms, code) in enumerate(made):
-            frames = SimpleNamespace(ip=[] if kind == "pause" else [1])
+            frames = SimpleNamespace(ip=[] if kind == "cpu_not_running" else [1])
             stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
             stall["ticked_ns"] = 10**6 if code is None else stall["least_ns"]
             number = stalls.KINDS.index(kind) * stalls.CLASSES
@@ -150,13 +150,13 @@ HELD = ("irqoff", 100, 500, STI_NOP)
     [
         ([HELD], True, {0: 0}, [("irqoff", True, "")]),
         ([HELD], True, {}, [("irqoff", True, "")]),
-        ([("irqoff", 100, 500, CALL)], True, {}, [("pause", False, "interrupts were on")]),
-        ([("irqoff", 100, 500, CALL)], False, {}, [("pause", False, "interrupts were on")]),
+        ([("irqoff", 100, 500, CALL)], True, {}, [("cpu_not_running", False, "interrupts were on")]),
+        ([("irqoff", 100, 500, CALL)], False, {}, [("cpu_not_running", False, "interrupts were on")]),
         ([("irqoff", 100, 500, None)], False, {}, [("irqoff", False, "could not be read")]),
-        ([("pause", 100, 500, None)], False, {}, [("pause", False, "in user mode")]),
-        ([HELD, ("pause", 60, 900, None)], True, {}, [("irqoff", False, "stood still for up to 60000 us"), ("pause", False, "user mode")]),
-        ([HELD, ("pause", 60, 900, None)], False, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
-        ([HELD, ("pause", 40, 900, None)], True, {}, [("irqoff", True, ""), ("pause", False, "user mode")]),
+        ([("cpu_not_running", 100, 500, None)], False, {}, [("cpu_not_running", False, "in user mode")]),
+        ([HELD, ("cpu_not_running", 60, 900, None)], True, {}, [("irqoff", False, "stood still for up to 60000 us"), ("cpu_not_running", False, "user mode")]),
+        ([HELD, ("cpu_not_running", 60, 900, None)], False, {}, [("irqoff", True, ""), ("cpu_not_running", False, "user mode")]),
+        ([HELD, ("cpu_not_running", 40, 900, None)], True, {}, [("irqoff", True, ""), ("cpu_not_running", False, "user mode")]),
         ([HELD], True, {0: 60000}, [("irqoff", False, "took 60000 us from this CPU")]),
         ([HELD], True, {0: 40000, 1: 60000}, [("irqoff", True, "")]),
         ([HELD, ("irqoff", 50, 500, STI_NOP)], False, {}, [("irqoff", True, ""), ("irqoff", False, "CPU 0 had interrupts off")]),
@@ -178,7 +178,7 @@ def test_a_stall_says_what_speaks_against_it(made, virtual, stolen_us, expected)
         assert (event["kind"], event["certain"]) == (kind, certain)
         assert reason in "; ".join(event["reasons"])
         assert bool(event["reasons"]) != certain
-        assert (event["culprit"] is None) == (event["stack"] == []) == (kind == "pause")
+        assert (event["culprit"] is None) == (event["stack"] == []) == (kind == "cpu_not_running")
     assert found.counts == {kind: sum(row[0] == kind for row in expected) for kind in stalls.KINDS}
 
 
@@ -234,19 +234,19 @@ def test_no_stall_is_forgotten_that_was_collected_in_time():
 
 @pytest.mark.parametrize(("code", "reason"), [(bytes(16), "in user mode"), (CALL, "interrupts were on")])
 def test_pauses_that_come_too_fast_are_counted_without_a_look(code, reason):
-    storm = Storm("pause", code)
+    storm = Storm("cpu_not_running", code)
     found = stalls.Found(storm, stalls.KINDS, SYMBOLS, 0)
     storm.stall(stalls.KEPT + 9)
     found.collect()
-    assert (found.counts["pause"], found.overwritten) == (stalls.KEPT + 9, 0)
+    assert (found.counts["cpu_not_running"], found.overwritten) == (stalls.KEPT + 9, 0)
     events = found.longest(10**6, False, {})
     assert len(events) == stalls.KEPT and all(event["reasons"][0].startswith(reason) for event in events)
 
 
 def test_where_a_hypervisor_switches_interrupts_on_only_a_look_can_tell():
-    storm = Storm("pause", CALL)
+    storm = Storm("cpu_not_running", CALL)
     symbols = SimpleNamespace(stack=lambda _addresses: ["xen_irq_enable_direct+0x1"], refresh=lambda: None)
     found = stalls.Found(storm, stalls.KINDS, symbols, 0)
     storm.stall(stalls.KEPT + 9)
     found.collect()
-    assert (found.counts["irqoff"], found.counts["pause"], found.overwritten) == (stalls.KEPT, 0, 9)
+    assert (found.counts["irqoff"], found.counts["cpu_not_running"], found.overwritten) == (stalls.KEPT, 0, 9)

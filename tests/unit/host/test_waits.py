@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.runlatency.probe import who_ran
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import who_ran
 
 UNUSED = SimpleNamespace(ended_ns=0, ran_ns=0, tid=0, prio=0, comm=b"")
 
@@ -24,7 +24,7 @@ def waited(*turns):
 
 
 @pytest.mark.parametrize(
-    ("turns", "instead", "idle_us", "untold_us"),
+    ("turns", "longest_runner", "idle_us", "unattributed_us"),
     [
         ([(7, 2000, 5000)], 7, 0, 0),  # it has run since long before
         ([(7, 900, 500), (8, 2000, 1100)], 8, 0, 0),  # the first one's turn was over
@@ -35,11 +35,11 @@ def waited(*turns):
         ([], None, 0, 1000),
     ],
 )
-def test_who_ran_longest_is_told_only_where_it_is_known(turns, instead, idle_us, untold_us):
+def test_who_ran_longest_is_told_only_where_it_is_known(turns, longest_runner, idle_us, unattributed_us):
     told = who_ran(waited(*turns))
-    assert (told["instead"] and told["instead"]["pid"], told["idle_us"], told["untold_us"]) == (instead, idle_us, untold_us)
-    assert sum(row["ran_us"] for row in told["blockers"]) + idle_us + untold_us == 1000
-    assert told["instead"] in (None, told["blockers"][0] if told["blockers"] else None)
+    assert (told["longest_runner"] and told["longest_runner"]["pid"], told["idle_us"], told["unattributed_us"]) == (longest_runner, idle_us, unattributed_us)
+    assert sum(row["ran_us"] for row in told["blockers"]) + idle_us + unattributed_us == 1000
+    assert told["longest_runner"] in (None, told["blockers"][0] if told["blockers"] else None)
 
 
 def test_many_who_ran_are_bounded_but_the_longest_stay():

@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import ground_truth
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import ground_truth
 
 
 def test_a_leak():

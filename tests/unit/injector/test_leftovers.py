@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counters that a kernel hides well."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.leftovers import waiting_pages
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.leftovers import waiting_pages
 
 ZONEINFO = """Node 0, zone    DMA32
   pages free     318612

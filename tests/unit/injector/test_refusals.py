@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector import refusals
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector import refusals
 
 MEMINFO = "MemTotal:        8000000 kB\nMemAvailable:    1000000 kB\n"
 ALL_CAPABILITIES = "Name:\tpython3\nCapEff:\t000001ffffffffff\n"

@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.injector.testrunlatency import overlap_ns
+from ansible_collections.ksysak.fleet.plugins.module_utils._injector.testrunlatency import overlap_ns
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import fastjsonschema
 import pytest
 from hypothesis import given, strategies as st
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.details import Details
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import scan_lines
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.details import Details
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
 
 
 def one(text):

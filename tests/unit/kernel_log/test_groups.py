@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups
 
 DAY = 1795404000.0
 

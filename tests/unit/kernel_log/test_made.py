@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import scan_lines
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
 
 LOGS = [
     pytest.param(log, id="%s-%s" % (path.stem, log["name"]))

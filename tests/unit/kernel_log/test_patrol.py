@@ -7,7 +7,7 @@ import time
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import patrol
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import patrol
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import time
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import groups, kmsg, patrol, probe, sources
-from ansible_collections.ksysak.fleet.plugins.module_utils.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, kmsg, patrol, probe, sources
 
 WARNING = "WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
 
@@ -93,7 +93,7 @@ def test_what_happens_within_the_window_is_told_from_what_was_before(host, valid
     valid(data)
     assert [(entry["kind"], entry["culprit"], entry["in_window"], entry["sources"]) for entry in data["events"]] == [
         ("warning", "ksy_init", True, ["kmsg"]), ("bug_other", None, False, ["kmsg"])]
-    assert data["kinds"] == {"warning": 1, "bug_other": 1} and engine.limits == []
+    assert data["kinds"] == {"warning": 1, "bug_other": 1} and engine.degradations == []
     assert abs(groups.seconds_of(data["events"][0]["last_seen"]) - time.time()) < 3600
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_was_asked_for_and_cannot_be_read_is_a_limit(host, valid):
     data, engine = measure(paths=["/nonexistent/console.log"])
     valid(data)
     assert [source["status"] for source in data["sources"]] == ["read", "unread"]
-    assert engine.limits == ["/nonexistent/console.log is unread: No such file or directory"]
+    assert engine.degradations == ["/nonexistent/console.log is unread: No such file or directory"]
 
 
 def test_what_there_was_no_time_for_is_a_limit(host, valid, monkeypatch):
@@ -168,7 +168,7 @@ def test_what_there_was_no_time_for_is_a_limit(host, valid, monkeypatch):
     (host.folder / "messages").write_text(syslog(time.time(), WARNING))
     data, engine = measure(polls=0)
     valid(data)
-    assert data["sources"][1]["status"] == "unread" and "no time" in engine.limits[0]
+    assert data["sources"][1]["status"] == "unread" and "no time" in engine.degradations[0]
 
 
 def test_no_log_at_all_is_unavailable(monkeypatch, tmp_path):

@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import lines, patterns
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import scan_lines
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
 
 HEADERS = [
     ("kasan", "BUG: KASAN: slab-use-after-free in ksy_read+0x1c/0x40 [ksy]"),

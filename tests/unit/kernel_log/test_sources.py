@@ -12,8 +12,9 @@ import stat
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log import kmsg, lines, patterns, sift, sources
-from ansible_collections.ksysak.fleet.plugins.module_utils.kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import grep_prefilter, kmsg, sources
 
 LINE = "Nov 23 05:38:57 host kernel: [    1.000000] line %d\n"
 
@@ -122,7 +123,7 @@ def test_binary_is_refused_but_the_nul_bytes_of_a_crash_are_not(tmp_path):
 def test_a_line_without_end_takes_no_memory_and_hides_nothing(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"Oops" + b"x" * 10000000 + b"\n" + (LINE % 2).encode())
     sifted = read(sources.LogFile(str(tmp_path / "a")))
-    monkeypatch.setattr(sift, "program", lambda name: None)
+    monkeypatch.setattr(grep_prefilter, "program", lambda name: None)
     long, last = read(sources.LogFile(str(tmp_path / "a")))
     assert len(long) <= 16384 and last == (LINE % 2).rstrip("\n")
     assert [(len(line.text) <= 16384, line.candidate) for line in sifted] == [(True, True), (True, False)] and sifted[1].text == last
@@ -131,7 +132,7 @@ def test_a_line_without_end_takes_no_memory_and_hides_nothing(tmp_path, monkeypa
 def scanned(source):
     scanner, found = Scanner(), []
     for line in read(source):
-        found += scanner.feed(*line) if isinstance(line, sift.Sifted) else scanner.feed(line)
+        found += scanner.feed(*line) if isinstance(line, grep_prefilter.Sifted) else scanner.feed(line)
     return found + scanner.finish()
 
 
@@ -142,7 +143,7 @@ REPORT = (
 
 
 def test_the_sieve_lets_everything_pass_that_a_rule_may_match():
-    assert [needle for needle in (*patterns.NEEDLES, lines.NUMBERS) if not re.search(sift.EXPRESSION, needle)] == []
+    assert [needle for needle in (*patterns.NEEDLES, lines.NUMBERS) if not re.search(grep_prefilter.EXPRESSION, needle)] == []
 
 
 @pytest.mark.parametrize("head", ["", "[    1.%06d] ", "Nov 23 05:38:57 host kernel: [    1.%06d] ", "Nov 23 05:38:57 host kernel: "])
@@ -169,7 +170,7 @@ def test_a_host_without_a_usable_grep_is_read_line_by_line(tmp_path, monkeypatch
     program = tmp_path / "grep"
     program.write_text("#!/bin/sh\n%s\n" % (grep or ""))
     program.chmod(0o755)
-    monkeypatch.setattr(sift, "program", lambda name: str(program) if grep else None)
+    monkeypatch.setattr(grep_prefilter, "program", lambda name: str(program) if grep else None)
     assert len(read(log(tmp_path / "messages"))) == 3
 
 
@@ -178,9 +179,9 @@ def test_a_grep_that_dies_is_told(tmp_path, monkeypatch):
     program = tmp_path / "grep"
     program.write_text("#!/bin/sh\necho '7:Oops'\necho 'memory exhausted' >&2\nexit 2\n")
     program.chmod(0o755)
-    monkeypatch.setattr(sift, "program", lambda name: str(program))
+    monkeypatch.setattr(grep_prefilter, "program", lambda name: str(program))
     source = log(tmp_path / "messages")
-    assert read(source) == [sift.Sifted("Oops", 7, True)]
+    assert read(source) == [grep_prefilter.Sifted("Oops", 7, True)]
     assert told(source) == ("partial", "grep ended with code 2: memory exhausted") and source.damaged
 
 

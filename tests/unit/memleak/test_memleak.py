@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils.ebpf import btf, kallsyms, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak import areas, bpf, places, suspects, trend, triage, verdict
-from ansible_collections.ksysak.fleet.plugins.module_utils.memleak.survivors import Cohort
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, kallsyms, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, bpf, places, suspects, trend, triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.survivors import Cohort
 
 S = 10**9
 WINDOW_S = 20

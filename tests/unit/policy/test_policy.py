@@ -32,7 +32,7 @@ def policy_file(tmp_path, *rules, name="own.yml"):
 
 
 def found(document, **overrides):
-    findings, problems = load(overrides=overrides).evaluate(document)
+    findings, problems = load(overrides=overrides).findings(document)
     assert problems == []
     return {(finding["rule"], finding["severity"]) for finding in findings}
 
@@ -95,9 +95,9 @@ def test_what_a_patrol_noticed_is_a_finding():
     assert noticed(disks=[{**disk, "errors": 10}]) == {("disk-failed-requests", "warning")}
     drive = {"device": "nvme0", "warnings": [], "media_errors": 0, "used_percent": 99, "spare_percent": 100, "unsafe_shutdowns": 4}
     assert noticed(nvme=[drive]) == set()
-    assert noticed(nvme=[{**drive, "used_percent": 100}]) == {("nvme-unwell", "warning")}
-    assert noticed(nvme=[{**drive, "media_errors": 1, "warnings": ["temperature"]}]) == {("nvme-unwell", "warning")}
-    assert noticed(nvme=[{**drive, "warnings": ["read_only"]}]) == {("nvme-unwell", "error")}
+    assert noticed(nvme=[{**drive, "used_percent": 100}]) == {("nvme-health", "warning")}
+    assert noticed(nvme=[{**drive, "media_errors": 1, "warnings": ["temperature"]}]) == {("nvme-health", "warning")}
+    assert noticed(nvme=[{**drive, "warnings": ["read_only"]}]) == {("nvme-health", "error")}
     assert noticed(arrays=[{"array": "md0", "missing_members": 1, "mismatched_sectors": 0}]) == {("array-degraded", "error")}
     assert noticed(unclean_boots=[{"boot_id": "1" * 32, "ended_at": None}]) == {("unclean-boot", "warning")}
     assert noticed(unclean_boots=None) == set()
@@ -111,7 +111,7 @@ def test_unaccounted_memory_is_a_finding():
 @pytest.mark.parametrize(("delay_us", "severity"), [(19999.9, None), (20000.0, "warning"), (99999.0, "warning"), (100000.0, "error")])
 def test_the_longest_wait_sets_the_severity(delay_us, severity):
     expected = {("runq-latency", severity)} if severity else set()
-    assert found(with_probe("runlatency", data.runlatency(data.wait(delay_us), data.wait(12000.0, instead=None)))) == expected
+    assert found(with_probe("runlatency", data.runlatency(data.wait(delay_us), data.wait(12000.0, longest_runner=None)))) == expected
 
 
 def test_p99_and_pressure_are_findings():
@@ -132,7 +132,7 @@ STALL.update(certain=True, reasons=[], culprit="acme_reset", stack=["acme_reset+
         ({"kind": "nosched"}, "warning"),
         ({"delay_us": 9999.9}, None),
         ({"certain": False, "reasons": ["the machine was paused"]}, None),
-        ({"kind": "pause", "culprit": None, "stack": []}, None),
+        ({"kind": "cpu_not_running", "culprit": None, "stack": []}, None),
         ({"culprit": None, "stack": []}, None),
         ({"kind": "syscall"}, None),
     ],
@@ -199,7 +199,7 @@ def test_storms_and_what_takes_a_cpu(measured, expected):
 def test_storms_name_who_and_where():
     timer = data.timer("hrtimer_wakeup.isra.0", 50000.0, 9e5, (77, "spinner", 9))
     storm = data.interference(timers=[timer], threads=[(14, "ksoftirqd/0", 0.5)])
-    findings, problems = load().evaluate(with_probe("interference", storm))
+    findings, problems = load().findings(with_probe("interference", storm))
     assert problems == []
     assert {finding["signature"]: finding["title"] for finding in findings} == {
         "timer-storm|hrtimer|hrtimer_wakeup": "50000 timers a second call hrtimer_wakeup, most of them started by spinner",
@@ -248,7 +248,7 @@ def test_every_kind_of_exception_has_advice_of_its_own():
 )
 def test_kinds_set_severity_and_category_and_unknown_ones_are_found_too(kind, severity, category):
     event = data.exception(kind=kind, signature=f"{kind}:f+0x1a/0x20")
-    findings, problems = load().evaluate(with_probe("os_exceptions", data.os_exceptions(event)))
+    findings, problems = load().findings(with_probe("os_exceptions", data.os_exceptions(event)))
     assert problems == []
     assert [(finding["severity"], finding["category"]) for finding in findings] == [(severity, category)]
     assert findings[0]["signature"] == f"os-exception|{kind}:f"
@@ -261,7 +261,7 @@ def test_kinds_beyond_the_kept_events_are_found():
 
 
 def test_a_finding_has_the_shape_of_the_design():
-    (finding, *_rest), _problems = load().evaluate(data.host("web1", "leaking"))
+    (finding, *_rest), _problems = load().findings(data.host("web1", "leaking"))
     assert set(finding) == {
         "id", "rule", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references", "weight",
     }  # fmt: skip
@@ -273,7 +273,7 @@ def test_ids_are_unique_and_stable():
     document = data.host("web1", "noisy")
     loud = [data.vector("hardirq", f"eth{n}-TxRx-0", n, {0: (9, 9e6, 1.0)}) for n in range(3)]
     document["probes"]["interference"] = data.envelope("interference", data.interference(*loud))
-    first, second = (load().evaluate(copy.deepcopy(document))[0] for _again in range(2))
+    first, second = (load().findings(copy.deepcopy(document))[0] for _again in range(2))
     assert first == second
     assert len({finding["id"] for finding in first}) == len(first)
     assert len({finding["signature"] for finding in first if finding["rule"] == "interrupt-cpu-share"}) == 1
@@ -410,14 +410,14 @@ def test_the_strict_policy_finds_what_is_no_trouble_yet():
         {"name": "kmsg", "status": "unread", "reason": "no permission", "lines": 0, "bytes": 0}
     )
     document["probes"]["runlatency"] = data.envelope("runlatency", {}, "skipped", "no bcc", "install it")
-    findings, problems = load(["default", "compliance"]).evaluate(document)
+    findings, problems = load(["default", "compliance"]).findings(document)
     assert problems == []
     assert {(finding["rule"], finding["severity"]) for finding in findings} == {
         ("kernel-tainted", "warning"), ("module-forbidden", "error"), ("log-unread", "warning"), ("events-lost", "warning"),
         ("uptime-long", "warning"), ("probe-status", "error"),
     }  # fmt: skip
     allowed = {"kernel-tainted": {"allowed": ["O", "E"]}, "uptime-long": {"enabled": False}}
-    rules = {finding["rule"] for finding in load(["default", "compliance"], allowed).evaluate(document)[0]}
+    rules = {finding["rule"] for finding in load(["default", "compliance"], allowed).findings(document)[0]}
     assert not rules & {"kernel-tainted", "uptime-long"}
 
 
@@ -430,12 +430,12 @@ def test_overrides_are_for_all_for_groups_or_for_hosts(tmp_path):
     overrides = {"many-cpus": {"cpus": 99, "groups": {"web": {"cpus": 1}, "db": {"cpus": 1}}, "hosts": {"web2": {"enabled": False}}}}
     policy = load([policy_file(tmp_path, RULE)], overrides)
     assert policy.rules[0].parameters == {"cpus": 99}
-    assert [len(policy.evaluate(data.host(name))[0]) for name in ("web1", "web2", "db1")] == [1, 0, 1]
+    assert [len(policy.findings(data.host(name))[0]) for name in ("web1", "web2", "db1")] == [1, 0, 1]
     other = data.host("mail1")
     other["groups"] = ["mail"]
-    assert policy.evaluate(other)[0] == []
+    assert policy.findings(other)[0] == []
     raised = load([policy_file(tmp_path, RULE)], {"many-cpus": {"severity": "error", "hosts": {"web*": {"severity": "fatal"}}}})
-    assert [raised.evaluate(data.host(name))[0][0]["severity"] for name in ("web1", "db1")] == ["fatal", "error"]
+    assert [raised.findings(data.host(name))[0][0]["severity"] for name in ("web1", "db1")] == ["fatal", "error"]
 
 
 def extra_file(tmp_path, name="extra.yml", **parts):
@@ -449,7 +449,7 @@ def test_later_policies_change_rules_of_earlier_ones_and_the_option_has_the_last
     extra = extra_file(tmp_path, overrides={"many-cpus": {"cpus": 50, "severity": "error"}})
     assert load([own, extra]).rules[0].parameters == load([extra, own]).rules[0].parameters == {"cpus": 50}
     policy = load([own, extra], {"many-cpus": {"cpus": 1}})
-    assert (policy.rules[0].parameters, policy.evaluate(data.host("web1"))[0][0]["severity"]) == ({"cpus": 1}, "error")
+    assert (policy.rules[0].parameters, policy.findings(data.host("web1"))[0][0]["severity"]) == ({"cpus": 1}, "error")
 
 
 WAIVER = {"rule": "many-cpus", "owner": "ops", "reason": "they are meant to be many", "expires": "2026-12-31"}
@@ -471,7 +471,7 @@ WAIVER = {"rule": "many-cpus", "owner": "ops", "reason": "they are meant to be m
 def test_waivers_hold_for_hosts_until_a_day(tmp_path, changes, waived):
     extra = extra_file(tmp_path, waivers=[{**WAIVER, **changes}])
     policy = load([policy_file(tmp_path, RULE), extra], today=datetime.date(2026, 11, 24))
-    judged = {name: policy.judge(data.host(name)) for name in ("db1", "web1")}
+    judged = {name: policy.evaluate(data.host(name)) for name in ("db1", "web1")}
     assert [name for name, judgement in judged.items() if judgement.waived] == waived
     for name, judgement in judged.items():
         assert judgement.outcomes == {"many-cpus": "waived" if name in waived else "fail"}
@@ -490,12 +490,12 @@ def test_a_waiver_needs_an_owner_a_reason_and_an_end(tmp_path, changes):
 
 
 def test_what_was_not_measured_passes_no_rule():
-    outcomes = load().judge(data.host("web1", "degraded")).outcomes
+    outcomes = load().evaluate(data.host("web1", "degraded")).outcomes
     assert outcomes["memleak-suspected"] == "unknown"
     assert outcomes["probe-status"] == "fail"
     assert outcomes["os-exception"] == "pass"
-    assert set(load().judge(data.host("web1", "lost")).outcomes.values()) == {"unknown"}
-    assert load(overrides={"os-exception": {"enabled": False}}).judge(data.host("web1")).outcomes["os-exception"] == "off"
+    assert set(load().evaluate(data.host("web1", "lost")).outcomes.values()) == {"unknown"}
+    assert load(overrides={"os-exception": {"enabled": False}}).evaluate(data.host("web1")).outcomes["os-exception"] == "off"
 
 
 @pytest.mark.parametrize(
@@ -523,22 +523,22 @@ def test_policies_combine_and_rules_have_one_home(tmp_path):
 def test_a_rule_that_does_not_fit_a_host_is_a_problem_and_stops_nothing(tmp_path):
     broken = {**RULE, "id": "broken", "title": "{{ evidence.no_such_field }}"}
     typed = {**RULE, "id": "typed", "evidence": "length(system.cpus)"}
-    findings, problems = load([policy_file(tmp_path, broken, typed, RULE)]).evaluate(data.host("web1"))
+    findings, problems = load([policy_file(tmp_path, broken, typed, RULE)]).findings(data.host("web1"))
     assert [finding["rule"] for finding in findings] == ["many-cpus"]
     assert [problem.split("'")[1] for problem in problems] == ["broken", "typed"]
 
 
 def test_what_a_host_sends_is_never_a_template():
     hostile = "{{ 7 * 7 }}{% raw %}\x1b[2J\u202e"
-    document = with_probe("runlatency", data.runlatency(data.wait(50000.0, instead=hostile)))
-    (finding,), problems = load().evaluate(document)
+    document = with_probe("runlatency", data.runlatency(data.wait(50000.0, longest_runner=hostile)))
+    (finding,), problems = load().findings(document)
     assert problems == []
     assert "{{ 7 * 7 }}{% raw %}\u241b[2J\ufffd" in finding["title"]
 
 
 def test_templates_cannot_reach_python(tmp_path):
     escape = {**RULE, "title": "{{ ''.__class__.__mro__[1].__subclasses__() }}"}
-    findings, problems = load([policy_file(tmp_path, escape)]).evaluate(data.host("web1"))
+    findings, problems = load([policy_file(tmp_path, escape)]).findings(data.host("web1"))
     assert findings == []
     assert "many-cpus" in problems[0]
 
@@ -567,7 +567,7 @@ def test_the_examples_of_the_docs_work(tmp_path):
     assert load(overrides=overrides["ksysak_policy_overrides"])
     document = data.host("web1")
     document["system"]["kernel"] = "5.10.0"
-    findings, problems = load([policy_file(tmp_path, *own["rules"])]).evaluate(document)
+    findings, problems = load([policy_file(tmp_path, *own["rules"])]).findings(document)
     assert ([finding["title"] for finding in findings], problems) == (["Kernel 5.10.0 is not the one we run"], [])
 
 

@@ -56,7 +56,7 @@ HOSTILE = "</failure><x>&amp;\"' ]]>\ufffe\uffff=1+1"
 
 def hostile():
     document = data.host(f'web<1>&"{HOSTILE}', "noisy")
-    document["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, instead=HOSTILE))
+    document["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, longest_runner=HOSTILE))
     down = data.host("\u202eweb2 ]]>", "failed")
     down["reason"] = HOSTILE + "\x00\x1b[31m\u2028"
     return [document, down]
@@ -299,9 +299,9 @@ def test_the_baseline_is_a_scan_or_the_last_one_before(tmp_path):
         folder = data.write(tmp_path / "made", [data.host("web1", kind, scan_id=name)], scan_id=name, started_at=began)
         folder.rename(tmp_path / name)
     last = report.make(options(tmp_path, baseline=str(tmp_path)), check_mode=True)
-    assert (last["scan_id"], last["drift"]["new"], last["drift"]["cured"] + last["drift"]["rebooted"]) == ("c", 2, 2)
+    assert (last["scan_id"], last["drift"]["new"], last["drift"]["resolved"] + last["drift"]["rebooted"]) == ("c", 2, 2)
     named = report.make(options(tmp_path, baseline=str(tmp_path / "a")), check_mode=True)
-    assert (named["drift"]["new"], named["drift"]["cured"]) == (2, 0)
+    assert (named["drift"]["new"], named["drift"]["resolved"]) == (2, 0)
     first = report.make(options(tmp_path, scan_id="a", baseline=str(tmp_path)), check_mode=True)
     assert first["drift"] == {}
     assert "There is no earlier scan to compare with yet." in first["verdict"]["notes"]

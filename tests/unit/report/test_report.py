@@ -127,7 +127,7 @@ def test_terminals_are_safe_from_hosts(tmp_path, hostile):
     down = data.host("web2", "failed")
     down["reason"] = hostile
     odd = data.host("web1", "noisy")
-    odd["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, instead=f"x{hostile}"))
+    odd["probes"]["runlatency"]["data"] = data.runlatency(data.wait(50000.0, longest_runner=f"x{hostile}"))
     document = fleet_of(tmp_path, odd, down)
     validate(document)
     lines = digest(document)

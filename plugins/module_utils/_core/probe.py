@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every probe is made of: its engines, its options, its envelope and its size.
+
+A probe measures one thing on one host for one window and knows nothing of
+severity. It has one or more engines, best first. An engine that cannot work
+here raises Unavailable with a reason and a remedy, and the next one is asked.
+"""
+
+import datetime
+import json
+import time
+
+RESULT_BYTES = 64 * 1024
+_TEXT_CHARS = 2048
+# More lost events than both make a result degraded; a handful in a quiet window changes nothing.
+LOST_SHARE = 0.001
+LOST_COUNT = 100
+
+
+class Unavailable(Exception):
+    """Something that a probe needs is missing on this host.
+
+    reason: what is missing; remedy: what an operator can do about it.
+    """
+
+    def __init__(self, reason, remedy=''):
+        super(Unavailable, self).__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+class Engine(object):
+    """One way to measure. Subclasses set NAME and fill in the steps.
+
+    Order of calls: open, start, poll (again and again), stop, read, close.
+    close is called on every path, also when open failed half-way.
+    """
+
+    NAME = ''
+
+    def __init__(self, options):
+        """options: dict of the probe's validated options."""
+        self.options = options
+        self.window_s = None  # how long the window is meant to be; set before start
+        self.lost_events = 0
+        self.degradations = []  # what this engine could not see; any entry makes the result degraded
+
+    def open(self):
+        """Do all that takes time: look for what is needed, compile, load. Raises Unavailable."""
+
+    def start(self):
+        """Begin to measure: the window opens when this returns."""
+
+    def poll(self, timeout_s):
+        """Work for at most timeout_s seconds within the window (drain buffers, or sleep)."""
+        time.sleep(timeout_s)
+
+    def stop(self):
+        """End of the window: nothing that happens later may be counted."""
+
+    def read(self, window_s):
+        """Return the data of the envelope, a dict that fits the probe's schema.
+
+        window_s: seconds between start and stop, float.
+        """
+        raise NotImplementedError
+
+    def close(self):
+        """Give everything back."""
+
+
+class Probe(object):
+    """A named list of engines with its options.
+
+    NAME: str, also the key of its envelope; VERSION: int, of the data's schema;
+    ENGINES: Engine classes, best first (every one but the first makes the result degraded);
+    OPTIONS: an Ansible argument spec; BOUNDS: {option: (least, most)} of its numbers.
+    """
+
+    NAME = ''
+    VERSION = 1
+    ENGINES = ()
+    OPTIONS = {}
+    BOUNDS = {}
+
+    def __init__(self, options):
+        """options: dict that the argument spec has already shaped. Raises ValueError naming the option that is out of bounds."""
+        check_bounds(options, self.BOUNDS)
+        self.options = options
+
+
+def check_bounds(options, bounds):
+    """Raise ValueError naming the first option that is given and outside its (least, most)."""
+    for name, (least, most) in sorted(bounds.items()):
+        if options[name] is not None and not least <= options[name] <= most:
+            raise ValueError('%s must be between %d and %d, got %s' % (name, least, most, options[name]))
+
+
+def envelope(probe, status, reason='', remedy='', engine='none', started_at=None, window_s=0.0):
+    """Return a probe's result without its data, as in schema ksysak.host/1.
+
+    started_at: datetime in UTC, default now.
+    """
+    return {
+        'schema': 'ksysak.%s/%d' % (probe.NAME, probe.VERSION),
+        'status': status, 'reason': reason[:_TEXT_CHARS], 'remedy': remedy[:_TEXT_CHARS], 'engine': engine,
+        'started_at': (started_at or datetime.datetime.utcnow()).strftime('%Y-%m-%dT%H:%M:%SZ'),
+        'window_s': round(window_s, 3),
+        'cost': {'cpu_s': 0.0, 'max_rss_bytes': 0, 'setup_s': 0.0, 'lost_events': 0, 'truncated': False},
+        'data': {},
+    }
+
+
+def degrade(result, reason, remedy=''):
+    """Make an envelope degraded, for one more reason."""
+    result['status'] = 'degraded'
+    result['reason'] = '; '.join(part for part in (result['reason'], reason) if part)[:_TEXT_CHARS]
+    result['remedy'] = (result['remedy'] or remedy)[:_TEXT_CHARS]
+
+
+def fit(envelopes, limit_bytes=RESULT_BYTES):
+    """Cut lists until the JSON of all envelopes together is at most limit_bytes long; changes them in place.
+
+    Lists in facts are sorted, most important first, so the tail of the longest one goes
+    first; the envelope that lost something says truncated.
+    """
+    while _size(envelopes) > limit_bytes:
+        longest = max(((_size(rows), name, rows) for name, result in envelopes.items() for rows in _lists(result['data'])),
+                      key=lambda found: found[:2], default=None)
+        if longest is None:
+            return
+        _unused, name, rows = longest
+        del rows[len(rows) // 2:]
+        envelopes[name]['cost']['truncated'] = True
+
+
+def _size(value):
+    return len(json.dumps(value))
+
+
+def _lists(value):
+    """All lists within a value that have something to cut."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    found = [value] if isinstance(value, list) and value else []
+    for part in inner:
+        found.extend(_lists(part))
+    return found

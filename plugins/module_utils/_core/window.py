@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run several probes at once, in one window.
+
+Each probe works in a process of its own, so that one that hangs or crashes takes
+nothing with it but itself. The kernel ends these processes with their parent, and
+all that they hold (BPF programs, maps, mounts) ends with them.
+"""
+
+import ctypes
+import datetime
+import errno
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import resource
+import select
+import signal
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable, degrade, envelope
+
+# What a scan may take beyond its window; what takes longer is ended.
+SETUP_LIMIT_S = 240
+READ_LIMIT_S = 30
+OVERHEAD_LIMIT_S = SETUP_LIMIT_S + READ_LIMIT_S
+
+_TICK_S = 0.5
+_PR_SET_PDEATHSIG = 1
+_REPORT = 'Please report this with the kernel release; the other probes of this scan are not affected.'
+
+# 'spawn' would import everything again, and cannot from a zipped module.
+_context = multiprocessing.get_context('fork')
+
+
+class Stop(object):
+    """Ends a window early, when a signal arrives, somebody asks for it, or nobody waits for the result any more.
+
+    sockets: {socket: function to call when it is readable}. The functions may call now().
+    """
+
+    def __init__(self, sockets=None):
+        self.sockets = dict(sockets or {})
+        self.reason = ''
+
+    def now(self, reason):
+        """Ask for the end of the window; the first reason is kept."""
+        self.reason = self.reason or reason
+
+    def on_signals(self):
+        """Let SIGTERM, SIGINT and SIGHUP end the window instead of the process."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: self.now('signal %d' % received))
+
+    def check_reader(self):
+        """Ask for the end when standard output is a pipe that nobody reads any more: the controller went away."""
+        poll = select.poll()
+        poll.register(1, 0)
+        if any(event & (select.POLLERR | select.POLLHUP) for _unused, event in poll.poll(0)):
+            self.now('the connection to the controller was lost')
+
+
+def measure(probes, duration_s, stop=None):
+    """Run the probes together for one window. Returns {name: envelope}.
+
+    probes: Probe objects; duration_s: length of the window; stop: Stop, or None.
+    Nothing that happens to a probe raises: its envelope says 'failed' with a reason.
+    """
+    return _run(probes, duration_s, stop or Stop())
+
+
+def preflight(probes):
+    """Open and close each probe's engine without measuring. Returns {name: envelope} with empty data."""
+    return _run(probes, None, Stop())
+
+
+class _Worker(object):
+    """The parent's side of one probe process."""
+
+    def __init__(self, probe, duration_s):
+        self.probe = probe
+        self.result = None
+        self.ready = False
+        self.pipe, theirs = _context.Pipe()
+        self.process = _context.Process(target=_work, args=(probe, duration_s, theirs, os.getpid()), name=probe.NAME)
+        self.process.start()
+        theirs.close()
+
+    @property
+    def busy(self):
+        return self.result is None
+
+    def receive(self):
+        """Take one message: 'ready', or the envelope. The end of the pipe means that the process died."""
+        try:
+            message = self.pipe.recv_bytes()
+        except (EOFError, IOError, OSError):
+            self.process.join()
+            code = self.process.exitcode
+            self.fail('the probe process ended by signal %d' % -code if code < 0 else 'the probe process ended with code %d' % code)
+            return
+        if message == b'ready':
+            self.ready = True
+        else:
+            self.result = json.loads(message.decode())
+
+    def send(self, word):
+        try:
+            self.pipe.send_bytes(word)
+        except (IOError, OSError) as error:
+            if error.errno != errno.EPIPE:
+                raise
+
+    def fail(self, reason):
+        self.result = envelope(self.probe, 'failed', reason, _REPORT)
+
+    def end(self):
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.pipe.close()
+
+
+def _run(probes, duration_s, stop):
+    workers = []
+    try:
+        for probe in probes:
+            workers.append(_Worker(probe, duration_s))
+        _wait(workers, lambda worker: not worker.ready, SETUP_LIMIT_S, 'it was not ready to measure after %d s' % SETUP_LIMIT_S, stop)
+        if not stop.reason:
+            for worker in workers:
+                worker.send(b'go')
+            if duration_s is not None:
+                _wait(workers, lambda worker: True, duration_s, None, stop)
+        for worker in workers:
+            worker.send(b'stop')
+        _wait(workers, lambda worker: True, READ_LIMIT_S, 'it gave no result %d s after its window' % READ_LIMIT_S, None)
+        results = dict((worker.probe.NAME, worker.result) for worker in workers)
+    finally:
+        for worker in workers:
+            worker.end()
+    if stop.reason:
+        for result in results.values():
+            _cut_short(result, duration_s, stop.reason)
+    return results
+
+
+def _wait(workers, wanted, limit_s, reason, stop):
+    """Serve the workers until none that is busy is wanted, the limit has passed (they fail with `reason`), or stop says so."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        waiting = [worker for worker in workers if worker.busy and wanted(worker)]
+        left_s = deadline - time.monotonic()
+        if not waiting or (stop and stop.reason):
+            return
+        if left_s <= 0:
+            for worker in waiting if reason else ():
+                worker.fail(reason)
+            return
+        sources = dict((worker.pipe, worker.receive) for worker in workers if worker.busy)
+        sources.update(stop.sockets if stop else {})
+        for source in multiprocessing.connection.wait(list(sources), min(_TICK_S, left_s)):
+            sources[source]()
+        if stop:
+            stop.check_reader()
+
+
+def _cut_short(result, duration_s, reason):
+    if result['status'] in ('ok', 'degraded') and duration_s is not None:
+        degrade(result, 'the window was cut to %.1f of %d s (%s)' % (result['window_s'], duration_s, reason), 'Scan again.')
+
+
+def _work(probe, duration_s, pipe, parent):
+    """The probe process: open an engine, wait for 'go', measure, send the envelope."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return  # it died before we asked to go with it
+    # The parent decides: Ctrl-C reaches the whole process group.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    started_s = time.monotonic()
+    engine, missing = open_engine(probe)
+    setup_s = time.monotonic() - started_s
+    pipe.send_bytes(b'ready')
+    if pipe.recv_bytes() != b'go':
+        result = envelope(probe, 'skipped', 'the scan was ended before its window opened', 'Scan again.')
+    elif engine is None:
+        result = no_engine(probe, missing)
+    else:
+        result = _measure(probe, engine, missing, duration_s, pipe)
+    result['cost'].update(cost(setup_s))
+    pipe.send_bytes(json.dumps(result).encode())
+
+
+class _Unexpected(Unavailable):
+    """An engine failed in a way that it does not know."""
+
+
+def no_engine(probe, missing):
+    """Return the envelope of a probe none of whose engines works here. missing: as of open_engine."""
+    unexpected = any(isinstance(error, _Unexpected) for error in missing)
+    return envelope(probe, 'failed' if unexpected else 'skipped', missing[0].reason, missing[0].remedy)
+
+
+def open_engine(probe):
+    """Return (the first engine that works or None, [what kept the ones before it])."""
+    missing = []
+    for engine_class in probe.ENGINES:
+        engine = engine_class(probe.options)
+        try:
+            engine.open()
+            return engine, missing
+        except Unavailable as error:
+            missing.append(error)
+        except Exception as error:
+            missing.append(_Unexpected('%s engine: %s: %s' % (engine_class.NAME, type(error).__name__, error), _REPORT))
+        close_engine(engine)
+    return None, missing
+
+
+def _measure(probe, engine, missing, duration_s, pipe):
+    try:
+        if duration_s is None:
+            return mark_degraded(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
+        engine.window_s = duration_s
+        engine.start()
+        wall, began_s = datetime.datetime.utcnow(), time.monotonic()
+        while not pipe.poll(0):
+            left_s = duration_s - (time.monotonic() - began_s)
+            if left_s <= 0:
+                break
+            engine.poll(min(_TICK_S, left_s))
+        window_s = time.monotonic() - began_s
+        return finish(probe, engine, missing, wall, window_s)
+    except Exception as error:
+        return failed(probe, engine, error)
+    finally:
+        close_engine(engine)
+
+
+def finish(probe, engine, missing, wall, window_s):
+    """Stop an engine and return its envelope, without the cost of the process. Raises what the engine raises.
+
+    wall: datetime in UTC at which the window opened; window_s: how long ago.
+    """
+    engine.stop()
+    result = envelope(probe, 'ok', engine=engine.NAME, started_at=wall, window_s=window_s)
+    result['data'] = engine.read(max(window_s, 1e-3))
+    result['cost']['lost_events'] = engine.lost_events
+    return mark_degraded(result, engine, missing)
+
+
+def failed(probe, engine, error):
+    """Return the envelope of a probe whose engine raised an error."""
+    if isinstance(error, Unavailable):
+        return envelope(probe, 'failed', error.reason, error.remedy)
+    return envelope(probe, 'failed', '%s engine: %s: %s' % (engine.NAME, type(error).__name__, error), _REPORT)
+
+
+def mark_degraded(result, engine, missing):
+    """Degraded when a better engine was missing, or when this one could not see all."""
+    for error in missing:
+        degrade(result, error.reason, error.remedy)
+    for limit in engine.degradations:
+        degrade(result, limit)
+    return result
+
+
+def close_engine(engine):
+    """Close it, whatever happens."""
+    try:
+        engine.close()
+    except Exception:  # the process ends in a moment, and the kernel closes what is left
+        pass
+
+
+def cost(setup_s):
+    """Return the part of an envelope's 'cost' that this process knows of itself."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {'cpu_s': round(usage.ru_utime + usage.ru_stime, 3), 'max_rss_bytes': usage.ru_maxrss * 1024, 'setup_s': round(setup_s, 3)}

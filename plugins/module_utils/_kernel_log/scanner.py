@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the kernel's reports (oopses, warnings, lock-ups, ...) in log lines.
+
+Pure: no I/O. One pass, memory bounded by a handful of open reports, time linear in the input.
+"""
+
+import re
+from collections import deque
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import culprit, lines as log_lines, patterns
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.details import Details
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
+
+MAX_BODY_LINES = 400
+MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
+REACH_LINES = 2 * MAX_BODY_LINES  # behind its header, whoever else writes in between
+MAX_ENTRIES = 300
+MAX_OPEN = 16
+MAX_GAP_S = 10.0
+EXCERPT_CHARS = 4096
+TITLE_CHARS = 512
+DETAIL_CHARS = 1024
+FOLLOW_S = 30.0
+FOLLOW_LINES = 1500
+
+_NUMBER = re.compile(r'\b[0-9a-f]{8,16}\b|0x[0-9a-f]+|\d+')
+_WORDS = re.compile(r'[^A-Za-z]+')
+_VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
+_FILE = re.compile(r' at \S*?((?:[\w.-]{1,64}/)?[\w.-]{1,64}\.[chS]):\d')
+_BY_MESSAGE = frozenset(('panic', 'bug_other', 'info_other', 'other_kernel'))
+_BY_PROGRAM = frozenset(('segfault', 'oom'))
+_ASIDE = ('isabled at:', 'nabled at:')
+_END = re.compile(r'---\[ end ')
+_LOCKDEP_FILE = re.compile(r'WARNING: .{0,200}\bkernel/locking/lockdep\.c:')
+_FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
+                           r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
+_AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
+
+
+class _Report(object):
+    """A report that is being read."""
+
+    def __init__(self, rule, text, number, segment):
+        self.kind = rule.kind
+        if self.kind == 'warning' and _LOCKDEP_FILE.match(text):
+            self.kind = 'lockdep'
+        self.needle = rule.needle
+        self.once = rule.once
+        self.header = text
+        self.number = number
+        self.segment = segment
+        self.induced = False
+        self.parent = None  # the report this one follows from, where that one's trace is still to come
+        self.details = Details(self.kind, text[:DETAIL_CHARS], segment.caller)
+        self.most_lines = MAX_OOM_LINES if self.kind == 'oom' else MAX_BODY_LINES
+        self.entries = []
+        self.frames = 0
+        self.aside = False  # the next line names a function that has no part in it
+        self.excerpt = [text]
+        self.excerpt_chars = len(text)
+        self.body = 0
+        self.last_s = segment.timestamp_s
+        self.last_clock_s = log_lines.clock_s(segment)
+        self.ended = rule.once
+
+    def add(self, segment):
+        if self.parent is not None:
+            self.parent.add(segment)
+        text = segment.text
+        self.body += 1
+        if segment.timestamp_s is not None:
+            self.last_s = segment.timestamp_s
+        self.last_clock_s = log_lines.clock_s(segment)
+        if self.excerpt_chars < EXCERPT_CHARS:
+            self.excerpt.append(text)
+            self.excerpt_chars += len(text) + 1
+        self.details.line(text[:DETAIL_CHARS])
+        aside, self.aside = self.aside, text.endswith(_ASIDE)
+        if len(self.entries) < MAX_ENTRIES and not aside:
+            found = culprit.parse(text)
+            self.entries.extend(found)
+            self.frames += sum(1 for entry in found if entry[0] == 'frame')
+
+    def takes(self, segment):
+        """True where the segment belongs to this report."""
+        if self.ended or self.body >= self.most_lines:
+            return False
+        if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
+            return False
+        if segment.timestamp_s is not None and self.last_s is not None:
+            self.ended = not -1.0 <= segment.timestamp_s - self.last_s <= MAX_GAP_S
+        else:
+            clock_s = log_lines.clock_s(segment)
+            if clock_s is not None and self.last_clock_s is not None:
+                self.ended = (clock_s - self.last_clock_s + 1) % 86400 > MAX_GAP_S + 1
+        return not self.ended
+
+    def continues(self, rule, text):
+        """True where a header is only a further line of this report."""
+        kind = rule.kind
+        if self.kind in patterns.OOPS_KINDS and kind in patterns.OOPS_KINDS and not self.frames:
+            return kind != 'kernel_bug' and (self.kind == 'kernel_bug' or ('[#' in text and '[#' not in self.header))
+        if self.kind == 'list_corruption':
+            return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
+        if self.kind == 'oom':
+            return kind == 'oom' and rule.once
+        if self.kind == 'netdev_watchdog':
+            return kind == 'warning' and self.body < 5
+        if kind == 'netdev_watchdog':
+            return self.kind == 'warning'
+        if self.kind == 'slab_corruption':
+            return kind == 'info_other'
+        if kind == 'info_other':
+            return self.kind in ('kasan', 'slab_corruption')
+        if self.kind == 'bug_mm':
+            return kind == 'bug_mm' and not self.frames
+        return self.kind == kind == 'mce'
+
+    def event(self):
+        blamed, trace = culprit.blame(self.kind, self.header, self.entries)
+        segment = self.segment
+        return {
+            'kind': self.kind,
+            'title': printable(self.header.strip(), TITLE_CHARS),
+            'culprit': blamed,
+            'line': self.number,
+            'induced': self.induced,
+            'timestamp_s': segment.timestamp_s,
+            'wall': segment.wall,
+            'local_date': segment.local_date,
+            'trace': trace,
+            'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
+            'signature': signature(self.kind, blamed, self.header, self.needle),
+            'context': self.details.context(),
+            'details': self.details.result(trace),
+        }
+
+
+def signature(kind, blamed, header, needle):
+    """What makes two reports the same on all hosts, boots and builds.
+
+    That is the kind and the culprit; where the log names none, the source file, the program or the message,
+    and where that would name devices or addresses, only the fixed words of the message.
+    """
+    if blamed:
+        return '%s:%s' % (kind, blamed)
+    if kind in _BY_MESSAGE:
+        what = header[:160]
+    elif kind in _BY_PROGRAM:
+        victim = _VICTIM.search(header[:TITLE_CHARS])
+        what = victim.group(1) if victim else header.split('[', 1)[0].split(' invoked ', 1)[0][:64]
+    else:
+        place = _FILE.search(header[:TITLE_CHARS])
+        what = place.group(1) if place else needle
+    return '%s:%s' % (kind, _WORDS.sub('_', _NUMBER.sub('', what)).strip('_').lower()[:120] or 'unknown')
+
+
+class Scanner(object):
+    """Reads lines one at a time; reports come out in the order of their header lines."""
+
+    def __init__(self):
+        self._number = 0
+        self._queue = deque()
+        self._last = None  # the last serious report, whose follow-ups are induced
+        self._export = None  # reads the records of a journal's export
+
+    def feed(self, line, number=None, candidate=True):
+        """Read one line (str without newline). Returns a list of the reports that are complete now.
+
+        number: of the line, from 1, where lines without a header were left out; candidate: False where it is known to hold none.
+        """
+        self._number = number or self._number + 1
+        if not candidate and not self._queue:
+            return ()
+        if self._export is not None or line.startswith(log_lines.Export.FIRST):
+            return self._feed_export(line)
+        if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
+            return ()
+        for segment in log_lines.segments(line):
+            self._segment(segment, self._number)
+        return self._complete(False)
+
+    def _feed_export(self, line):
+        if self._export is None:
+            self._export = log_lines.Export()
+        for segment in self._export.feed(line, self._number) or ():
+            self._segment(segment, self._export.message_at)
+        return self._complete(False)
+
+    def finish(self):
+        """The reports that were still open at the end of the log."""
+        return self._complete(True)
+
+    def _segment(self, segment, number):
+        found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
+        owner = None
+        for report in reversed(self._queue):
+            if report.takes(segment):
+                owner = report
+                break
+        if found is None:
+            if owner is not None:
+                if _END.match(segment.text):
+                    owner.ended = True
+                else:
+                    owner.add(segment)
+            return
+        rule, text = found
+        if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
+            owner.add(segment)
+            return
+        report = _Report(rule, text, number, segment)
+        self._relate(report, owner)
+        self._queue.append(report)
+
+    def _relate(self, report, owner):
+        """Decide whether a new report only follows from an earlier one, and end that one."""
+        last = self._last
+        if last is not None and self._near(last, report):
+            if report.kind == 'panic':
+                report.induced = bool(_FOLLOW_PANIC.match(report.header))
+            elif last.kind in patterns.OOPS_KINDS and report.kind in _AFTERMATH:
+                report.induced = last.segment.caller == report.segment.caller or report.kind in patterns.STALL_KINDS
+            elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:
+                report.induced = last.segment.caller == report.segment.caller
+        if owner is not None and not report.once and owner.segment.caller == report.segment.caller:
+            if report.induced and report.kind == 'panic' and not owner.frames:
+                report.parent = owner
+            owner.ended = True
+        if not report.once and not report.induced:
+            self._last = report
+
+    @staticmethod
+    def _near(last, report):
+        if last.last_s is not None and report.segment.timestamp_s is not None:
+            return -1.0 <= report.segment.timestamp_s - last.last_s <= FOLLOW_S
+        return report.number - last.number <= FOLLOW_LINES
+
+    def _complete(self, everything):
+        done = []
+        while self._queue and (everything or self._closed(self._queue[0]) or len(self._queue) > MAX_OPEN):
+            done.append(self._queue.popleft().event())
+        return done
+
+    def _closed(self, report):
+        if report.body >= report.most_lines or self._number - report.number > max(REACH_LINES, report.most_lines):
+            return True
+        return report.ended and not any(other.parent is report and not other.ended for other in self._queue)
+
+
+def scan_lines(lines):
+    """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
+
+    kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
+    induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
+    local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
+    excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
+    Never raises on what a line holds.
+    """
+    scanner = Scanner()
+    for line in lines:
+        yield from scanner.feed(line)
+    yield from scanner.finish()

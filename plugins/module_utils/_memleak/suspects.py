@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which call sites of slab allocations are worth their call stacks, while the window is still open."""
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
+
+MOST = 64
+_SURVIVORS, _SLOTS = 4, 3
+# Stacks that may be taken in a second on each CPU, some microseconds each.
+STACKS_PER_S = 2000
+
+
+def look(groups, slot, settle_slots, elapsed_s, cpus, known):
+    """Return ({call site: estimated allocations per second}, mask for following them) of all sites to follow.
+
+    groups: [Group]; slot: the current one; settle_slots: how many before it are too young; known: {site: rate} that are followed already.
+    """
+    sites = {}
+    for group in groups:
+        if group.type == bpf.SLAB and group.stack < 0:
+            entry = sites.setdefault(group.site, {'alive': [0] * bpf.SLOTS, 'bytes': 0, 'rate': 0.0})
+            for index in range(bpf.SLOTS):
+                entry['alive'][index] += group.born[index] - group.died[index]
+            entry['bytes'] += sum(group.born_bytes) - sum(group.freed_bytes)
+            entry['rate'] += group.allocations / max(elapsed_s, 1e-3)
+    settled = slot - settle_slots
+    chosen = dict(known)
+    if settled >= _SLOTS:
+        new = [(entry['bytes'], site) for site, entry in sites.items() if site not in chosen and _grows(entry['alive'][:settled])]
+        for _unused, site in sorted(new, reverse=True)[:MOST - len(chosen)]:
+            chosen[site] = sites[site]['rate']
+    mask = 0
+    while sum(chosen.values()) / (mask + 1) > STACKS_PER_S * cpus:
+        mask = mask * 2 + 1
+    return chosen, mask
+
+
+def _grows(alive):
+    half = len(alive) // 2
+    return sum(alive) >= _SURVIVORS and any(alive[:half]) and any(alive[half:]) and sum(1 for count in alive if count > 0) * 2 >= len(alive)

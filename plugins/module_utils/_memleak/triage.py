@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel's own counters say of its memory, read again and again within a window."""
+
+import os
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.host import read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, trend
+
+_PAGE_BYTES = 4096
+
+# What the kernel accounts for; total less all of it grows when somebody takes pages and keeps them. Lists of free pages that
+# each CPU keeps for itself are in none of the fields (method: SysAK's memleak -c and Oracle's adaptivemm).
+_ACCOUNTED = ('MemFree', 'Active', 'Inactive', 'Unevictable', 'Slab', 'KernelStack', 'ShadowCallStack', 'PageTables',
+              'SecPageTables', 'Percpu', 'Hugetlb', 'VmallocUsed')
+_REPORTED = ('SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'Percpu', 'VmallocUsed', 'unaccounted')
+# The counters that tell of a leak, with its type.
+COUNTERS = (('slab', 'SUnreclaim'), ('page', 'unaccounted'), ('vmalloc', 'areas'), ('percpu', 'Percpu'))
+# Growth below this cannot be told from a host at work. Whole slabs, and lists of free pages, come and go.
+_FLOOR_BYTES = {'slab': 262144, 'page': 4194304, 'vmalloc': 131072, 'percpu': 131072}
+CACHE_FLOOR_BYTES = 131072
+# What SysAK's memleak -c calls too much, as a share of memory where that is less.
+_MUCH = {'SUnreclaim': (5 * 2 ** 30, 0.15), 'unaccounted': (3 * 2 ** 29, 0.15), 'VmallocUsed': (2 * 2 ** 30, 0.15)}
+READINGS, LEAST_READINGS = 24, 16
+_COST_SHARE = 0.005  # of one CPU, that reading may take; a slow host gets fewer readings, but not fewer than the least
+_CACHES = '/sys/kernel/slab'
+
+
+def parse_meminfo(text):
+    """Return {field: bytes} of /proc/meminfo's text, with 'unaccounted' added."""
+    fields = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(':')
+        words = value.split()
+        if colon and words and words[0].isdigit():
+            fields[name] = int(words[0]) * (1024 if words[-1] == 'kB' else 1)
+    if 'MemTotal' in fields:
+        fields['unaccounted'] = fields['MemTotal'] - sum(fields.get(name, 0) for name in _ACCOUNTED)
+    return fields
+
+
+def parse_zoneinfo(text):
+    """Return the bytes in the CPUs' own lists of free pages, of /proc/zoneinfo's text."""
+    pages = 0
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] == 'count:' and words[1].isdigit():
+            pages += int(words[1])
+    return pages * _PAGE_BYTES
+
+
+def parse_buddyinfo(text):
+    """Return the bytes in free blocks of each order, smallest first, of /proc/buddyinfo's text; all zones together."""
+    found = []
+    for line in text.splitlines():
+        blocks = line.partition(' zone ')[2].split()[1:]
+        found += [0] * (len(blocks) - len(found))
+        for order, count in enumerate(blocks):
+            found[order] += int(count) * (_PAGE_BYTES << order)
+    return found
+
+
+def parse_slabinfo(text):
+    """Return {cache: (objects in use, bytes an object)} of /proc/slabinfo's text."""
+    caches = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 4 and words[1].isdigit() and words[3].isdigit():
+            caches[words[0]] = (int(words[1]), int(words[3]))
+    return caches
+
+
+def snapshot():
+    """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}, 'free_blocks': […]}.
+
+    caches are empty, areas None for who may not read them. Raises OSError when there is no /proc/meminfo.
+    """
+    with open('/proc/meminfo') as stream:
+        meminfo = parse_meminfo(stream.read())
+    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - parse_zoneinfo(read_text('/proc/zoneinfo'))
+    try:
+        held = areas.read()
+        meminfo['areas'] = sum(size for _address, _caller, size in held)
+    except (IOError, OSError):
+        held = None
+    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': _holders(),
+            'free_blocks': parse_buddyinfo(read_text('/proc/buddyinfo'))}
+
+
+def _holders():
+    """Counts of what programs may hold: memory of the kernel that grows with these is theirs."""
+    words = read_text('/proc/loadavg').split()
+    files = read_text('/proc/sys/fs/file-nr').split()
+    sockets = read_text('/proc/net/sockstat').split()
+    counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
+    groups = [line.split() for line in read_text('/sys/fs/cgroup/cgroup.stat').splitlines()]
+    return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
+            'files': int(files[0]) if files else 0,
+            'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
+            'modules': read_text('/proc/modules').count('\n'),
+            'namespaces': read_text('/proc/self/mountinfo').count('\n'),
+            'cgroups': sum(int(row[1]) for row in groups if row[0] in ('nr_descendants', 'nr_dying_descendants'))}
+
+
+def cache_size(name):
+    """Return the bytes an object of a slab cache takes; None when there is no cache of that name."""
+    caches = parse_slabinfo(read_text('/proc/slabinfo'))
+    if name in caches:
+        return caches[name][1]
+    # A cache that the kernel has merged with another is a link to it.
+    size = read_text('%s/%s/slab_size' % (_CACHES, os.path.basename(name))).strip()
+    return int(size) if size.isdigit() and os.path.basename(name) == name else None
+
+
+def is_reclaimable(cache):
+    """Does the kernel give the objects of this cache back when memory runs low?"""
+    flag = read_text('%s/%s/reclaim_account' % (_CACHES, os.path.basename(cache))).strip()
+    return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
+
+
+class Watch(object):
+    """The counters over a window: start(), poll() again and again, stop()."""
+
+    def __init__(self, duration_s, settle_ns, now_ns):
+        """now_ns: the clock that everything is noted by, a function."""
+        self._now_ns = now_ns
+        self._wanted_ns = self._interval_ns = duration_s * 1e9 / READINGS
+        self._least_cost_s = float('inf')
+        self._settle_ns = settle_ns
+        self.readings = []  # (at, snapshot)
+        self.areas = areas.Areas(settle_ns)
+
+    def start(self):
+        self._observe()
+
+    def poll(self):
+        """Read when it is time to."""
+        if self._now_ns() - self.readings[-1][0] >= self._interval_ns:
+            self._observe()
+
+    def stop(self):
+        self._observe()
+
+    def _observe(self):
+        began = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
+        read = snapshot()
+        at_ns = self._now_ns()
+        if read['areas'] is not None:
+            self.areas.observe(at_ns, read['areas'])
+        read['areas'] = None
+        self.readings.append((at_ns, read))
+        took_s = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) - began
+        self._least_cost_s = min(self._least_cost_s, took_s)  # the first one is slow, as nothing is in the CPU's caches yet
+        cheap_ns = min(self._least_cost_s * 1e9 / _COST_SHARE, self._wanted_ns * READINGS / LEAST_READINGS)
+        self._interval_ns = max(self._wanted_ns, cheap_ns)
+
+    def areas_cohorts(self):
+        """Return {caller: Cohort} of vmalloc. Births are cut at a reading, as an area is seen at the next one only."""
+        opened_ns, closed_ns = self.readings[0][0], self.readings[-1][0]
+        cuts = [at_ns for at_ns, _unused in self.readings if at_ns <= closed_ns - self._settle_ns]
+        return self.areas.cohorts(opened_ns, closed_ns, closed_ns - cuts[-1] if cuts else self._settle_ns, len(cuts))
+
+    def series(self, kind, name):
+        """Return [(seconds since the first reading, value)] of a counter: kind 'meminfo', 'holders', or 'caches' (in bytes)."""
+        first_ns = self.readings[0][0]
+        found = []
+        for at_ns, read in self.readings:
+            value = read[kind].get(name)
+            if value is not None:
+                found.append(((at_ns - first_ns) / 1e9, value[0] * value[1] if kind == 'caches' else value))
+        return found
+
+    def grown(self, kind, name):
+        """Return last less first value of a counter; None where it is not known."""
+        points = self.series(kind, name)
+        return points[-1][1] - points[0][1] if len(points) > 1 else None
+
+    def caches_grown(self):
+        """Return {cache: (objects more than at the beginning, bytes an object)}."""
+        before, after = self.readings[0][1]['caches'], self.readings[-1][1]['caches']
+        return dict((cache, (objects - before.get(cache, (0, size))[0], size)) for cache, (objects, size) in after.items())
+
+    def result(self, top):
+        """Return (triage, trends) of the facts."""
+        first, last = self.readings[0][1]['meminfo'], self.readings[-1][1]['meminfo']
+        grown = [{'cache': cache[:64], 'object_bytes': size, 'objects_delta': delta, 'bytes_delta': delta * size}
+                 for cache, (delta, size) in self.caches_grown().items() if delta > 0]
+        grown.sort(key=lambda cache: (-cache['bytes_delta'], cache['cache']))
+        trends, suspects = [], []
+        for kind, name in COUNTERS:
+            row = self._trend(kind, name, self.series('meminfo', name), _FLOOR_BYTES[kind])
+            if row:
+                trends.append(row)
+                if row['grows']:
+                    suspects.append({'type': kind, 'counter': name, 'by': 'growth', 'bytes': row['points'][-1][1] - row['points'][0][1]})
+        for cache in grown[:5]:
+            if cache['bytes_delta'] < CACHE_FLOOR_BYTES:
+                break
+            reclaimable = is_reclaimable(cache['cache'])
+            row = self._trend('slab', cache['cache'], self.series('caches', cache['cache']), CACHE_FLOOR_BYTES)
+            if row:
+                row['reclaimable'] = reclaimable
+                trends.append(row)
+                if row['grows'] and not reclaimable:
+                    suspects.append({'type': 'slab', 'counter': cache['cache'], 'by': 'growth', 'bytes': cache['bytes_delta']})
+        for name, (most_bytes, share) in sorted(_MUCH.items()):
+            if last.get(name, 0) > min(most_bytes, share * last.get('MemTotal', 0)):
+                suspects.append({'type': dict((counter, kind) for kind, counter in COUNTERS).get(name, 'vmalloc'), 'counter': name,
+                                 'by': 'size', 'bytes': last[name]})
+        names = [name for name in _REPORTED if name in first and name in last]
+        return {'meminfo_delta_bytes': dict((name, last[name] - first[name]) for name in names),
+                'free_bytes_by_order': {'before': self.readings[0][1]['free_blocks'], 'after': self.readings[-1][1]['free_blocks']},
+                'caches': grown[:top], 'suspects': suspects}, trends
+
+    @staticmethod
+    def _trend(kind, name, points, floor_bytes):
+        if len(points) < 3:
+            return None
+        slope, least, most = trend.theil_sen(points)
+        total = points[-1][1] - points[0][1]
+        # A counter that jumped once, or that stopped growing, is no leak.
+        grows = total >= floor_bytes and least > 0 and trend.steps_up(points) >= 0.25
+        return {'type': kind, 'counter': name[:64], 'slope_bytes_per_s': round(slope, 1), 'slope_ci95': [round(least, 1), round(most, 1)],
+                'grows': grows, 'reclaimable': False, 'points': [[round(at_s, 2), value] for at_s, value in points]}
