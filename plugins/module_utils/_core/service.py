@@ -176,8 +176,7 @@ class _Service(object):
     def _begin(self):
         engine = self._engine
         try:
-            engine.window_s = self._ttl_s
-            engine.start()
+            engine.start(self._ttl_s)
             self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
             return window.mark_degraded(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
         except Exception as error:

@@ -222,8 +222,7 @@ def _measure(probe, engine, missing, duration_s, pipe):
     try:
         if duration_s is None:
             return mark_degraded(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
-        engine.window_s = duration_s
-        engine.start()
+        engine.start(duration_s)
         wall, began_s = datetime.datetime.utcnow(), time.monotonic()
         while not pipe.poll(0):
             left_s = duration_s - (time.monotonic() - began_s)
