@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.control import received, trusted
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import envelope, fit
 
@@ -148,7 +148,7 @@ class _Service(object):
         finally:
             self._socket.close()
             if self._engine is not None:
-                window.close_engine(self._engine)
+                lifecycle.close_engine(self._engine)
 
     def _is_alone(self, said):
         try:
@@ -164,10 +164,10 @@ class _Service(object):
 
     def _open(self):
         began_s = time.monotonic()
-        self._engine, self._missing = window.open_engine(self._probe)
+        self._engine, self._missing = lifecycle.open_engine(self._probe)
         self._setup_s = time.monotonic() - began_s
         self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
-        state = self._begin() if self._engine is not None else window.no_engine(self._probe, self._missing)
+        state = self._begin() if self._engine is not None else lifecycle.no_engine(self._probe, self._missing)
         self._info = dict((key, state[key]) for key in ('status', 'reason', 'remedy', 'engine'))
         self._info.update(probe=self._probe.NAME, pid=os.getpid(), options=self._probe.options, ttl_s=self._ttl_s,
                           started_at=self._wall.strftime(_TIME),
@@ -178,11 +178,11 @@ class _Service(object):
         try:
             engine.start(self._ttl_s)
             self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
-            return window.mark_degraded(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
+            return lifecycle.mark_degraded(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
         except Exception as error:
-            window.close_engine(engine)
+            lifecycle.close_engine(engine)
             self._engine = None
-            return window.failed(self._probe, engine, error)
+            return lifecycle.failed(self._probe, engine, error)
 
     def _serve(self):
         deadline_s = self._began_s + self._ttl_s
@@ -200,7 +200,7 @@ class _Service(object):
         try:
             self._engine.poll(timeout_s)
         except Exception as error:
-            self._failed = window.failed(self._probe, self._engine, error)
+            self._failed = lifecycle.failed(self._probe, self._engine, error)
 
     @staticmethod
     def _reap():
@@ -221,7 +221,7 @@ class _Service(object):
                 self._ended = True
                 self._socket.close()  # who asks from now on, finds nobody
                 signal.alarm(window.READ_LIMIT_S)
-                self._send(client, window.cost(self._setup_s))
+                self._send(client, lifecycle.cost(self._setup_s))
             elif word == 'report':
                 self._report(client)
         except (IOError, OSError):
@@ -231,7 +231,7 @@ class _Service(object):
 
     def _report(self, client):
         """A copy of this process stops and reads its own copy of the engine; the kernel's tables are shared and go on."""
-        cost = window.cost(self._setup_s)
+        cost = lifecycle.cost(self._setup_s)
         if os.fork():
             return
         try:
@@ -247,9 +247,9 @@ class _Service(object):
     def _send(self, client, cost):
         window_s = time.monotonic() - self._began_s
         try:
-            result = self._failed or window.finish(self._probe, self._engine, self._missing, self._wall, window_s)
+            result = self._failed or lifecycle.finish(self._probe, self._engine, self._missing, self._wall, window_s)
         except Exception as error:
-            result = window.failed(self._probe, self._engine, error)
+            result = lifecycle.failed(self._probe, self._engine, error)
         result['cost'].update(cost)
         fit({self._probe.NAME: result})
         client.settimeout(10)
