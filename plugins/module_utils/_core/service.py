@@ -5,7 +5,6 @@ It is one process without any file: it listens on a Unix socket with an abstract
 is gone, and the kernel takes back all the rest. It ends by itself when its time to live is over.
 """
 
-import ctypes
 import datetime
 import json
 import os
@@ -14,14 +13,13 @@ import signal
 import socket
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, linux, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.control import received, trusted
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import envelope, fit
 
 TTL_BOUNDS = {'ttl_s': (1, 7 * 86400)}
 
 _TICK_S = 0.5
-_PR_SET_PDEATHSIG = 1
 _TIME = '%Y-%m-%dT%H:%M:%SZ'
 
 
@@ -104,8 +102,7 @@ def _detach(probe, ttl_s, said):
                 os.dup2(nothing, number)
             # A pipe that stays open would keep the task, or the connection, waiting.
             _close_all_but(said)
-            with open('/proc/self/comm', 'w') as comm:
-                comm.write('ksysak-service')
+            linux.set_name('ksysak-service')
             _Service(probe, ttl_s).run(said)
     finally:
         os._exit(0)
@@ -231,12 +228,13 @@ class _Service(object):
 
     def _report(self, client):
         """A copy of this process stops and reads its own copy of the engine; the kernel's tables are shared and go on."""
-        cost = lifecycle.cost(self._setup_s)
+        cost, parent = lifecycle.cost(self._setup_s), os.getpid()
         if os.fork():
             return
         try:
             # What a copy holds would keep the programs in the kernel.
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if not linux.die_with_parent(parent):
+                return
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.alarm(window.READ_LIMIT_S)
             self._socket.close()

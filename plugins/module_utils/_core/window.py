@@ -6,7 +6,6 @@ nothing with it but itself. The kernel ends these processes with their parent, a
 all that they hold (BPF programs, maps, mounts) ends with them.
 """
 
-import ctypes
 import datetime
 import errno
 import json
@@ -17,7 +16,7 @@ import select
 import signal
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, linux
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import degrade, envelope
 
 # What a scan may take beyond its window; what takes longer is ended.
@@ -26,7 +25,6 @@ READ_LIMIT_S = 30
 OVERHEAD_LIMIT_S = SETUP_LIMIT_S + READ_LIMIT_S
 
 _TICK_S = 0.5
-_PR_SET_PDEATHSIG = 1
 
 # 'spawn' would import everything again, and cannot from a zipped module.
 _context = multiprocessing.get_context('fork')
@@ -171,9 +169,8 @@ def _cut_short(result, duration_s, reason):
 
 def _work(probe, duration_s, pipe, parent):
     """The probe process: open an engine, wait for 'go', measure, send the envelope."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return  # it died before we asked to go with it
+    if not linux.die_with_parent(parent):
+        return
     # The parent decides: Ctrl-C reaches the whole process group.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
