@@ -59,7 +59,7 @@ class BccEngine(Engine):
                 self._kinds = stalls.KINDS[:-1]
                 self.degradations.append('long system calls are not seen: %s' % error.reason)
 
-    def start(self):
+    def start(self, duration_s):
         self._follow()
         self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
         self._program.open_gate()
@@ -174,7 +174,7 @@ class ProcfsEngine(Engine):
                               'Boot a kernel with CONFIG_SCHEDSTATS, or with CONFIG_PSI and psi=1.')
         self.degradations.append('no histogram and no events: only sums over the window')
 
-    def start(self):
+    def start(self, duration_s):
         self._before = counters.snapshot()
 
     def stop(self):
