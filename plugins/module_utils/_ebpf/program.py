@@ -73,6 +73,14 @@ static inline int gate_is_open(void) {
 """
 
 
+def telling_line(words):
+    """Return the one line of the compiler's or the verifier's words that tells why: the first error, else the last that is no count."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    errors = [line.partition('error: ')[2] for line in lines if 'error: ' in line]
+    last = [line for line in lines if not line.startswith(('processed ', 'verification time', 'stack depth', 'HINT:'))]
+    return (errors or last[-1:] or [''])[0][:300]
+
+
 class Program(object):
     """One compiled BPF text. After prepare(), in a process of its own.
 
@@ -197,8 +205,9 @@ class Program(object):
                 return function(*args, **kwargs)
             except Exception as error:
                 size = words.seek(0, os.SEEK_END)
-                words.seek(max(0, size - 1024))
+                words.seek(max(0, size - 65536))
                 said = words.read().decode('utf-8', 'replace').strip()
+                said = telling_line(said)
                 raise Unavailable('cannot %s: %s%s' % (what, error, '; ' + said if said else ''),
                                   'Please report this message with the kernel release and the version of bcc.')
             finally:

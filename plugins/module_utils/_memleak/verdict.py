@@ -160,7 +160,8 @@ class Case(object):
             yield most, 'there are %s, which may hold it' % words
         settled_bytes = sum(size * weight for _at, size, weight in settled)
         if settled_bytes < LEAK_BYTES:
-            most = _SUSPECT if settled_bytes >= LEAK_BYTES / 4 else _CLEAN
+            doubtful = module is None and self.counter in (NOISY, FLAT)
+            most = _SUSPECT if settled_bytes >= LEAK_BYTES / 4 and not doubtful else _CLEAN
             yield most, '%d bytes are too few to be sure: measure for longer' % settled_bytes
         if not self.traced or not self.named:
             yield _SUSPECT, 'its call stack is not known'
