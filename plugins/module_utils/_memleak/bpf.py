@@ -48,7 +48,7 @@ BPF_HASH(groups, struct group_key_t, struct group_t, GROUPS);
 BPF_HASH(caches, u64, struct cache_t, 1024);
 BPF_ARRAY(config, struct config_t, 1);
 BPF_ARRAY(nothing, struct group_t, 1);
-BPF_ARRAY(overflow, u64, 1);
+BPF_ARRAY(overflow, u64, 2);
 BPF_ARRAY(filter, u32, FILTER);
 BPF_ARRAY(suspects, u64, SUSPECTS);
 BPF_PERCPU_ARRAY(counts, u64, 8);
@@ -234,10 +234,12 @@ static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u6
   object.chosen = chosen;
   u64 weight = mask + 1;
   if (live.update(&key, &object)) {
-    int zero = 0;
-    u64 *first = overflow.lookup(&zero);
+    int zero = 0, one = 1;
+    u64 *first = overflow.lookup(&zero), *last = overflow.lookup(&one);
     if (first && !*first)
       *first = object.at_ns;
+    if (last)
+      *last = object.at_ns;
     __sync_fetch_and_add(&group->dropped, weight);
     count(DROPPED);
     return 0;

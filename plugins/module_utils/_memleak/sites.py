@@ -166,9 +166,9 @@ class Sites(object):
             if site is None:
                 since_ns = self._opened_ns
                 if kind == bpf.SLAB and stack:
-                    since_ns = self._flagged.get(address, since_ns)
+                    since_ns = max(since_ns, self._flagged.get(address, since_ns))
                 if kind == bpf.PAGE and self._pieces_ns and 0 < address & 0xff <= bpf.SPLIT_ORDER:
-                    since_ns = self._pieces_ns
+                    since_ns = max(since_ns, self._pieces_ns)
                 site = Site(bpf.TYPES[kind], frames, Cohort(since_ns, self._closed_ns, self._settle_ns), bool(stack))
                 self.found[kind, frames] = site
         self._by_group[key] = site

@@ -75,6 +75,7 @@ class BccEngine(Engine):
         salt = random.SystemRandom().getrandbits(62)
         if _release() < (5, 6):
             bpf.OBJECTS = min(bpf.OBJECTS, _OBJECTS_ONE_BY_ONE)
+        self._cap = min(bpf.CAP, bpf.OBJECTS // 16)
         extents = [self._modules.extent(first, last) for first, last in _BOUNDARIES]
         self._program = program.Program(bpf.text(functions, salt, stacks.DEPTH, os.sysconf('SC_NPROCESSORS_CONF'), self._offsets,
                                                  sorted(set(extent for extent in extents if extent))))
@@ -255,7 +256,7 @@ class BccEngine(Engine):
             else:
                 left += 1
         if left > _TIGHT * bpf.OBJECTS or counts[bpf.DROPPED]:
-            self._cap = max(bpf.LEAST_CAP, self._cap // 2)
+            self._cap = max(min(bpf.LEAST_CAP, self._cap), self._cap // 2)
         self._configure()
 
     def _review(self):
@@ -308,20 +309,20 @@ class BccEngine(Engine):
 
     def read(self, window_s):
         counts = self._counts()
-        self._account(counts)
         groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
+        self._account(counts, groups)
         rows, whole = maps.items(self._program.table('live'), bpf.OBJECTS)
         objects = sites.read_objects(rows)
         self._caches = dict((key.value, value.name.decode('utf-8', 'replace'))
                             for key, value in maps.items(self._program.table('caches'), 1024)[0])
-        judged_ns, complete = self._closed_ns, whole
         if not whole:
             self.degradations.append('%d survivors were read, then time was over: there were more' % len(objects))
-        if counts[bpf.DROPPED]:
-            judged_ns, complete = self._program.table('overflow')[0].value or judged_ns, False
-            self.degradations.append('the table of survivors was full after %.1f s: allocation sites are judged up to then'
-                                     % max(0.0, (judged_ns - self._opened_ns) / 1e9))
-        sorter = sites.Sites(self._names, self._caches.get, self._opened_ns, judged_ns, self._settle_ns, self._flagged, self._pieces_ns)
+        overflow = self._program.table('overflow')
+        begin_ns, end_ns = judged_part(self._opened_ns, self._closed_ns, overflow[0].value, overflow[1].value)
+        if overflow[0].value:
+            self.degradations.append('the table of survivors was full at %.1f s: the verdict is that of the seconds from %.1f to %.1f'
+                                     % tuple((at_ns - self._opened_ns) / 1e9 for at_ns in (overflow[0].value, begin_ns, end_ns)))
+        sorter = sites.Sites(self._names, self._caches.get, begin_ns, end_ns, self._settle_ns, self._flagged, self._pieces_ns)
         found = sorter.fill(groups, objects)
         if self.options['cache']:
             found = [site for site in found if not site.caches or self.options['cache'] in site.caches]
@@ -331,9 +332,9 @@ class BccEngine(Engine):
             for site in found:
                 site.frames = site.frames[:1]
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
-        judged_s = window_s - (self._closed_ns - judged_ns) / 1e9
+        judged_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
         measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
-                                  self._modules.hidden, complete, judged_s)
+                                  self._modules.hidden, whole and not overflow[0].value, judged_s)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,
@@ -388,15 +389,16 @@ class BccEngine(Engine):
         if self._program is not None:
             self._program.close()
 
-    def _account(self, counts):
-        # What was dropped had been chosen to be followed; what was missed had not been looked at yet.
+    def _account(self, counts, groups):
+        # What was dropped had been chosen to be followed; what was missed had not been chosen yet.
         sample = self._sample * self._lowered
-        events = counts[bpf.FOLLOWED] * sample
-        self.lost_events = counts[bpf.DROPPED] * sample + self._program.missed()
+        events = sum(group.allocations + group.frees for group in groups)
+        dropped = sum(group.dropped for group in groups)
+        self.lost_events = dropped + self._program.missed()
         if self.lost_events > max(LOST_COUNT, LOST_SHARE * (events + self.lost_events)):
             self.degradations.append('%d of %d events were lost (%d because the table of survivors was full): '
                                'counts are too low or objects look unfreed that are not'
-                               % (self.lost_events, events + self.lost_events, counts[bpf.DROPPED] * sample))
+                               % (self.lost_events, events + self.lost_events, dropped))
         if counts[bpf.STACKLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
                                % counts[bpf.STACKLESS])
@@ -414,6 +416,18 @@ class BccEngine(Engine):
 def _release():
     found = re.match(r'(\d+)\.(\d+)', platform.release())
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def judged_part(opened_ns, closed_ns, first_ns, last_ns):
+    """Return (begin, end) of the longer part of the window in which no allocation was dropped.
+
+    first_ns, last_ns: when the first and the last one was; 0: none.
+    """
+    if not first_ns:
+        return opened_ns, closed_ns
+    if first_ns - opened_ns >= closed_ns - last_ns:
+        return opened_ns, first_ns
+    return min(last_ns, closed_ns), closed_ns
 
 
 def _is_block_that_grows(group):

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, kallsyms, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, bpf, sites, suspects, trend, triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, bpf, sites, suspects, tracing, trend, triage, verdict
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.survivors import Cohort
 
 S = 10**9
@@ -387,3 +387,12 @@ def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_
     symbols.write_text("0000000000000000 T _text\n0000000000000000 t acme_leak\t[acme]\n")
     known.refresh()
     assert known.hidden and names.name(0xFFFFFFFF81000004) == "0xffffffff81000004"
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "part"),
+    [(0, 0, (0, 80)), (32, 79, (0, 32)), (32, 33, (33, 80)), (1, 1, (1, 80)), (1, 80, (0, 1)), (79, 90, (0, 79))],
+)
+def test_the_longer_part_of_the_window_is_judged_in_which_nothing_was_dropped(first_s, last_s, part):
+    begin, end = tracing.judged_part(100 * S, 180 * S, first_s and (100 + first_s) * S, last_s and (100 + last_s) * S)
+    assert ((begin - 100 * S) // S, (end - 100 * S) // S) == part
