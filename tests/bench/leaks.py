@@ -91,26 +91,19 @@ def judged(case, result):
 
 
 def judged_kinds(kinds, result):
-    """Yield a row a kind: its rate, and what was reported of the function of that name."""
+    """Yield a row a kind: its rate, and what was reported of the function of that name; then a row of all else."""
     data = result["data"]
     for kind in kinds:
         rows = [row for row in [*data["leaks"], *data["outstanding"]] if (row["culprit"], row["module"]) == (kind, "kernel_leaks")]
-        truth = result["truth"][kind]
-        rate, least, most = (
-            (sum(values) for values in zip(*([row["growth_bytes_per_s"], *row["growth_ci95"]] for row in rows), strict=True))
-            if rows
-            else (0, 0, 0)
-        )
-        yield {
-            "kind": kind, "truth_bytes_per_s": round(truth), "rows": len(rows), "verdicts": [row["verdict"] for row in rows], "rate": round(rate),
-            "held": least <= truth <= most, "confidence": [row["confidence"] for row in rows], "reasons": [row["reasons"][:2] for row in rows],
-            "sampled": [row["sampled"] for row in rows],
-        }  # fmt: skip
+        truth, (least, most) = result["truth"][kind], (sum(row["growth_ci95"][end] for row in rows) for end in (0, 1))
+        judged_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": round(sum(row["growth_bytes_per_s"] for row in rows))}
+        judged_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
+        judged_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        yield {**judged_row, "reasons": [row["reasons"][:2] for row in rows]}
     others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
-    yield {
-        "others": [(row["verdict"], row["type"], row["culprit"], row["module"]) for row in others], "lost": result["lost"],
-        "degradations": result["degradations"], "suspects": data["triage"]["suspects"], "budget": data["budget"], "verdict": data["verdict"],
-    }  # fmt: skip
+    rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}
+    rest.update(verdict=data["verdict"], degradations=result["degradations"], lost=result["lost"], budget=data["budget"])
+    yield {**rest, "suspects": data["triage"]["suspects"]}
 
 
 def stormed(on_machine, kind, seconds):

@@ -17,7 +17,7 @@ import collections
 SLOTS = 32  # parts of the window; at least half of them are in use
 OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
 SUSPECTS, FILTER = 1024, 65536
-CAP, LEAST_CAP = 1024, 64  # objects of one group that are followed
+LEAST_CAP = 64  # objects of one group that are followed, where the table has little room
 BULK_FOLLOWED = 8  # objects of one bulk allocation, as many as the verifier can look through; 2 are chosen on average
 SPLIT_ORDER = 4  # blocks of up to 2^4 pages are followed when they are given back in pieces
 PAGE_STRUCT_BYTES = 64  # of struct page, x86_64

@@ -55,7 +55,7 @@ class BccEngine(Engine):
         self._frames = {}  # (stack, site): names
         self._lowered = 1
         self._dropped = 0  # objects, when the table of survivors was read last
-        self._cap = bpf.CAP
+        self._cap = 0  # objects of one group that are followed
         self._pieces_ns = None  # since when blocks of pages are followed that are given back in pieces
         self._shallow = False  # call stacks hold one frame
         self._removed = 0  # entries that user space took out of the table
@@ -75,7 +75,8 @@ class BccEngine(Engine):
         salt = random.SystemRandom().getrandbits(62)
         if _release() < (5, 6):
             bpf.OBJECTS = min(bpf.OBJECTS, _OBJECTS_ONE_BY_ONE)
-        self._cap = min(bpf.CAP, bpf.OBJECTS // 16)
+        # Who asks for all objects gets exact counts, as long as there is room.
+        self._cap = bpf.OBJECTS // (4 if self.options['sample'] == 1 or self._size else 16)
         extents = [self._modules.extent(first, last) for first, last in _BOUNDARIES]
         self._program = program.Program(bpf.text(functions, salt, stacks.DEPTH, os.sysconf('SC_NPROCESSORS_CONF'), self._offsets,
                                                  sorted(set(extent for extent in extents if extent))))

@@ -12,6 +12,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.survivors im
 
 S = 10**9
 WINDOW_S = 20
+CAP = 1024
 STACK = ("__kmalloc+0x1", "acme_rx_refill+0x61 [acme_nic]", "net_rx_action+0x2a1")
 
 
@@ -235,7 +236,7 @@ def test_call_sites_whose_survivors_pile_up_are_chosen():
     assert set(chosen) == {1} and 10**6 / 7 / (mask + 1) <= suspects.STACKS_PER_S * 2
 
 
-def followed(times_s, cap=bpf.CAP, mask=0, size=512, site=1):
+def followed(times_s, cap=CAP, mask=0, size=512, site=1):
     """What the BPF program keeps of objects that are allocated at these times: (group, objects), as maps hold them at the end."""
     draw, kept, common, number, missed = random.Random(3), [], 0, 0, 0
     for at_s in times_s:
@@ -261,7 +262,7 @@ def test_a_leak_of_any_rate_is_found_with_its_rate_and_takes_no_more_room_than_i
     stride = max(1, number // 200000)  # as many as the test has time for: a coarser first mask chooses alike
     thin = (1 << (stride - 1).bit_length()) - 1 if stride > 1 else 0
     made, objects = followed((window_s * (place + 0.5) / number for place in range(0, number, 1 + thin)), mask=mask, size=size)
-    assert sum(1 for one in objects if not one.chosen & made.mask) <= bpf.CAP and len(objects) <= 12 * bpf.CAP
+    assert sum(1 for one in objects if not one.chosen & made.mask) <= CAP and len(objects) <= 12 * CAP
     sorter = sites.Sites(lambda _stack, _site: STACK, {}.get, 0, window_s * S, 2 * S, {})
     (site,) = sorter.fill([made], objects)
     rate, least, most = (value * (1 + thin) for value in site.cohort.growth())
