@@ -2,8 +2,8 @@
 """What interrupted the CPUs, or one process: how often, for how long, and where."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, program
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.stacks import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, counters, cputime, rows
 
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
