@@ -21,20 +21,20 @@ options:
     default: 1000
   irqoff_us:
     description:
-      - Interrupts that are off on a CPU for at least this long, in microseconds, are listed in C(stalls), 500 to 10000000.
+      - Minimum length of interrupts off that C(stalls) lists, in microseconds, 500 to 10000000.
       - A clock ticks on each CPU every sixth of the smallest one of O(irqoff_us), O(nosched_us) and O(syscall_us); a short one costs more.
     type: int
     default: 10000
   nosched_us:
     description:
-      - A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
+      - Minimum time with need_resched set and without a task switch that C(stalls) lists, in microseconds, 500 to 10000000.
     type: int
     default: 10000
   syscall_us:
     description:
-      - System calls and page faults that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls),
-        500 to 10000000.
-      - Only time on a CPU counts. Without it they are not looked for, as every system call of the host costs more while they are.
+      - Minimum kernel time of system calls and page faults that C(stalls) lists, in microseconds, 500 to 10000000.
+      - Only time on a CPU counts, and a sleep begins a new count. Without this option the probe does not trace system calls, because
+        tracing adds overhead to every system call of the host.
     type: int
   state:
     description:
@@ -43,7 +43,7 @@ options:
         after O(ttl_s). To start it again with the same options changes nothing; with others it is refused.
       - V(reported) returns the facts since the start and lets it go on; it fails where nothing is running.
       - V(stopped) returns the facts since the start and ends it. Where nothing is running nothing changes.
-      - What is measured is lost when it ends by itself, is killed, or the host is started anew. Nothing stays on the host.
+      - What is measured is lost when it ends by itself, is killed, or the host reboots. Nothing stays on the host.
     type: str
     choices: [measured, started, reported, stopped]
     default: measured
@@ -161,7 +161,7 @@ ansible_facts:
                   percentiles_us: {p50: 4.0, p90: 8.0, p99: 1421.608, p999: 1421.608}
                   histogram: {'2': 25, '4': 4, '256': 1, '1024': 1}
             waits_unattributed:
-              description: Waits that could not be told by task, because more tasks waited than are counted at a time.
+              description: Waits that are not attributed to a task, because more tasks waited than are counted at a time.
               type: int
               sample: 0
             events:
@@ -199,8 +199,8 @@ ansible_facts:
               sample: {by: cgroup, tasks: 9}
             stalls:
               description:
-                - Interrupts that were off, missed switches, pauses of a CPU and long system calls, longest first.
-                - The true length is between the two.
+                - Interrupts that were off, missed task switches, CPUs that did not run and long system calls, longest first.
+                - The true length lies between C(least_us) and C(delay_us).
               type: list
               elements: dict
               sample:

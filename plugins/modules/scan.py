@@ -146,12 +146,12 @@ def measure(module, probes):
         module.fail_json(msg='%s; end it with state: stopped, or wait for its end' % error)
 
     def serve(wanted):
-        if listener.accept():
+        if listener.serve():
             wanted.now('stopped on request')
 
-    envelopes = runner.run(probes, module.params['duration'], False, {listener.socket: serve})
+    envelopes = runner.run(probes, module.params['duration'], False, {listener: serve})
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
-    listener.answer(scan)
+    listener.finish(scan)
     module.exit_json(changed=False, scan=scan)
 
 
