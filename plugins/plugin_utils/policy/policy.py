@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from ...module_utils._core.registry import NAMES
 from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
@@ -100,6 +101,7 @@ class Rule:
         weight = evidence.get(self._weight) if self._weight else None
         return {
             "rule": self.id,
+            "probes": [name for name in NAMES if name in self.probes],
             "severity": outcome["severity"],
             "category": outcome["category"],
             "title": bounded(outcome["title"].render(values), TITLE_CHARS),
