@@ -110,8 +110,6 @@ def build_probes(names, probe_options, classes):
     unknown = sorted(set(probe_options) - set(classes))
     if unknown:
         raise ValueError('probe_options names %s, which is no probe; the probes are %s' % (unknown[0], ', '.join(sorted(classes))))
-    if not names:
-        raise ValueError('probes is empty; the probes are %s' % ', '.join(sorted(classes)))
     probes = []
     for name in sorted(set(names)):
         options = probe_options.get(name) or {}
