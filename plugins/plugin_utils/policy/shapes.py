@@ -11,9 +11,9 @@ import functools
 import itertools
 import json
 
+from ...module_utils._core.registry import NAMES as PROBES
 from ..schema.validate import FOLDER, versions
 
-NOT_PROBES = {"fleet", "host", "policy", "scan", "selftest"}
 SIMPLE = {"string": str, "number": (int, float), "integer": (int, float), "boolean": bool}
 
 
@@ -44,11 +44,10 @@ def host_shape() -> tuple:
     host = _read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
-    for name, known in versions().items():
-        if name not in NOT_PROBES:
-            data = [{**probe, "root": probe} for probe in (_read(name, version) for version in known)]
-            properties = {**envelope["properties"], "data": {"oneOf": data}}
-            probes[name] = {**envelope, "properties": properties}
+    for name in PROBES:
+        data = [{**probe, "root": probe} for probe in (_read(name, version) for version in versions()[name])]
+        properties = {**envelope["properties"], "data": {"oneOf": data}}
+        probes[name] = {**envelope, "properties": properties}
     (shape,) = _resolved(host, host)
     shape["properties"] = {**shape["properties"], "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
     return (shape,)
