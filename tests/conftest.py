@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures of all tests, and the import tree: ``ansible_collections.ksysak.fleet`` is this checkout."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -28,6 +29,17 @@ _make_import_tree()
 # The same examples on every machine and run, however slow it is.
 hypothesis.settings.register_profile("ksysak", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ksysak")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how long the tests of each folder took, with their fixtures."""
+    seconds = collections.Counter()
+    for report in (report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)):
+        seconds["/".join(report.nodeid.split("/")[:2])] += report.duration
+    if seconds:
+        terminalreporter.section("seconds by folder")
+    for folder, duration in seconds.most_common():
+        terminalreporter.write_line("%8.1fs %s" % (duration, folder))
 
 
 def clean_env(**extra):

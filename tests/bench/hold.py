@@ -21,8 +21,7 @@ for name in sys.argv[1].split(","):
         options.update((option, int(value)) for option, value in (text.split("=") for text in wanted))
         engine = probe.ENGINES[0](options)
         engine.open()
-        engine.window_s = 60
-        engine.start()
+        engine.start(60)
         os.write(said, b"x")
         while not select.select([0], [], [], 0)[0]:
             engine.poll(0.5)

@@ -9,6 +9,7 @@ import sys
 
 from . import background, cache
 from .machine import MachineFailed
+from .tree import TreeFailed
 
 
 def build(names):
@@ -50,7 +51,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         COMMANDS[args.command](args.machines or known)
-    except (MachineFailed, subprocess.CalledProcessError, OSError, LookupError) as error:
+    except (MachineFailed, TreeFailed, subprocess.CalledProcessError, OSError, LookupError) as error:
         sys.exit("fleet: %s" % error)
 
 

@@ -46,13 +46,13 @@ def _build(name, release, folder):
     image.build(tree_folder, folder)
     host_key = (tree_folder / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
     (folder / "known_hosts").write_text("%s %s" % (name, host_key))
-    shutil.rmtree(tree_folder)
 
 
 def ensure(name):
-    """Return the folder of the machine's image, with disk.img, vmlinuz, initramfs, key and known_hosts; built if need be.
+    """Return the folder of the machine's image, with disk.img, vmlinuz, initramfs, key, known_hosts and tree; built if need be.
 
-    Raises KeyError (no such machine) and CalledProcessError (a tool failed and has said why on standard error).
+    Raises KeyError (no such machine), TreeFailed (its packages cannot be installed; the text says why) and CalledProcessError (another
+    tool failed and has said why on standard error).
     """
     release = releases()[name]
     folder = FLEET / "images" / name / _key(name, release)
@@ -66,6 +66,20 @@ def ensure(name):
             _build(name, release, building)
             building.rename(folder)
     return folder
+
+
+def build_modules(name, sources):
+    """Build the kernel modules in a folder of sources (as kmods) in place: for the machine's kernel, by its compiler, without emulation.
+
+    Raises CalledProcessError; its output says why.
+    """
+    # In a mount namespace of its own: no mount stays in the tree, whatever ends the build.
+    tree_folder = ensure(name) / "tree"
+    (release,) = (path.name for path in (tree_folder / "lib/modules").iterdir())
+    script = 'mount -t proc proc "$1/proc" && mount --bind "$2" "$1/mnt" && exec chroot "$1" make -C /mnt "KDIR=$3"'
+    arguments = [str(tree_folder), str(sources), f"/lib/modules/{release}/build"]
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", *arguments]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
 
 
 def clean():

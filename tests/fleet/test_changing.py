@@ -13,6 +13,8 @@ from ansible_collections.ksysak.fleet.tests.integration.test_probes import valid
 
 pytestmark = pytest.mark.usefixtures("root", "machine")
 
+CHANGES = True  # this file has a machine to itself
+
 # A machine check as hardware raises it for an error in memory that nobody has read yet (Intel SDM 3B, 16.6: valid, uncorrected,
 # enabled, with address, signalled; memory scrubbing), at an address without memory. On all CPUs, as Intel's do.
 MACHINE_CHECK = "mce -b 0 9 0xbd000000000000c0 0x5 0xc0000000 0x8c"

@@ -54,8 +54,16 @@ def test_a_half_built_machine_is_not_used(recipe):
     failing.clear()
     folder = cache.ensure("one")
     assert built == ["one"]
-    assert sorted(path.name for path in folder.iterdir()) == ["disk.img", "key", "key.pub", "known_hosts"]
+    assert sorted(path.name for path in folder.iterdir()) == ["disk.img", "key", "key.pub", "known_hosts", "tree"]
     assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_machine_that_cannot_be_built_says_why(tmp_path):
+    """Here for an option of its entry: a proxy that is not there."""
+    release = {**cache.releases()[NAME], "apt": ["Acquire::http::Proxy=http://127.0.0.1:1", "Acquire::Retries=0"]}
+    with pytest.raises(tree.TreeFailed, match=r"(?s)debian12: mmdebstrap ended with .*Could not connect to 127\.0\.0\.1:1"):
+        tree.install(NAME, release, tmp_path / "tree")
 
 
 @pytest.mark.usefixtures("root")

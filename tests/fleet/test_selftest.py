@@ -13,6 +13,8 @@ from ansible_collections.ksysak.fleet.tests.integration.test_probes import stall
 
 pytestmark = pytest.mark.usefixtures("root", "machine")
 
+CHANGES = True  # this file has a machine to itself
+
 SLAB = {"type": "slab", "confirm": True}
 
 

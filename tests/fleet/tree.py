@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = ["gcc", "iproute2", "kmod", "make", "openssh-server", "python3", "systemd-sysv", "udev"]
+TAIL_LINES = 20  # of mmdebstrap's output in an error: apt's reason is among the last
 # What no machine reads: a third of its disk.
 LEFT_OUT = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"]
 LEFT_OUT += ["/*lib/modules/*/kernel/%s/*" % kind for kind in ("drivers/gpu", "drivers/media", "drivers/net/wireless", "sound")]
@@ -48,16 +49,25 @@ def mirror(name):
     raise LookupError("apt knows no mirror: set %s" % variable)
 
 
+class TreeFailed(Exception):
+    """The packages could not be installed; the text has the end of what mmdebstrap printed."""
+
+
 def install(name, release, tree):
-    """Write the tree of the machine's packages into the folder `tree` (root only)."""
+    """Write the tree of the machine's packages into the folder `tree` (root only). Raises TreeFailed."""
     # In a mount namespace of its own: whatever ends it, no mount stays in a tree that somebody will remove.
-    command = ["unshare", "--mount", "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--dpkgopt=force-unsafe-io"]
+    command = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=apt", "--dpkgopt=force-unsafe-io"]
     command += ["--dpkgopt=path-exclude=" + path for path in LEFT_OUT]
+    command += ['--aptopt=%s "%s"' % tuple(option.split("=", 1)) for option in release.get("apt", [])]
     command += ["--include=" + package for package in [release["kernel"], release["headers"], release["bcc"], *PACKAGES]]
     command += [release["suites"][0], str(tree)]
     command += ["deb %s %s main" % (mirror(name), suite) for suite in release["suites"]]
     # INITRD: the machine starts from an initramfs of our own, so its packages need not make one.
-    subprocess.run(command, env={**os.environ, "INITRD": "No"}, stdin=subprocess.DEVNULL, check=True)
+    env = {**os.environ, "INITRD": "No", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        tail = "\n".join(done.stdout.decode(errors="replace").splitlines()[-TAIL_LINES:])
+        raise TreeFailed("%s: mmdebstrap ended with %d. The end of its output:\n%s" % (name, done.returncode, tail))
 
 
 def configure(name, public_key, tree):

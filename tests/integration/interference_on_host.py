@@ -87,7 +87,7 @@ def kernel_counters():
     probe = make("interference")
     engine = probe.ENGINES[1](probe.options)
     engine.open()
-    engine.start()
+    engine.start(1)
     began_s = time.monotonic()
     ctypes.CDLL(None).sync()
     time.sleep(1)

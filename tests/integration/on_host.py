@@ -30,6 +30,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe imp
 
 PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
 HOG_TURN_S = 0.2
+MEANT_S = 20.0  # the duration an engine is told where the window lasts as long as what happens
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,10 +48,9 @@ def measured_while(probe, happen, window_s=None, ended=None, before=None):
     engine = probe.ENGINES[0](probe.options)
     engine.open()
     try:
-        engine.window_s = window_s
         if before:
             before()
-        engine.start()
+        engine.start(window_s or MEANT_S)
         began_s = time.monotonic()
         truth = happen()
         while window_s and time.monotonic() < began_s + window_s:

@@ -41,15 +41,17 @@ class Engine(object):
     def __init__(self, options):
         """options: dict of the probe's validated options."""
         self.options = options
-        self.window_s = None  # how long the window is meant to be; set before start
         self.lost_events = 0
         self.degradations = []  # what this engine could not see; any entry makes the result degraded
 
     def open(self):
         """Do all that takes time: look for what is needed, compile, load. Raises Unavailable."""
 
-    def start(self):
-        """Begin to measure: the window opens when this returns."""
+    def start(self, duration_s):
+        """Begin to measure: the window opens when this returns.
+
+        duration_s: seconds that the window is meant to last; an early end makes the window shorter.
+        """
 
     def poll(self, timeout_s):
         """Work for at most timeout_s seconds within the window (drain buffers, or sleep)."""

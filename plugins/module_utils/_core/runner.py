@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From an Ansible task to probes and back: what all probe modules share."""
 
-import ctypes
 import os
 import signal
 
@@ -9,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import host, service, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import host, linux, service, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds, fit
 
 DURATION = {'type': 'int'}
@@ -20,7 +19,6 @@ SERVICE = {
 }
 
 _INTERPRETERS = ('/usr/bin/python3', '/usr/libexec/platform-python', '/usr/local/bin/python3', '/usr/bin/python3.6', '/usr/bin/python')
-_PR_SET_PDEATHSIG = 1
 
 
 def facts_main(probe_class, default_duration=20, detachable=False):
@@ -139,7 +137,7 @@ def run(probes, duration_s, check_mode, sockets=None):
     sockets: {socket: function(Stop)}, served while measuring.
     """
     # Whoever ends the task's process (an async timeout, a kill) shall not leave this one behind.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    linux.die_with_parent(number=signal.SIGTERM)
     if check_mode:
         envelopes = window.preflight(probes)
     else:

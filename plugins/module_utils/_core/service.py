@@ -5,7 +5,6 @@ It is one process without any file: it listens on a Unix socket with an abstract
 is gone, and the kernel takes back all the rest. It ends by itself when its time to live is over.
 """
 
-import ctypes
 import datetime
 import json
 import os
@@ -14,14 +13,13 @@ import signal
 import socket
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, linux, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.control import received, trusted
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import envelope, fit
 
 TTL_BOUNDS = {'ttl_s': (1, 7 * 86400)}
 
 _TICK_S = 0.5
-_PR_SET_PDEATHSIG = 1
 _TIME = '%Y-%m-%dT%H:%M:%SZ'
 
 
@@ -104,8 +102,7 @@ def _detach(probe, ttl_s, said):
                 os.dup2(nothing, number)
             # A pipe that stays open would keep the task, or the connection, waiting.
             _close_all_but(said)
-            with open('/proc/self/comm', 'w') as comm:
-                comm.write('ksysak-service')
+            linux.set_name('ksysak-service')
             _Service(probe, ttl_s).run(said)
     finally:
         os._exit(0)
@@ -148,7 +145,7 @@ class _Service(object):
         finally:
             self._socket.close()
             if self._engine is not None:
-                window.close_engine(self._engine)
+                lifecycle.close_engine(self._engine)
 
     def _is_alone(self, said):
         try:
@@ -164,10 +161,10 @@ class _Service(object):
 
     def _open(self):
         began_s = time.monotonic()
-        self._engine, self._missing = window.open_engine(self._probe)
+        self._engine, self._missing = lifecycle.open_engine(self._probe)
         self._setup_s = time.monotonic() - began_s
         self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
-        state = self._begin() if self._engine is not None else window.no_engine(self._probe, self._missing)
+        state = self._begin() if self._engine is not None else lifecycle.no_engine(self._probe, self._missing)
         self._info = dict((key, state[key]) for key in ('status', 'reason', 'remedy', 'engine'))
         self._info.update(probe=self._probe.NAME, pid=os.getpid(), options=self._probe.options, ttl_s=self._ttl_s,
                           started_at=self._wall.strftime(_TIME),
@@ -176,14 +173,13 @@ class _Service(object):
     def _begin(self):
         engine = self._engine
         try:
-            engine.window_s = self._ttl_s
-            engine.start()
+            engine.start(self._ttl_s)
             self._wall, self._began_s = datetime.datetime.utcnow(), time.monotonic()
-            return window.mark_degraded(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
+            return lifecycle.mark_degraded(envelope(self._probe, 'ok', engine=engine.NAME), engine, self._missing)
         except Exception as error:
-            window.close_engine(engine)
+            lifecycle.close_engine(engine)
             self._engine = None
-            return window.failed(self._probe, engine, error)
+            return lifecycle.failed(self._probe, engine, error)
 
     def _serve(self):
         deadline_s = self._began_s + self._ttl_s
@@ -201,7 +197,7 @@ class _Service(object):
         try:
             self._engine.poll(timeout_s)
         except Exception as error:
-            self._failed = window.failed(self._probe, self._engine, error)
+            self._failed = lifecycle.failed(self._probe, self._engine, error)
 
     @staticmethod
     def _reap():
@@ -222,7 +218,7 @@ class _Service(object):
                 self._ended = True
                 self._socket.close()  # who asks from now on, finds nobody
                 signal.alarm(window.READ_LIMIT_S)
-                self._send(client, window.cost(self._setup_s))
+                self._send(client, lifecycle.cost(self._setup_s))
             elif word == 'report':
                 self._report(client)
         except (IOError, OSError):
@@ -232,12 +228,13 @@ class _Service(object):
 
     def _report(self, client):
         """A copy of this process stops and reads its own copy of the engine; the kernel's tables are shared and go on."""
-        cost = window.cost(self._setup_s)
+        cost, parent = lifecycle.cost(self._setup_s), os.getpid()
         if os.fork():
             return
         try:
             # What a copy holds would keep the programs in the kernel.
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if not linux.die_with_parent(parent):
+                return
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.alarm(window.READ_LIMIT_S)
             self._socket.close()
@@ -248,9 +245,9 @@ class _Service(object):
     def _send(self, client, cost):
         window_s = time.monotonic() - self._began_s
         try:
-            result = self._failed or window.finish(self._probe, self._engine, self._missing, self._wall, window_s)
+            result = self._failed or lifecycle.finish(self._probe, self._engine, self._missing, self._wall, window_s)
         except Exception as error:
-            result = window.failed(self._probe, self._engine, error)
+            result = lifecycle.failed(self._probe, self._engine, error)
         result['cost'].update(cost)
         fit({self._probe.NAME: result})
         client.settimeout(10)

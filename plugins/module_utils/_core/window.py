@@ -6,19 +6,18 @@ nothing with it but itself. The kernel ends these processes with their parent, a
 all that they hold (BPF programs, maps, mounts) ends with them.
 """
 
-import ctypes
 import datetime
 import errno
 import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import resource
 import select
 import signal
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable, degrade, envelope
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, linux
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import degrade, envelope
 
 # What a scan may take beyond its window; what takes longer is ended.
 SETUP_LIMIT_S = 240
@@ -26,8 +25,6 @@ READ_LIMIT_S = 30
 OVERHEAD_LIMIT_S = SETUP_LIMIT_S + READ_LIMIT_S
 
 _TICK_S = 0.5
-_PR_SET_PDEATHSIG = 1
-_REPORT = 'Please report this with the kernel release; the other probes of this scan are not affected.'
 
 # 'spawn' would import everything again, and cannot from a zipped module.
 _context = multiprocessing.get_context('fork')
@@ -112,7 +109,7 @@ class _Worker(object):
                 raise
 
     def fail(self, reason):
-        self.result = envelope(self.probe, 'failed', reason, _REPORT)
+        self.result = envelope(self.probe, 'failed', reason, lifecycle.REPORT_BUG)
 
     def end(self):
         if self.process.is_alive():
@@ -172,58 +169,30 @@ def _cut_short(result, duration_s, reason):
 
 def _work(probe, duration_s, pipe, parent):
     """The probe process: open an engine, wait for 'go', measure, send the envelope."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return  # it died before we asked to go with it
+    if not linux.die_with_parent(parent):
+        return
     # The parent decides: Ctrl-C reaches the whole process group.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     started_s = time.monotonic()
-    engine, missing = open_engine(probe)
+    engine, missing = lifecycle.open_engine(probe)
     setup_s = time.monotonic() - started_s
     pipe.send_bytes(b'ready')
     if pipe.recv_bytes() != b'go':
         result = envelope(probe, 'skipped', 'the scan was ended before its window opened', 'Scan again.')
     elif engine is None:
-        result = no_engine(probe, missing)
+        result = lifecycle.no_engine(probe, missing)
     else:
         result = _measure(probe, engine, missing, duration_s, pipe)
-    result['cost'].update(cost(setup_s))
+    result['cost'].update(lifecycle.cost(setup_s))
     pipe.send_bytes(json.dumps(result).encode())
-
-
-class _Unexpected(Unavailable):
-    """An engine failed in a way that it does not know."""
-
-
-def no_engine(probe, missing):
-    """Return the envelope of a probe none of whose engines works here. missing: as of open_engine."""
-    unexpected = any(isinstance(error, _Unexpected) for error in missing)
-    return envelope(probe, 'failed' if unexpected else 'skipped', missing[0].reason, missing[0].remedy)
-
-
-def open_engine(probe):
-    """Return (the first engine that works or None, [what kept the ones before it])."""
-    missing = []
-    for engine_class in probe.ENGINES:
-        engine = engine_class(probe.options)
-        try:
-            engine.open()
-            return engine, missing
-        except Unavailable as error:
-            missing.append(error)
-        except Exception as error:
-            missing.append(_Unexpected('%s engine: %s: %s' % (engine_class.NAME, type(error).__name__, error), _REPORT))
-        close_engine(engine)
-    return None, missing
 
 
 def _measure(probe, engine, missing, duration_s, pipe):
     try:
         if duration_s is None:
-            return mark_degraded(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
-        engine.window_s = duration_s
-        engine.start()
+            return lifecycle.mark_degraded(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
+        engine.start(duration_s)
         wall, began_s = datetime.datetime.utcnow(), time.monotonic()
         while not pipe.poll(0):
             left_s = duration_s - (time.monotonic() - began_s)
@@ -231,50 +200,8 @@ def _measure(probe, engine, missing, duration_s, pipe):
                 break
             engine.poll(min(_TICK_S, left_s))
         window_s = time.monotonic() - began_s
-        return finish(probe, engine, missing, wall, window_s)
+        return lifecycle.finish(probe, engine, missing, wall, window_s)
     except Exception as error:
-        return failed(probe, engine, error)
+        return lifecycle.failed(probe, engine, error)
     finally:
-        close_engine(engine)
-
-
-def finish(probe, engine, missing, wall, window_s):
-    """Stop an engine and return its envelope, without the cost of the process. Raises what the engine raises.
-
-    wall: datetime in UTC at which the window opened; window_s: how long ago.
-    """
-    engine.stop()
-    result = envelope(probe, 'ok', engine=engine.NAME, started_at=wall, window_s=window_s)
-    result['data'] = engine.read(max(window_s, 1e-3))
-    result['cost']['lost_events'] = engine.lost_events
-    return mark_degraded(result, engine, missing)
-
-
-def failed(probe, engine, error):
-    """Return the envelope of a probe whose engine raised an error."""
-    if isinstance(error, Unavailable):
-        return envelope(probe, 'failed', error.reason, error.remedy)
-    return envelope(probe, 'failed', '%s engine: %s: %s' % (engine.NAME, type(error).__name__, error), _REPORT)
-
-
-def mark_degraded(result, engine, missing):
-    """Degraded when a better engine was missing, or when this one could not see all."""
-    for error in missing:
-        degrade(result, error.reason, error.remedy)
-    for limit in engine.degradations:
-        degrade(result, limit)
-    return result
-
-
-def close_engine(engine):
-    """Close it, whatever happens."""
-    try:
-        engine.close()
-    except Exception:  # the process ends in a moment, and the kernel closes what is left
-        pass
-
-
-def cost(setup_s):
-    """Return the part of an envelope's 'cost' that this process knows of itself."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {'cpu_s': round(usage.ru_utime + usage.ru_stime, 3), 'max_rss_bytes': usage.ru_maxrss * 1024, 'setup_s': round(setup_s, 3)}
+        lifecycle.close_engine(engine)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What BPF programs cost while they run, by the kernel's own clock (Documentation/bpf, BPF_ENABLE_STATS)."""
 
-import ctypes
 import os
 import time
 
-_SYS_BPF_X86_64 = 321
-_BPF_ENABLE_STATS = 32
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+
 # The clock costs some 40 ns an event itself: it is on for a while only, first at once and then ever so often.
 BURST_S, PAUSE_S = 0.5, 10.0
 # Where the kernel has no such clock (before 5.8): what an event and a followed event took on the slowest machine we measured.
@@ -67,7 +66,7 @@ class Overhead(object):
 
 
 def _enable():
-    libc = ctypes.CDLL(None, use_errno=True)
-    attributes = (ctypes.c_uint32 * 32)(0)
-    descriptor = libc.syscall(_SYS_BPF_X86_64, _BPF_ENABLE_STATS, attributes, ctypes.sizeof(attributes))
-    return descriptor if descriptor >= 0 else None
+    try:
+        return linux.bpf(linux.BPF_ENABLE_STATS)[0]
+    except OSError:
+        return None

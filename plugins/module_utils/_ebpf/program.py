@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compile a BPF program with bcc, attach it to tracepoints, and account for what it missed."""
 
-import ctypes
 import os
 import re
 import resource
 import tempfile
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import headers, requirements, sandbox
 
@@ -62,13 +62,6 @@ def has_kprobes():
     return os.path.isdir('/sys/bus/event_source/devices/kprobe')
 
 
-def _return_free_memory():
-    """The compiler frees some 16 MiB that the C library would keep for the rest of the window."""
-    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)  # glibc has it, musl does not
-    if trim is not None:
-        trim(0)
-
-
 # All functions of a program begin and end to count at one moment, however long attaching takes.
 _GATE = """
 BPF_ARRAY(gate, u32, 1);
@@ -93,7 +86,7 @@ class Program(object):
         self._functions = []
         self._missed = 0
         self.bpf = self._quietly('compile', self._bpf_class, text=text.encode())
-        _return_free_memory()
+        linux.return_free_memory()  # the compiler frees some 16 MiB
 
     def attach(self, event, name):
         """Run function `name` at each tracepoint `event` ('kmem:kmalloc'). Raises Unavailable, with the verifier's last words."""

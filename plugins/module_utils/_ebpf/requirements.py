@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What must hold before a BPF program is worth compiling, each with its reason and remedy."""
 
-import ctypes
 import errno
 import os
 import platform
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 
 _LOCKDOWN = '/sys/kernel/security/lockdown'
-_SYS_BPF_X86_64 = 321
-_BPF_MAP_CREATE = 0
 _BPF_MAP_TYPE_ARRAY = 2
 
 
@@ -62,17 +60,13 @@ def check_lockdown():
 
 def check_bpf():
     """Ask the kernel for the smallest of BPF maps, and give it back."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    attributes = (ctypes.c_uint32 * 32)(_BPF_MAP_TYPE_ARRAY, 4, 8, 1)
-    descriptor = libc.syscall(_SYS_BPF_X86_64, _BPF_MAP_CREATE, attributes, ctypes.sizeof(attributes))
-    if descriptor >= 0:
-        os.close(descriptor)
-        return
-    error = ctypes.get_errno()
-    if error == errno.ENOSYS:
-        raise Unavailable('this kernel has no bpf() system call', 'Boot a kernel with CONFIG_BPF_SYSCALL.')
-    if error == errno.EPERM:
-        raise Unavailable('the kernel refuses bpf() even to root: a container without the capability, '
-                          'a seccomp filter, or a low limit on locked memory',
-                          'Run the scan on the host itself, or give the container CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN.')
-    raise Unavailable('bpf() failed: %s' % os.strerror(error), 'See dmesg on the host.')
+    try:
+        os.close(linux.bpf(linux.BPF_MAP_CREATE, _BPF_MAP_TYPE_ARRAY, 4, 8, 1)[0])
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            raise Unavailable('this kernel has no bpf() system call', 'Boot a kernel with CONFIG_BPF_SYSCALL.')
+        if error.errno == errno.EPERM:
+            raise Unavailable('the kernel refuses bpf() even to root: a container without the capability, '
+                              'a seccomp filter, or a low limit on locked memory',
+                              'Run the scan on the host itself, or give the container CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN.')
+        raise Unavailable(error.strerror, 'See dmesg on the host.')

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What injectors and probes could leave on a host."""
 
-import ctypes
 import os
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector.refusals import read
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import parse_meminfo
 
@@ -13,11 +13,7 @@ _SOCKETS = '@ksysak.fleet/'
 # Where leaks of kernel memory show.
 _MEMORY = ('SUnreclaim', 'VmallocUsed', 'unaccounted')
 
-_SYS_BPF_X86_64 = 321
-_PROG_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD = 11, 13, 15
 _TRACING = (2, 5, 7, 17, 26)  # kprobe, tracepoint, perf_event, raw_tracepoint, tracing
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def look():
@@ -43,24 +39,19 @@ def waiting_pages(zoneinfo):
     return sum(int(count) for count in re.findall(r'^ +count: +(\d+)$', zoneinfo, re.MULTILINE))
 
 
-def _bpf(command, *words):
-    attributes = (ctypes.c_uint32 * 32)(*words)
-    return _libc.syscall(_SYS_BPF_X86_64, command, attributes, ctypes.sizeof(attributes)), attributes
-
-
 def _tracing_programs():
     """Number of BPF programs of the kinds that trace; those of other kinds belong to services and the network."""
     found, last = 0, 0
     while True:
-        result, attributes = _bpf(_PROG_GET_NEXT_ID, last)
-        if result != 0:
+        try:
+            last = linux.bpf(linux.BPF_PROG_GET_NEXT_ID, last)[1][1]
+        except OSError:
             return found
-        last = attributes[1]
-        descriptor, _unused = _bpf(_PROG_GET_FD_BY_ID, last)
-        if descriptor < 0:
+        try:
+            descriptor = linux.bpf(linux.BPF_PROG_GET_FD_BY_ID, last)[0]
+        except OSError:
             continue  # it has gone meanwhile
-        information = (ctypes.c_uint32 * 64)()
-        address = ctypes.addressof(information)
-        _bpf(_OBJ_GET_INFO_BY_FD, descriptor, ctypes.sizeof(information), address & 0xffffffff, address >> 32)
-        os.close(descriptor)
-        found += information[0] in _TRACING
+        try:
+            found += linux.bpf_program_type(descriptor) in _TRACING
+        finally:
+            os.close(descriptor)

@@ -17,7 +17,6 @@ moment the process is gone. All others end with it.
 """
 
 import collections
-import ctypes
 import errno
 import json
 import os
@@ -27,18 +26,17 @@ import socket
 import struct
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+
 LOADS = ('realtime', 'hogs', 'crowd')
 KEPT = 64  # delays that are remembered, as by the kernel modules
 
 _NAME = '\0ksysak.fleet/testrunlatency'
-_PR_SET_NAME, _PR_SET_PDEATHSIG = 15, 1
 _GAP_NS = 50000  # a hog that sees its clock leap by this did not run meanwhile
 _RUNS = 4000
 _SLACK_S = 5  # for a turn that has begun when the time to live ends
 _ANSWER_BYTES = 4 * 1024 * 1024
 _ANSWER_S = 30
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Failed(Exception):
@@ -160,10 +158,6 @@ def _now_ns():
     return int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
 
 
-def _name(comm):
-    _libc.prctl(_PR_SET_NAME, comm.encode(), 0, 0, 0)
-
-
 def _burn(duration_ns):
     """Run for that long by the clock. Returns [(begin_ns, end_ns)]: when this process surely ran."""
     begin_ns = last_ns = _now_ns()
@@ -189,10 +183,9 @@ class _Member(object):
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != maker:
+                if not linux.die_with_parent(maker):
                     os._exit(0)
-                _name(comm)
+                linux.set_name(comm)
                 os.sched_setaffinity(0, {cpu})
                 if policy:
                     policy()
@@ -246,7 +239,7 @@ class _Maker(object):
         self._error = ''
         self._deadline_s = time.monotonic() + options['ttl_s']
         self._started_ns = _now_ns()
-        _name('testrunlatency')
+        linux.set_name('testrunlatency')
 
     def run(self):
         """Make delays until the count is reached; answer until asked to stop, or the time to live is over."""

@@ -106,7 +106,7 @@ class BccEngine(Engine):
         return found, 'function' in (program.tracepoint_fields('timer:hrtimer_start') or set())
 
     # A snapshot on either side of the gate: the true count lies between their two differences.
-    def start(self):
+    def start(self, duration_s):
         self._books.start()
         self._before_open = counters.snapshot()
         self._program.open_gate()
@@ -206,7 +206,7 @@ class ProcfsEngine(Engine):
         self._books = _Books(self.options)
         self.degradations.append('no durations: only counts')
 
-    def start(self):
+    def start(self, duration_s):
         self._books.start()
         self._before = counters.snapshot()
 

@@ -22,8 +22,7 @@ class ProcfsEngine(Engine):
         if not self.options['check_only']:
             self.degradations.append('no call stacks: only the growth of the kernel\'s own counters')
 
-    def start(self):
-        duration_s = self.window_s or 20.0
+    def start(self, duration_s):
         self._watch = triage.Watch(duration_s, settle_ns(duration_s), ktime_ns)
         self._watch.start()
 

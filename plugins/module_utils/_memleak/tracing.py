@@ -132,8 +132,7 @@ class BccEngine(Engine):
             symbol = at if self._modules.has(at) or not self._modules.has(at + '_noprof') else at + '_noprof'
             self._program.attach_kprobe(symbol, function.name, at_return=how == 'kretprobe')
 
-    def start(self):
-        duration_s = self.window_s or 20.0
+    def start(self, duration_s):
         self._settle_ns = settle_ns(duration_s)
         self._shift = 20
         while duration_s * 1e9 / (1 << self._shift) > bpf.SLOTS:

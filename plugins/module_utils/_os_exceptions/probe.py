@@ -70,7 +70,7 @@ class LogsEngine(Engine):
                 'Run this as root (become: true); in a container run it on the host instead.')
         self._history = [source for source in history if source in readable]
 
-    def start(self):
+    def start(self, duration_s):
         self._priority = os.getpriority(os.PRIO_PROCESS, 0)
         _set_priority(_LOWEST)
         self._kmsg.mark_start()

@@ -7,7 +7,7 @@ that follows sti. Anywhere else in the kernel they had been on before.
 
 BYTES = 16
 
-_STI, _POPF = 0xfb, 0x9d
+STI, POPF = 0xfb, 0x9d
 _PREFIXES = bytearray(b'\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3')
 # One-byte opcodes of 64-bit mode, by what follows them: ModRM, and bytes of an immediate operand.
 _MODRM = set(range(0x04)).union(*(range(first, first + 4) for first in range(0x08, 0x40, 8)))
@@ -25,9 +25,9 @@ _BYTE_0F = set([0x70, 0x71, 0x72, 0x73, 0xa4, 0xac, 0xba, 0xc2, 0xc4, 0xc5, 0xc6
 def switched_on(before):
     """Had the instruction before an address just let interrupts in? before: bytes, the BYTES before the address."""
     before = bytearray(before)
-    if before[-1] == _POPF:
+    if before[-1] == POPF:
         return True
-    return any(byte == _STI and length(before[at + 1:]) == len(before) - at - 1 for at, byte in enumerate(before[:-1]))
+    return any(byte == STI and length(before[at + 1:]) == len(before) - at - 1 for at, byte in enumerate(before[:-1]))
 
 
 def length(code):

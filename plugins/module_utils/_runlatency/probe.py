@@ -7,7 +7,8 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import host
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import kallsyms, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import bpf, counters, quota, residence, stalls, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import counters, kernel_time, quota, stalls, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
 
 _BLOCKERS = 16
 _EVENTS = (
@@ -35,8 +36,7 @@ class BccEngine(Engine):
         program.prepare()
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
-        self._program = program.Program(bpf.text(self.options['runq_us'], stalls.text(self.options),
-                                                 targets.MOST if self._targets.by_tid else None, self.options['comm']))
+        self._program = program.Program(text.text(self.options, targets.MOST if self._targets.by_tid else None, text.offsets()))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
         modules = kallsyms.ModuleSymbols()
@@ -52,14 +52,14 @@ class BccEngine(Engine):
         self._kinds = stalls.watched(self.options)
         if self.options['syscall_us']:
             try:
-                unseen = residence.attach(self._program, self._clock)
+                unseen = kernel_time.attach(self._program, self._clock)
                 if unseen:
                     self.degradations.append('long page faults are not seen: %s' % unseen)
             except Unavailable as error:
                 self._kinds = stalls.KINDS[:-1]
                 self.degradations.append('long system calls are not seen: %s' % error.reason)
 
-    def start(self):
+    def start(self, duration_s):
         self._follow()
         self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
         self._program.open_gate()
@@ -80,7 +80,7 @@ class BccEngine(Engine):
         super(BccEngine, self).poll(timeout_s)
         self._follow()
         if self._clock:
-            self._found.collect(stalls.KEPT // 4)
+            self._found.collect(constants.STALLS_KEPT // 4)
 
     def stop(self):
         self._program.close_gate()
@@ -95,13 +95,14 @@ class BccEngine(Engine):
             self.degradations.append('CPU %s was not online all through the window: its stalls are not all seen' % counters.named(unseen))
         if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
             self.degradations.append('kernel.perf_event_max_sample_rate is too low for a tick every %d us: '
-                               'stalls may be missed, or called a pause' % stalls.tick_us(self.options))
+                               'stalls may be missed, or reported as cpu_not_running' % stalls.tick_us(self.options))
 
     def read(self, window_s):
         # While the window is open waits go on being counted: those of tasks first, so that they are never more than all.
         tasks = self._tasks()
         by_cpu = dict(enumerate(self._program.table('cpus')[0]))
-        histograms = dict((wait, _histogram(by_cpu.values(), index * bpf.BUCKETS, bpf.BUCKETS)) for index, wait in enumerate(bpf.WAITS))
+        histograms = dict((wait, _histogram(by_cpu.values(), index * constants.WAIT_BUCKETS, constants.WAIT_BUCKETS))
+                          for index, wait in enumerate(constants.names(constants.Wait)))
         whole = _row(by_cpu.values(), 2)
         count = whole['count']
         self.lost_events = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
@@ -139,7 +140,7 @@ class BccEngine(Engine):
     def _tasks(self):
         """Return a row of each task whose waits are known."""
         places, parts = self._program.table('tasks'), {}
-        for index in range(bpf.SETS):
+        for index in range(constants.TASKS):
             for part in places[index]:
                 if part.tid:
                     parts.setdefault(part.tid, []).append(part)
@@ -151,7 +152,7 @@ class BccEngine(Engine):
         return [self._event(wait) for wait in waits[:self.options['top']]]
 
     def _event(self, wait):
-        event = {'kind': 'runq', 'wait': bpf.WAITS[wait.wait], 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
+        event = {'kind': 'runq', 'wait': constants.Wait(wait.wait).name.lower(), 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                  'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
                  'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': policy(wait.prio),
                  'throttled': quota.of_task(wait.tid, self._throttled),
@@ -173,7 +174,7 @@ class ProcfsEngine(Engine):
                               'Boot a kernel with CONFIG_SCHEDSTATS, or with CONFIG_PSI and psi=1.')
         self.degradations.append('no histogram and no events: only sums over the window')
 
-    def start(self):
+    def start(self, duration_s):
         self._before = counters.snapshot()
 
     def stop(self):
@@ -242,17 +243,17 @@ def policy(prio):
 
 
 def who_ran(wait):
-    """Return {'longest_runner', 'blockers', 'idle_us', 'unattributed_us'} of an event, by the turns that are kept of the CPU.
+    """Return {'longest_runner', 'blockers', 'idle_us', 'unattributed_us'} of an event, by the timeslices that are kept of the CPU.
 
-    wait: struct wait_t of the BPF text. Who ran longest is known when nobody can have run for longer in the turns that are not kept.
+    wait: struct wait_t of the BPF text. Who ran longest is known when nobody can have run for longer in the timeslices that are not kept.
     """
     began_ns = wait.ended_ns - wait.delay_ns
     ran_ns, last = {}, {}
-    for stint in itertools.chain(wait.brief.stints, wait.lasting.stints):
-        overlap_ns = min(stint.ended_ns, wait.ended_ns) - max(stint.ended_ns - stint.ran_ns, began_ns)
-        if stint.ended_ns and overlap_ns > 0:
-            ran_ns[stint.tid] = ran_ns.get(stint.tid, 0) + overlap_ns
-            last[stint.tid] = stint
+    for timeslice in itertools.chain(wait.short_slices.slices, wait.long_slices.slices):
+        overlap_ns = min(timeslice.ended_ns, wait.ended_ns) - max(timeslice.ended_ns - timeslice.ran_ns, began_ns)
+        if timeslice.ended_ns and overlap_ns > 0:
+            ran_ns[timeslice.tid] = ran_ns.get(timeslice.tid, 0) + overlap_ns
+            last[timeslice.tid] = timeslice
     unattributed_ns = max(0, wait.delay_ns - sum(ran_ns.values()))
     idle_ns = ran_ns.pop(0, 0)
     tids = sorted(ran_ns, key=lambda tid: -ran_ns[tid])[:_BLOCKERS]

@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CPUs that the kernel kept from interrupts, or from switching tasks: the BPF text (GPL-2.0) and what it found.
+"""CPUs that the kernel kept from interrupts, or from switching tasks: options of the BPF text, and what its maps mean.
 
-A software clock of perf interrupts each CPU. A tick that comes late by a threshold tells that interrupts
-were off, or that the CPU stood still: the true length lies within period_us() below the gap. The interrupted
-place tells which: a tick that waited for interrupts comes right behind the instruction that switches them on
-(see interrupted.py), and only then is that place to blame. In user mode, and anywhere else in the kernel, they
-were on: there the hypervisor or the firmware had the CPU, or an interrupt's own handler. Ticks that find a wish
-to reschedule, one after another, tell of a kernel that does not switch. Idle time is left out: the switch away
-from the idle task begins a new count.
+`bpf/ticks.py` has the BPF text and says how such a CPU is found.
 """
 
 import heapq
@@ -19,188 +13,18 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.headers import version_code
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.stacks import DEPTH, bare
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, residence
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.stacks import bare
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, kernel_time
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants
 
-KINDS = ('irqoff', 'nosched', 'cpu_not_running', 'syscall')
-CLASSES, KEPT = 6, 16
-_LEAST_FRAMES = 4
+KINDS = constants.names(constants.Stall)
 _LEAST_PERIOD_US = 100
 _AT_ONCE_S = 0.001
 _LISTED = 1000
-_WISH = 'sched_set_need_resched_tp'
+_NEED_RESCHED_EVENT = 'sched_set_need_resched_tp'
 _WAKES, _WAKE_S = 50, 0.001
 _HYPERVISORS_OWN = ('xen_', 'pvm_', 'hypercall_page')  # on their kernels a call switches interrupts on
 _LAZY_BIT_MOVED = (6 << 16) + (18 << 8)  # x86 went over to the generic bits of thread_info
-
-TEXT = """
-#include <uapi/linux/bpf_perf_event.h>
-struct frames_t { u64 ip[DEPTH]; };
-struct stall_t {
-  u64 ended_ns; u64 least_ns; u64 most_ns; u64 ticked_ns;
-  u32 tid; u32 cpu;
-  char comm[16];
-  u64 code[2];
-  struct frames_t frames;
-};
-struct watch_t { u64 tick_ns; u64 clear_ns; u64 wanted_ns; u64 ticks; u64 captured; struct frames_t frames; struct frames_t looked; };
-BPF_PERCPU_ARRAY(watches, struct watch_t, 1);
-/* Of each kind and class of length the last ones: those that are twice as long, four times, ... are not displaced by shorter ones. */
-BPF_PERCPU_ARRAY(stalls, struct stall_t, KINDS * CLASSES * KEPT);
-BPF_PERCPU_ARRAY(stall_counts, u64, KINDS * CLASSES);
-BPF_ARRAY(resched, u64, 2);  /* the mask to look at; the one that was seen */
-
-/* sched_set_need_resched_tp(task, cpu, tif): it is never a lazy wish that ends an idle task's turn. */
-int on_wish(struct bpf_raw_tracepoint_args *ctx) {
-  u32 tid = 1, one = 1;
-  bpf_probe_read(&tid, sizeof(tid), (void *)(ctx->args[0] + PID_AT));
-  u64 *seen = resched.lookup(&one);
-  if (seen && !tid)
-    *seen = 1ULL << (ctx->args[2] & 63);
-  return 0;
-}
-
-static inline struct stall_t *new_stall(u32 kind, u64 now, u64 least, u64 most) {
-  u32 row = kind * CLASSES;
-  u64 limit = 2 * (kind == 1 ? NOSCHED_NS : kind == 3 ? SYSCALL_NS : IRQOFF_NS);
-#pragma unroll
-  for (int i = 1; i < CLASSES; i++) {
-    if (most >= limit)
-      row++;
-    limit *= 2;
-  }
-  u64 *count = stall_counts.lookup(&row);
-  if (!count)
-    return 0;
-  u32 index = row * KEPT + (u32)(*count & (KEPT - 1));
-  *count += 1;
-  struct stall_t *stall = stalls.lookup(&index);
-  if (!stall)
-    return 0;
-  stall->ended_ns = now;
-  stall->least_ns = least;
-  stall->most_ns = most;
-  stall->cpu = bpf_get_smp_processor_id();
-  stall->tid = bpf_get_current_pid_tgid();
-  __builtin_memset(&stall->code, 0, sizeof(stall->code));
-  __builtin_memset(&stall->frames, 0, sizeof(stall->frames));
-  return stall;
-}
-
-/* Of several looks the shortest stack is kept: what a tick interrupts now and then, a softirq, stands on top of the task's own.
-   Fewer than LEAST_FRAMES are what could not be unwound, as in the midst of a thunk.
-   captured: bytes of the one that is kept, 0 before the first look; returns it anew. */
-static inline u64 look(void *ctx, struct frames_t *kept, u64 captured) {
-  u32 zero = 0;
-  struct watch_t *watch = watches.lookup(&zero);
-  if (!watch)
-    return captured;
-  __builtin_memset(&watch->looked, 0, sizeof(watch->looked));
-  long bytes = bpf_get_stack(ctx, &watch->looked, sizeof(watch->looked), 0);
-  if (bytes < LEAST_FRAMES * 8)
-    bytes = sizeof(*kept) + 1;
-  if (captured && bytes >= captured)
-    return captured;
-  __builtin_memcpy(kept, &watch->looked, sizeof(*kept));
-  return bytes;
-}
-"""
-
-_CLOCK = """
-static inline u64 has_byte(u64 word, u64 byte) {
-  u64 zero = word ^ (byte * 0x0101010101010101ULL);
-  return (zero - 0x0101010101010101ULL) & ~zero & 0x8080808080808080ULL;
-}
-
-/* May the code before an interrupted place have let interrupts in, by popf at its end or an sti? Also when it could not be read. */
-static inline int may_let_in(u64 *code) {
-  return (code[1] >> 56) == 0x9d || has_byte(code[0], 0xfb) || has_byte(code[1], 0xfb) || !(code[0] | code[1]);
-}
-
-int on_tick(struct bpf_perf_event_data *ctx) {
-  u32 zero = 0;
-  struct watch_t *watch = watches.lookup(&zero);
-  if (!watch)
-    return 0;
-  u64 now = bpf_ktime_get_ns();
-  if (!watch->clear_ns)
-    watch->clear_ns = now;
-  if (!(u32)bpf_get_current_pid_tgid()) {
-    watch->tick_ns = 0;
-    watch->wanted_ns = 0;
-    watch->clear_ns = now;
-    return 0;
-  }
-  /* Also before the window: what keeps a CPU as it opens began at some time since the last tick. */
-  u64 gap = watch->tick_ns ? now - watch->tick_ns : 0, flags = 0;
-  u32 user = ctx->regs.cs & 3;
-  watch->tick_ns = now;
-  bpf_probe_read(&flags, sizeof(flags), (void *)bpf_get_current_task());
-  u64 *mask = resched.lookup(&zero);
-  u32 wanted = !user && mask && (flags & *mask);
-  if (!wanted) {
-    watch->wanted_ns = 0;
-    watch->clear_ns = now;
-  }
-  if (!gate_is_open())
-    return 0;
-  stay_ticks(ctx, user, now);
-  if (gap >= IRQOFF_NS) {
-    u64 code[2] = {};
-    if (!user)
-      bpf_probe_read(&code, sizeof(code), (void *)(ctx->regs.ip - sizeof(code)));
-    struct stall_t *stall = new_stall(user || !may_let_in(code) ? 2 : 0, now, gap - WIDTH_NS, gap);
-    if (stall) {
-      bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
-      if (!user) {
-        stall->code[0] = code[0];
-        stall->code[1] = code[1];
-        bpf_get_stack(ctx, &stall->frames, sizeof(stall->frames), 0);
-      }
-    }
-  }
-  if (!wanted)
-    return 0;
-  if (!watch->wanted_ns) {
-    watch->wanted_ns = now;
-    watch->ticks = 0;
-    watch->captured = 0;
-  }
-  watch->ticks += 1;
-  if (now - watch->wanted_ns >= NOSCHED_NS / 2)
-    watch->captured = look(ctx, &watch->frames, watch->captured);
-  return 0;
-}
-
-static inline void switched_away(u32 prev, u32 next, u32 sleeps, u64 now) {
-  u32 zero = 0;
-  stay_switches(prev, next, sleeps, now);
-  struct watch_t *watch = watches.lookup(&zero);
-  if (!watch)
-    return;
-  if (watch->wanted_ns) {
-    u64 least = now - watch->wanted_ns;
-    u64 most = now - watch->clear_ns;
-    /* Ticks are what tells a kernel at work from interrupts off, or a paused machine. */
-    u64 ticked = watch->ticks * TICK_NS;
-    if (watch->captured && most >= NOSCHED_NS && ticked + WIDTH_NS >= NOSCHED_NS) {
-      struct stall_t *stall = new_stall(1, now, least, most);
-      if (stall) {
-        stall->tid = prev;
-        stall->ticked_ns = ticked;
-        bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
-        __builtin_memcpy(&stall->frames, &watch->frames, sizeof(watch->frames));
-      }
-    }
-    watch->wanted_ns = 0;
-  }
-  watch->clear_ns = now;
-  if (!prev)
-    watch->tick_ns = now;
-  else if (!next)
-    watch->tick_ns = 0;
-}
-"""
 
 
 def period_us(options):
@@ -211,16 +35,6 @@ def period_us(options):
 def tick_us(options):
     """Return the microseconds between two ticks: less than period_us, as a tick itself may come a little later than it should."""
     return period_us(options) * 5 // 6
-
-
-def text(options):
-    """Return the C text. options: those of the probe."""
-    values = (('IRQOFF_NS', '%dULL' % (options['irqoff_us'] * 1000)), ('NOSCHED_NS', '%dULL' % (options['nosched_us'] * 1000)),
-              ('WIDTH_NS', '%dULL' % (period_us(options) * 1000)), ('TICK_NS', '%dULL' % (tick_us(options) * 1000)),
-              ('SYSCALL_NS', '%dULL' % ((options['syscall_us'] or 0) * 1000)), ('KINDS', len(watched(options))),
-              ('CLASSES', CLASSES), ('LEAST_FRAMES', _LEAST_FRAMES), ('KEPT', KEPT), ('DEPTH', DEPTH),
-              ('PID_AT', '%dULL' % (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0)))
-    return ''.join('#define %s %s\n' % value for value in values) + TEXT + residence.text(options['syscall_us']) + _CLOCK
 
 
 def watched(options):
@@ -237,30 +51,30 @@ def resched_mask(release):
 
 
 def learn_resched_mask(program):
-    """Have the running kernel say which bit it sets; the one of its version where it has no tracepoint for that.
+    """Return the mask of the bit that the running kernel sets; the one of its version where it has no tracepoint for that.
 
     Kernels that moved the bit have the tracepoint (it came with 6.17). To see it, this process wakes idle CPUs by its own timers.
     """
-    table = program.table('resched')
+    table = program.table('need_resched')
     mask = resched_mask(platform.release())
     if btf.offsets('task_struct', ['pid']) is not None:
         try:
-            program.attach_raw(_WISH, 'on_wish')
+            program.attach_raw(_NEED_RESCHED_EVENT, 'on_need_resched')
         except Unavailable:
             pass  # a kernel without it
         else:
             for _unused in range(_WAKES):
                 time.sleep(_WAKE_S)
-                if table[1].value:
-                    mask = table[1].value
+                if table[constants.NeedResched.SEEN].value:
+                    mask = table[constants.NeedResched.SEEN].value
                     break
-            program.detach_raw(_WISH)
-    table[table.Key(0)] = table.Leaf(mask)
+            program.detach_raw(_NEED_RESCHED_EVENT)
+    table[table.Key(constants.NeedResched.MASK)] = table.Leaf(mask)
     return mask
 
 
 class Found(object):
-    """The stalls of one window: collect() them while it is open, as the kernel keeps the last KEPT of each kind and class on each CPU.
+    """The stalls of one window: collect() them while it is open, as each CPU keeps the last STALLS_KEPT of each kind and class.
 
     program: Program with the text above; kinds: as given by watched(); symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin
     of the window.
@@ -277,8 +91,8 @@ class Found(object):
     def collect(self, least_new=1):
         """Take over what is new, once some CPU has `least_new` of a kind and class."""
         table, counted = self._program.table('stalls'), self._program.table('stall_counts')
-        for row in range(len(self._kinds) * CLASSES):
-            kind = self._kinds[row // CLASSES]
+        for row in range(len(self._kinds) * constants.STALL_CLASSES):
+            kind = self._kinds[row // constants.STALL_CLASSES]
             counts = list(counted[row])
             before = self._taken.get(row, [0] * len(counts))
             if max(count - taken for count, taken in zip(counts, before)) < least_new:
@@ -287,11 +101,11 @@ class Found(object):
             self._taken[row] = counts
             wanted, displaced = {}, 0
             for cpu, (count, taken) in enumerate(zip(counts, before)):
-                displaced += max(0, count - taken - KEPT)
-                for serial in range(max(taken, count - KEPT), count):
-                    wanted.setdefault(serial % KEPT, []).append(cpu)
+                displaced += max(0, count - taken - constants.STALLS_KEPT)
+                for serial in range(max(taken, count - constants.STALLS_KEPT), count):
+                    wanted.setdefault(serial % constants.STALLS_KEPT, []).append(cpu)
             for place, cpus in wanted.items():
-                stalls = table[row * KEPT + place]
+                stalls = table[row * constants.STALLS_KEPT + place]
                 for cpu in cpus:
                     event = _event(kind, stalls[cpu], self._symbols, self._opened_ns)
                     if event is not None:
@@ -372,7 +186,7 @@ def _of_late_tick(code, kind, frames):
 def _event(kind, stall, symbols, opened_ns):
     """Return a stall as an event; None for the work of an interrupt that was taken for a page fault."""
     frames = symbols.stack(stall.frames.ip)
-    if kind == 'syscall' and stall.code[0] == residence.FAULT and not residence.may_be_fault(frames):
+    if kind == 'syscall' and stall.code[0] == constants.PAGE_FAULT and not kernel_time.may_be_fault(frames):
         return None
     reason = ''
     if kind in ('irqoff', 'cpu_not_running'):
@@ -384,7 +198,7 @@ def _event(kind, stall, symbols, opened_ns):
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
              'culprit': culprit(frames), 'stack': frames, 'reasons': [reason] if reason else []}
     if kind == 'syscall':
-        event['syscall_nr'] = None if stall.code[0] == residence.FAULT else stall.code[0]
+        event['syscall_nr'] = None if stall.code[0] == constants.PAGE_FAULT else stall.code[0]
     return event
 
 

@@ -23,9 +23,10 @@ class Counting(Engine):
         if self.options["fault"] == "unavailable":
             raise Unavailable("nothing to count", "Bring something.")
 
-    def start(self):
+    def start(self, duration_s):
         if self.options["fault"] == "start":
             raise RuntimeError("the start broke")
+        self.duration_s = duration_s
         self.polls = self.stops = 0
 
     def poll(self, timeout_s):
@@ -42,7 +43,7 @@ class Counting(Engine):
             raise RuntimeError("the reading broke")
         if self.options["fault"] == "hang":
             os.kill(os.getpid(), signal.SIGSTOP)
-        return {"polls": self.polls, "stops": self.stops, "window_s": window_s}
+        return {"polls": self.polls, "stops": self.stops, "window_s": window_s, "duration_s": self.duration_s}
 
 
 class CountingProbe(Probe):
@@ -83,7 +84,7 @@ def test_reports_go_on_and_a_stop_ends_it(probe):
     first = service.ask(CountingProbe, "report")["result"]
     second = service.ask(CountingProbe, "report")["result"]
     last = service.ask(CountingProbe, "stop")
-    assert last["service"] == info
+    assert last["service"] == info and last["result"]["data"]["duration_s"] == 600
     polls = [result["data"]["polls"] for result in (first, second, last["result"])]
     assert polls == sorted(polls) and polls[0] < polls[2]
     assert [result["data"]["stops"] for result in (first, second, last["result"])] == [1, 1, 1]

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, stalls
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 
@@ -126,15 +127,15 @@ class Recorded:
     """A program whose maps hold these stalls, each on a CPU of its own: [(kind as the kernel sees it, length in ms, end in ms, code)]."""
 
     def __init__(self, made):
-        self._counts = {row: [0] * len(made) for row in range(len(stalls.KINDS) * stalls.CLASSES)}
+        self._counts = {row: [0] * len(made) for row in range(len(stalls.KINDS) * constants.STALL_CLASSES)}
         self._stalls = {}
         for cpu, (kind, length_ms, end_ms, code) in enumerate(made):
             frames = SimpleNamespace(ip=[] if kind == "cpu_not_running" else [1])
             stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
             stall["ticked_ns"] = 10**6 if code is None else stall["least_ns"]
-            number = stalls.KINDS.index(kind) * stalls.CLASSES
+            number = stalls.KINDS.index(kind) * constants.STALL_CLASSES
             self._counts[number][cpu] = 1
-            row = self._stalls.setdefault(number * stalls.KEPT, [None] * len(made))
+            row = self._stalls.setdefault(number * constants.STALLS_KEPT, [None] * len(made))
             row[cpu] = SimpleNamespace(**stall, code=struct.unpack("<2Q", code or bytes(16)), cpu=cpu, tid=7, comm=b"task")
 
     def table(self, name):
@@ -196,7 +197,7 @@ class Storm:
     def __init__(self, kind="irqoff", code=STI_NOP):
         self.count = 0
         self._code = code
-        self._row = stalls.KINDS.index(kind) * stalls.CLASSES
+        self._row = stalls.KINDS.index(kind) * constants.STALL_CLASSES
         self._stalls = {}
 
     def stall(self, number):
@@ -205,11 +206,11 @@ class Storm:
             frames = SimpleNamespace(ip=[1])
             stall = {"ended_ns": self.count, "most_ns": self.count * 1000, "least_ns": 0, "frames": frames, "ticked_ns": 0}
             stall["code"] = struct.unpack("<2Q", self._code)
-            place = self._row * stalls.KEPT + (self.count - 1) % stalls.KEPT
+            place = self._row * constants.STALLS_KEPT + (self.count - 1) % constants.STALLS_KEPT
             self._stalls[place] = [SimpleNamespace(**stall, cpu=0, tid=7, comm=b"task")]
 
     def table(self, name):
-        counts = [[0] for _row in range(len(stalls.KINDS) * stalls.CLASSES)]
+        counts = [[0] for _row in range(len(stalls.KINDS) * constants.STALL_CLASSES)]
         counts[self._row] = [self.count]
         return {"stalls": self._stalls, "stall_counts": counts}[name]
 
@@ -218,16 +219,16 @@ def test_no_stall_is_forgotten_that_was_collected_in_time():
     storm = Storm()
     found = stalls.Found(storm, stalls.KINDS, SYMBOLS, 0)
     for _unused in range(5):
-        storm.stall(stalls.KEPT)
-        found.collect(stalls.KEPT)
+        storm.stall(constants.STALLS_KEPT)
+        found.collect(constants.STALLS_KEPT)
     storm.stall(3)
-    found.collect(stalls.KEPT)  # not worth it yet
-    assert found.counts["irqoff"] == 5 * stalls.KEPT
+    found.collect(constants.STALLS_KEPT)  # not worth it yet
+    assert found.counts["irqoff"] == 5 * constants.STALLS_KEPT
     found.collect()
-    assert (found.counts["irqoff"], found.overwritten) == (5 * stalls.KEPT + 3, 0)
+    assert (found.counts["irqoff"], found.overwritten) == (5 * constants.STALLS_KEPT + 3, 0)
     lengths = [event["delay_us"] for event in found.longest(10**6, False, {})]
-    assert lengths == list(range(5 * stalls.KEPT + 3, 0, -1))
-    storm.stall(stalls.KEPT + 9)
+    assert lengths == list(range(5 * constants.STALLS_KEPT + 3, 0, -1))
+    storm.stall(constants.STALLS_KEPT + 9)
     found.collect()
     assert found.overwritten == 9
 
@@ -236,17 +237,17 @@ def test_no_stall_is_forgotten_that_was_collected_in_time():
 def test_pauses_that_come_too_fast_are_counted_without_a_look(code, reason):
     storm = Storm("cpu_not_running", code)
     found = stalls.Found(storm, stalls.KINDS, SYMBOLS, 0)
-    storm.stall(stalls.KEPT + 9)
+    storm.stall(constants.STALLS_KEPT + 9)
     found.collect()
-    assert (found.counts["cpu_not_running"], found.overwritten) == (stalls.KEPT + 9, 0)
+    assert (found.counts["cpu_not_running"], found.overwritten) == (constants.STALLS_KEPT + 9, 0)
     events = found.longest(10**6, False, {})
-    assert len(events) == stalls.KEPT and all(event["reasons"][0].startswith(reason) for event in events)
+    assert len(events) == constants.STALLS_KEPT and all(event["reasons"][0].startswith(reason) for event in events)
 
 
 def test_where_a_hypervisor_switches_interrupts_on_only_a_look_can_tell():
     storm = Storm("cpu_not_running", CALL)
     symbols = SimpleNamespace(stack=lambda _addresses: ["xen_irq_enable_direct+0x1"], refresh=lambda: None)
     found = stalls.Found(storm, stalls.KINDS, symbols, 0)
-    storm.stall(stalls.KEPT + 9)
+    storm.stall(constants.STALLS_KEPT + 9)
     found.collect()
-    assert (found.counts["irqoff"], found.counts["cpu_not_running"], found.overwritten) == (stalls.KEPT, 0, 9)
+    assert (found.counts["irqoff"], found.counts["cpu_not_running"], found.overwritten) == (constants.STALLS_KEPT, 0, 9)

@@ -73,7 +73,7 @@ def measure(during=lambda: None, polls=3, **given):
     engine = probe.LogsEngine(options(**given))
     try:
         engine.open()
-        engine.start()
+        engine.start(1.0)
         during()
         for _unused in range(polls):
             engine.poll(0.01)
