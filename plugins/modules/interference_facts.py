@@ -4,11 +4,11 @@
 
 DOCUMENTATION = r"""
 module: interference_facts
-short_description: What interrupted the CPUs, or one process, how often and for how long
+short_description: Measure interrupts, timers, kernel threads and steal time, of a host or one process
 version_added: 0.1.0
 description:
   - Counts and times hardware interrupts, softirqs, local timer interrupts, inter-processor and non-maskable interrupts, per vector and CPU.
-  - Tells the functions that timers call and who starts them, the CPU time of kernel threads, and what the hypervisor kept for others.
+  - Reports the functions that timers call and the processes that start them, the CPU time of kernel threads, and steal time.
   - Every traced count is compared with the kernel's own counter of the same window; a disagreement is in the result.
   - Vectors that cannot be traced are counted from /proc/interrupts, without times.
 author:
@@ -19,12 +19,12 @@ extends_documentation_fragment:
 options:
   pid:
     description:
-      - Look only at what interrupts this process, all its threads together; V(0) looks at the whole host.
+      - Measure only what interrupts this process, all its threads together; V(0) measures the whole host.
       - Needs bcc. Timers and kernel threads are left out then.
     type: int
     default: 0
   timers:
-    description: Whether to follow timers too, which costs half a microsecond or so for each.
+    description: Whether to measure timers too, which adds about 0.5 µs to each.
     type: bool
     default: true
   top:

@@ -7,11 +7,11 @@ module: memleak_facts
 short_description: Kernel memory that grows and is not freed, by call stack
 version_added: 0.1.0
 description:
-  - Watches slab objects, pages, vmalloc areas and per-CPU memory that the kernel allocates within the window, and says which places leak,
-    which may, and why the rest does not.
+  - Follows slab objects, pages, vmalloc areas and per-CPU memory that the kernel allocates within the window. Reports which allocation
+    sites leak, which may leak, and why the others do not.
   - Allocations from before the window are never counted. Movable pages (user memory and page cache), and pages that belong to slab caches
     or vmalloc areas, are left out.
-  - A place leaks when it has survivors of every age, nothing old of it is freed, and the counters of the kernel itself agree. The
+  - An allocation site leaks when it has survivors of every age, none of its old objects is freed, and the kernel's own counters agree. The
     document C(docs/memleak.md) of the collection describes the method.
 author:
   - ksysak.fleet maintainers (@ksysak)
@@ -31,7 +31,7 @@ options:
   cache:
     description:
       - Follow the objects of this one slab cache, all of them and with call stacks.
-      - On kernels before 6.1 caches of the same object size cannot be told apart while tracing.
+      - On kernels before 6.1 caches of the same object size cannot be distinguished while tracing.
     type: str
     default: ''
   stacks:
@@ -39,7 +39,7 @@ options:
     type: bool
     default: true
   check_only:
-    description: Trace nothing; read the counters of the kernel again and again, and say which kind of memory grows.
+    description: Trace nothing; read the counters of the kernel again and again, and report which kind of memory grows.
     type: bool
     default: false
   sample:
@@ -50,11 +50,11 @@ options:
     choices: [1, 2, 4, 8, 16, 32, 64, 128, 256]
     default: 16
   min_bytes:
-    description: Leave out places that do not leak and hold fewer bytes.
+    description: Leave out allocation sites that do not leak and hold fewer bytes.
     type: int
     default: 4096
   top:
-    description: How many places of each kind, and how many slab caches, to return at most, 1 to 1000.
+    description: Maximum number of allocation sites of each kind, and of slab caches, to return, 1 to 1000.
     type: int
     default: 20
   max_overhead_percent:
@@ -214,7 +214,7 @@ ansible_facts:
               type: list
               elements: dict
               sample:
-                - ages: [36, 36]
+                - ages: [36, 36, 36, 36, 36, 36, 36, 36]
                   allocations: 408
                   bytes_outstanding: 339456
                   cache: sock_inode_cache
@@ -222,14 +222,19 @@ ansible_facts:
                   confidence: 0.0
                   corroborated: true
                   culprit: sock_alloc_inode
-                - ages: [36, 36]
-                  allocations: 408
-                  bytes_outstanding: 339456
-                  cache: sock_inode_cache
-                  comms: [python3]
-                  confidence: 0.0
-                  corroborated: true
-                  culprit: sock_alloc_inode
+                  frees: 0
+                  growth_bytes_per_s: 16537.0
+                  growth_ci95: [16470.3, 16603.6]
+                  module: null
+                  objects_outstanding: 408
+                  offset: 30
+                  oldest_age_s: 14.456
+                  reasons: [it fills a cache that the kernel gives back when memory runs low]
+                  sampled: 1
+                  stack: [kmem_cache_alloc_lru_noprof+0x22c, sock_alloc_inode+0x1e, alloc_inode+0x1e, sock_alloc+0x17]
+                  trend: []
+                  type: slab
+                  verdict: clean
             totals:
               description: 'Sums over all allocation sites, by type. Empty: nothing was traced.'
               type: dict

@@ -10,8 +10,8 @@ description:
   - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, the C(messages), C(syslog) and
     C(kern.log) files in C(/var/log), also rotated and packed ones, and what persistent storage and kdump kept of a crash.
   - Finds oopses, panics, warnings, lock-ups, stalls, hung tasks, out-of-memory kills, hardware, disk and file system errors and
-    what debugging kernels report, and names the function to blame where the log tells it, where it happened, and what an
-    operator asks first, as the victim of an out-of-memory kill or the device of an I/O error.
+    what debugging kernels report, and names the culprit where the log contains it, where it happened, and details of its
+    kind, for example the victim of an out-of-memory kill or the device of an I/O error.
   - A report that several logs hold counts once. Reports are grouped by a signature that is the same on all hosts, boots and
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
@@ -244,6 +244,7 @@ ansible_facts:
                 file_systems: []
                 arrays: []
                 pcie: []
+                nvme: []
               contains:
                 kernel:
                   description: Running and newest installed release, pending reboot, and counts of oopses and warnings since

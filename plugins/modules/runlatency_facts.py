@@ -4,11 +4,11 @@
 
 DOCUMENTATION = r"""
 module: runlatency_facts
-short_description: How long tasks that could run had to wait for a CPU
+short_description: Measure how long runnable tasks wait for a CPU
 version_added: 0.1.0
 description:
   - Measures run-queue latency, from wake-up (or from losing the CPU while runnable) to running, for every task of the host.
-  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and who ran there longest during the wait.
+  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and the task that ran there longest.
 author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
@@ -34,7 +34,7 @@ options:
     description:
       - System calls and page faults that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls),
         500 to 10000000.
-      - Only time on a CPU counts. Without it they are not looked for, as every system call of the host costs more while they are.
+      - Only time on a CPU counts. Without this option the probe does not measure them, because that adds overhead to every system call.
     type: int
   state:
     description:
@@ -43,7 +43,7 @@ options:
         after O(ttl_s). To start it again with the same options changes nothing; with others it is refused.
       - V(reported) returns the facts since the start and lets it go on; it fails where nothing is running.
       - V(stopped) returns the facts since the start and ends it. Where nothing is running nothing changes.
-      - What is measured is lost when it ends by itself, is killed, or the host is started anew. Nothing stays on the host.
+      - What is measured is lost when it ends by itself, is killed, or the host reboots. Nothing stays on the host.
     type: str
     choices: [measured, started, reported, stopped]
     default: measured
@@ -61,7 +61,7 @@ options:
   pid:
     description:
       - Follow the waits of this process alone. Only one of O(pid), O(tid), O(cgroup) and O(comm) may be given, and each needs bcc.
-      - New threads are looked for twice a second. Stalls are those of the whole host.
+      - The probe searches for new threads twice a second. Stalls are those of the whole host.
     type: int
   tid:
     description: Follow the waits of this thread alone.
@@ -75,7 +75,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Who waits for a CPU, and for how long?
+- name: Measure who waits for a CPU, and for how long
   ksysak.fleet.runlatency_facts:
     duration: 30
   become: true
@@ -102,12 +102,12 @@ EXAMPLES = r"""
     ttl_s: 7200
   become: true
 
-- name: What was there so far?
+- name: Report the measurement so far
   ksysak.fleet.runlatency_facts:
     state: reported
   become: true
 
-- name: That was it
+- name: End the measurement
   ksysak.fleet.runlatency_facts:
     state: stopped
   become: true
