@@ -25,7 +25,7 @@ struct ksysak_setting {
 	u64 value;
 	u64 min;
 	u64 max;
-	const char * const *names;
+	const char *const *names;
 };
 
 /* Parameters can be written before the module is set up and after its end. */
@@ -33,13 +33,13 @@ enum ksysak_phase { KSYSAK_LOADING, KSYSAK_READY, KSYSAK_LEAVING };
 
 /* The engine's part. All but ksysak_show() are called with the injector paused. */
 static int ksysak_open(void);
-static void ksysak_close(void);		/* also frees what ksysak_valid() made */
-static void ksysak_pause(void);		/* afterwards nothing of it runs anywhere */
-static int ksysak_resume(void);		/* go on as the settings say */
-static void ksysak_start(void);		/* run goes from 0 to 1 */
-static int ksysak_valid(void);		/* do the settings fit each other? Makes what they need */
-static int ksysak_ready(void);		/* may it run with these settings now? */
-static void ksysak_release(void);	/* free all that is outstanding */
+static void ksysak_close(void);   /* also frees what ksysak_valid() made */
+static void ksysak_pause(void);   /* afterwards nothing of it runs anywhere */
+static int ksysak_resume(void);   /* go on as the settings say */
+static void ksysak_start(void);   /* run goes from 0 to 1 */
+static int ksysak_valid(void);    /* do the settings fit each other? Makes what they need */
+static int ksysak_ready(void);    /* may it run with these settings now? */
+static void ksysak_release(void); /* free all that is outstanding */
 static int ksysak_show(char *text, int size);
 
 /* Held while settings change. The work that injects does not take it. */
@@ -155,8 +155,7 @@ static const struct kernel_param_ops ksysak_param_ops = { .set = ksysak_set, .ge
 	MODULE_PARM_DESC(name, text)
 
 KSYSAK_PARAM(run, ksysak_run, "1 starts, 0 stops and keeps what is outstanding (0 or 1, default 0)");
-KSYSAK_PARAM(ttl, ksysak_ttl,
-	     "seconds after the start at which it stops itself and frees everything (1..86400, default 600)");
+KSYSAK_PARAM(ttl, ksysak_ttl, "seconds after the start at which it stops itself and frees everything (1..86400, default 600)");
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
 static ssize_t ksysak_truth_show(const struct module_attribute *attribute, struct module_kobject *object, char *text)

@@ -17,7 +17,7 @@
 #include "ksysak_control.h"
 
 struct ksysak_delay {
-	u64 start_ns;		/* CLOCK_MONOTONIC */
+	u64 start_ns; /* CLOCK_MONOTONIC */
 	u64 length_ns;
 	int cpu;
 };
@@ -36,13 +36,12 @@ static struct ksysak_setting ksysak_cpu = { .value = 0, .max = NR_CPUS - 1 };
 static struct ksysak_setting ksysak_count = { .value = 0, .max = 1000000000 };
 
 KSYSAK_PARAM(duration_us, ksysak_duration_us, "microseconds a delay (1..1000000, default 10000)");
-KSYSAK_PARAM(interval_ms, ksysak_interval_ms,
-	     "milliseconds before each delay in which the CPU is left alone (1..3600000, default 1000)");
+KSYSAK_PARAM(interval_ms, ksysak_interval_ms, "milliseconds before each delay in which the CPU is left alone (1..3600000, default 1000)");
 KSYSAK_PARAM(cpu, ksysak_cpu, "number of the CPU that is delayed (default 0)");
 KSYSAK_PARAM(count, ksysak_count, "delays of a run, 0 until stopped (default 0)");
 
 static struct task_struct *ksysak_thread;
-static u64 ksysak_left;				/* delays of this run */
+static u64 ksysak_left; /* delays of this run */
 
 /* Under ksysak_log. */
 static DEFINE_MUTEX(ksysak_log);
@@ -174,8 +173,8 @@ static int ksysak_show(char *text, int size)
 	u64 first;
 
 	mutex_lock(&ksysak_log);
-	length = scnprintf(text, size, "state %s\nttl_left_s %llu\ndelays %llu\ntotal_ns %llu\nlongest_ns %llu\n",
-			   ksysak_state(), ksysak_ttl_left_s(), ksysak_done, ksysak_total_ns, ksysak_longest_ns);
+	length = scnprintf(text, size, "state %s\nttl_left_s %llu\ndelays %llu\ntotal_ns %llu\nlongest_ns %llu\n", ksysak_state(),
+			   ksysak_ttl_left_s(), ksysak_done, ksysak_total_ns, ksysak_longest_ns);
 	for (first = ksysak_done; first && ksysak_done - first < KSYSAK_DELAYS; first--) {
 		more += ksysak_line(NULL, 0, first - 1);
 		if (length + more >= size)

@@ -24,9 +24,9 @@
 #define timer_delete_sync(timer) del_timer_sync(timer)
 #endif
 
-#define KSYSAK_CHURN (HZ / 20)			/* jiffies until a share is freed again */
-#define KSYSAK_WORK_NS (10 * NSEC_PER_MSEC)	/* longest turn of the work */
-#define KSYSAK_TIMER_NS (1 * NSEC_PER_MSEC)	/* longest turn of the timer */
+#define KSYSAK_CHURN (HZ / 20)              /* jiffies until a share is freed again */
+#define KSYSAK_WORK_NS (10 * NSEC_PER_MSEC) /* longest turn of the work */
+#define KSYSAK_TIMER_NS (1 * NSEC_PER_MSEC) /* longest turn of the timer */
 /* Rather fail than drive the host to reclaim hard, and say nothing in its log. */
 #define KSYSAK_GFP_WORK (GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 #define KSYSAK_GFP_TIMER (GFP_ATOMIC | __GFP_NOWARN)
@@ -34,7 +34,7 @@
 /* Lies at the beginning of each object: no other memory is taken for it. */
 struct ksysak_object {
 	struct list_head list;
-	unsigned long born;	/* jiffies */
+	unsigned long born; /* jiffies */
 	u32 bytes;
 	u8 place;
 	u8 origin;
@@ -42,12 +42,12 @@ struct ksysak_object {
 
 #define LEAK_BYTES_MIN 32
 
-static u8 leak_origin;				/* for the module, noted in each object */
-static void *leak_alloc(gfp_t gfp);		/* must be __always_inline */
+static u8 leak_origin;              /* for the module, noted in each object */
+static void *leak_alloc(gfp_t gfp); /* must be __always_inline */
 static void leak_free(struct ksysak_object *object);
-static size_t leak_bytes(void *object);		/* all that the allocator set aside for it */
+static size_t leak_bytes(void *object); /* all that the allocator set aside for it */
 static u64 leak_bytes_wanted(void);
-static int leak_prepare(void);			/* for new settings; paused */
+static int leak_prepare(void); /* for new settings; paused */
 static void leak_finish(void);
 
 /*
@@ -56,25 +56,25 @@ static void leak_finish(void);
  * hide the place from the stack.
  */
 #define KSYSAK_PLACE(name) \
-static noinline __noclone void *name(gfp_t gfp) \
-{ \
-	void *object = leak_alloc(gfp); \
+	static noinline __noclone void *name(gfp_t gfp) \
+	{ \
+		void *object = leak_alloc(gfp); \
 \
-	OPTIMIZER_HIDE_VAR(object); \
-	return object; \
-}
+		OPTIMIZER_HIDE_VAR(object); \
+		return object; \
+	}
 
 KSYSAK_PLACE(ksysak_leak_shallow)
 KSYSAK_PLACE(ksysak_leak_middle)
 KSYSAK_PLACE(ksysak_leak_deep)
 
-static const char * const ksysak_place_names[] = { "ksysak_leak_shallow", "ksysak_leak_middle", "ksysak_leak_deep" };
-static void *(* const ksysak_places[])(gfp_t gfp) = { ksysak_leak_shallow, ksysak_leak_middle, ksysak_leak_deep };
+static const char *const ksysak_place_names[] = { "ksysak_leak_shallow", "ksysak_leak_middle", "ksysak_leak_deep" };
+static void *(*const ksysak_places[])(gfp_t gfp) = { ksysak_leak_shallow, ksysak_leak_middle, ksysak_leak_deep };
 #define KSYSAK_PLACES ARRAY_SIZE(ksysak_places)
-#define KSYSAK_DEPTH 3				/* more frames a place */
+#define KSYSAK_DEPTH 3 /* more frames a place */
 
 enum ksysak_context { KSYSAK_WORK, KSYSAK_CALL, KSYSAK_TIMER };
-static const char * const ksysak_context_names[] = { "work", "call", "timer" };
+static const char *const ksysak_context_names[] = { "work", "call", "timer" };
 
 static struct ksysak_setting ksysak_rate = { .value = 100, .min = 1, .max = 1000000 };
 static struct ksysak_setting ksysak_ceiling = { .value = 64 << 20, .min = LEAK_BYTES_MIN, .max = 1ULL << 46 };
@@ -89,10 +89,8 @@ static struct ksysak_setting ksysak_context = { .value = KSYSAK_WORK, .max = KSY
 static struct ksysak_setting ksysak_place = { .value = 0, .max = KSYSAK_PLACES - 1, .names = ksysak_place_names };
 
 KSYSAK_PARAM(rate, ksysak_rate, "allocations per second (1..1000000, default 100)");
-KSYSAK_PARAM(ceiling, ksysak_ceiling,
-	     "bytes outstanding at most; may be half of the available memory (default 67108864)");
-KSYSAK_PARAM(freed_percent, ksysak_freed_percent,
-	     "percent of the allocations that are freed again after 50 ms (0..100, default 0)");
+KSYSAK_PARAM(ceiling, ksysak_ceiling, "bytes outstanding at most; may be half of the available memory (default 67108864)");
+KSYSAK_PARAM(freed_percent, ksysak_freed_percent, "percent of the allocations that are freed again after 50 ms (0..100, default 0)");
 KSYSAK_PARAM(context, ksysak_context, "who allocates; " KSYSAK_CONTEXTS " (default work)");
 KSYSAK_PARAM(place, ksysak_place,
 	     "function that allocates: ksysak_leak_shallow, ksysak_leak_middle or ksysak_leak_deep (or 0..2, default 0)");
@@ -100,17 +98,19 @@ KSYSAK_PARAM(place, ksysak_place,
 /* Under ksysak_lock: the lists and all counts. */
 static DEFINE_SPINLOCK(ksysak_lock);
 static LIST_HEAD(ksysak_kept);
-static LIST_HEAD(ksysak_churned);		/* oldest first */
-static u64 ksysak_outstanding;			/* bytes */
-static u64 ksysak_failed;			/* refused by the allocator */
-static u64 ksysak_missed;			/* due, but over the ceiling or too late */
-static struct { u64 allocations, frees, bytes; } ksysak_counts[KSYSAK_PLACES];
+static LIST_HEAD(ksysak_churned); /* oldest first */
+static u64 ksysak_outstanding;    /* bytes */
+static u64 ksysak_failed;         /* refused by the allocator */
+static u64 ksysak_missed;         /* due, but over the ceiling or too late */
+static struct {
+	u64 allocations, frees, bytes;
+} ksysak_counts[KSYSAK_PLACES];
 
 /* Of the one who allocates. */
 static u64 ksysak_last_ns;
-static u64 ksysak_credit;			/* allocations due, in 10^-9 */
-static unsigned int ksysak_share;		/* percent of an object due to be freed again */
-static u64 ksysak_largest;			/* bytes an object takes with these settings */
+static u64 ksysak_credit;         /* allocations due, in 10^-9 */
+static unsigned int ksysak_share; /* percent of an object due to be freed again */
+static u64 ksysak_largest;        /* bytes an object takes with these settings */
 
 static void ksysak_tick_work(struct work_struct *unused);
 static void ksysak_tick_timer(struct timer_list *unused);
@@ -191,7 +191,7 @@ static bool ksysak_turn(gfp_t gfp, u64 longest_ns)
 	ksysak_credit += min_t(u64, now_ns - ksysak_last_ns, 10 * NSEC_PER_SEC) * rate;
 	ksysak_last_ns = now_ns;
 	due = div_u64(ksysak_credit, NSEC_PER_SEC);
-	if (due > rate) {	/* who is late for more than a second does not catch up */
+	if (due > rate) { /* who is late for more than a second does not catch up */
 		ksysak_add(&ksysak_missed, due - rate);
 		ksysak_credit -= (due - rate) * NSEC_PER_SEC;
 		due = rate;
@@ -321,15 +321,13 @@ static int ksysak_show(char *text, int size)
 	length = scnprintf(text, size,
 			   "state %s\nttl_left_s %llu\nallocations %llu\nfrees %llu\n"
 			   "outstanding_objects %llu\noutstanding_bytes %llu\nfailed %llu\nmissed %llu\n",
-			   ksysak_state(), ksysak_ttl_left_s(), allocations, frees,
-			   allocations - frees, ksysak_outstanding, ksysak_failed, ksysak_missed);
+			   ksysak_state(), ksysak_ttl_left_s(), allocations, frees, allocations - frees, ksysak_outstanding, ksysak_failed,
+			   ksysak_missed);
 	for (place = 0; place < KSYSAK_PLACES; place++)
 		length += scnprintf(text + length, size - length,
 				    "place %s allocations %llu frees %llu outstanding_objects %llu outstanding_bytes %llu\n",
-				    ksysak_place_names[place], ksysak_counts[place].allocations,
-				    ksysak_counts[place].frees,
-				    ksysak_counts[place].allocations - ksysak_counts[place].frees,
-				    ksysak_counts[place].bytes);
+				    ksysak_place_names[place], ksysak_counts[place].allocations, ksysak_counts[place].frees,
+				    ksysak_counts[place].allocations - ksysak_counts[place].frees, ksysak_counts[place].bytes);
 	spin_unlock_irqrestore(&ksysak_lock, flags);
 	return length;
 }

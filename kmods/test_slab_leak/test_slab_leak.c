@@ -47,7 +47,7 @@ static int leak_prepare(void)
 	if (!leak_origin || (slab_own && slab_own_bytes == slab_bytes.value))
 		return 0;
 	if (ksysak_outstanding)
-		return -EBUSY;	/* there is one cache, and its objects have one size */
+		return -EBUSY; /* there is one cache, and its objects have one size */
 	kmem_cache_destroy(slab_own);
 	slab_own = kmem_cache_create("ksysak_test_leak", slab_bytes.value, 0, 0, slab_construct);
 	slab_own_bytes = slab_bytes.value;

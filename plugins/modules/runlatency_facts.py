@@ -21,20 +21,20 @@ options:
     default: 1000
   irqoff_us:
     description:
-      - Interrupts that are off on a CPU for at least this long, in microseconds, are listed in C(stalls), 500 to 10000000.
+      - Minimum length of interrupts off that C(stalls) lists, in microseconds, 500 to 10000000.
       - A clock ticks on each CPU every sixth of the smallest one of O(irqoff_us), O(nosched_us) and O(syscall_us); a short one costs more.
     type: int
     default: 10000
   nosched_us:
     description:
-      - A kernel that should switch tasks and does not for at least this long, in microseconds, is listed in C(stalls), 500 to 10000000.
+      - Minimum time with need_resched set and without a task switch that C(stalls) lists, in microseconds, 500 to 10000000.
     type: int
     default: 10000
   syscall_us:
     description:
-      - System calls and page faults that keep a CPU for at least this long without a sleep, in microseconds, are listed in C(stalls),
-        500 to 10000000.
-      - Only time on a CPU counts. Without this option the probe does not measure them, because that adds overhead to every system call.
+      - Minimum kernel time of system calls and page faults that C(stalls) lists, in microseconds, 500 to 10000000.
+      - Only time on a CPU counts, and a sleep begins a new count. Without this option the probe does not trace system calls, because
+        tracing adds overhead to every system call of the host.
     type: int
   state:
     description:
@@ -242,15 +242,15 @@ ansible_facts:
                   description: When the wait ended, in seconds from the start of the window.
                   type: float
                 blockers:
-                  description: Tasks that ran on the CPU during the wait, longest first. Each CPU remembers its last 16 timeslices
-                    and its last 16 long ones (at least a sixteenth of C(threshold_us)).
+                  description: Tasks that ran on the CPU during the wait, longest first. Each CPU keeps its 16 most recent short
+                    timeslices and its 16 most recent long ones (at least a sixteenth of C(threshold_us)).
                   type: list
                   elements: dict
                 idle_us:
                   description: How long the CPU was idle during the wait.
                   type: float
                 unattributed_us:
-                  description: Part of the wait in timeslices that the CPU no longer remembers.
+                  description: Part of the wait in timeslices that the CPU no longer keeps.
                   type: float
                 longest_runner:
                   description: 'The task that ran longest on the CPU during the wait. Null: the CPU was idle for longer, or

@@ -136,7 +136,7 @@ def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit
         assert event, truth
         assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
         ran = {row["pid"]: row["ran_us"] for row in event["blockers"]}
-        # Only 16 later turns that lasted can hide it: a sixteenth of the threshold each.
+        # Only 16 later long timeslices can hide it: a sixteenth of the threshold each.
         hidden_us = event["unattributed_us"] if event["delay_us"] - truth["least_us"] >= 500 else 0
         assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran.get(truth["hog"], hidden_us) <= event["delay_us"]
 

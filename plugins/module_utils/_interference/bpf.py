@@ -24,10 +24,20 @@ BUCKET_SHIFT = 8
 TIMER_KINDS = ('hrtimer', 'timer')
 
 _TEXT = """
-struct stat_t { u64 count; u64 total_ns; u64 longest_ns; u32 histogram[16]; };
-struct irq_key_t { u32 irq; u32 cpu; };
+struct stat_t {
+  u64 count;
+  u64 total_ns;
+  u64 longest_ns;
+  u32 histogram[16];
+};
+struct irq_key_t {
+  u32 irq;
+  u32 cpu;
+};
 /* hardirq_ns: time in hardware interrupts so far; before_softirq_ns: the same when the softirq began */
-struct clock_t { u64 hardirq_entered, softirq_entered, hardirq_ns, before_softirq_ns; };
+struct clock_t {
+  u64 hardirq_entered, softirq_entered, hardirq_ns, before_softirq_ns;
+};
 BPF_HASH(irqs, struct irq_key_t, struct stat_t, 16384);
 BPF_PERCPU_ARRAY(softirqs, struct stat_t, 16);
 BPF_PERCPU_ARRAY(vectors, struct stat_t, 16);
@@ -145,10 +155,25 @@ int on_nmi_handler(struct bpf_raw_tracepoint_args *ctx) {
 
 # Which functions timers call. Ordinary tracepoints: their arguments have names, a timer's members have other places on each kernel.
 _TIMERS = """
-struct timer_key_t { u64 function; u32 kind; u32 padding; };
-struct expiring_t { u64 timer; u64 entered; struct timer_key_t key; };
-struct starter_key_t { u64 function; u32 pid; u32 padding; };
-struct starter_t { u64 count; char comm[16]; };
+struct timer_key_t {
+  u64 function;
+  u32 kind;
+  u32 padding;
+};
+struct expiring_t {
+  u64 timer;
+  u64 entered;
+  struct timer_key_t key;
+};
+struct starter_key_t {
+  u64 function;
+  u32 pid;
+  u32 padding;
+};
+struct starter_t {
+  u64 count;
+  char comm[16];
+};
 BPF_PERCPU_HASH(timers, struct timer_key_t, struct stat_t, 256);
 BPF_PERCPU_ARRAY(expiring, struct expiring_t, 2);
 BPF_HASH(starters, struct starter_key_t, struct starter_t, 4096);

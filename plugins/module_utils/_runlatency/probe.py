@@ -125,7 +125,7 @@ class BccEngine(Engine):
             data['stalls'] = self._found.longest(self.options['top'], host.virtualization() != 'none', stolen_us)
             data['stall_counts'] = self._found.counts
             if self._found.overwritten:
-                self.degradations.append('%d stalls came too fast to be looked at' % self._found.overwritten)
+                self.degradations.append('%d stalls came too fast to be collected' % self._found.overwritten)
             data['stall_period_us'] = stalls.period_us(self.options)
         return data
 

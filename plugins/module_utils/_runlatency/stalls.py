@@ -38,7 +38,7 @@ def tick_us(options):
 
 
 def watched(options):
-    """Return the kinds that are looked for, in the order of the kernel's rows."""
+    """Return the kinds that are measured, in the order of the map's rows."""
     return KINDS if options['syscall_us'] else KINDS[:-1]
 
 
@@ -76,7 +76,7 @@ def learn_resched_mask(program):
 class Found(object):
     """The stalls of one window: collect() them while it is open, as each CPU keeps the last STALLS_KEPT of each kind and class.
 
-    program: Program with the text above; kinds: as given by watched(); symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin
+    program: Program with the text of `bpf/text.py`; kinds: as given by watched(); symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin
     of the window.
     """
 
@@ -86,7 +86,7 @@ class Found(object):
         self._events = dict((kind, []) for kind in kinds)
         self.counts = dict((kind, 0) for kind in kinds)
         self.overwritten = 0
-        self._hypervisors_own = False  # whether a stall was of the kind that only a look can tell
+        self._hypervisors_own = False  # whether the code decided otherwise than the kernel
 
     def collect(self, least_new=1):
         """Take over what is new, once some CPU has `least_new` of a kind and class."""
@@ -114,7 +114,7 @@ class Found(object):
             self._displaced(kind, displaced)
 
     def _displaced(self, kind, number):
-        """Count those that nobody can look at any more. What the kernel calls a pause is one, except in a hypervisor's own functions."""
+        """Count those that were displaced. The kernel's cpu_not_running is certain, except in a hypervisor's own functions."""
         if kind == 'cpu_not_running' and not self._hypervisors_own:
             self.counts[kind] += number
         else:
@@ -133,7 +133,7 @@ class Found(object):
         """Return the events as in the schema, longest first, at most `top`, and at most `top` system calls; those that contradict
         others say so.
 
-        virtual: whether a hypervisor can pause this machine; stolen_us: {CPU: what it took within the window}.
+        virtual: whether a hypervisor can take CPUs from this machine; stolen_us: {CPU: what it took within the window}.
         """
         events = [row[2] for rows in self._events.values() for row in rows]
         doubt(events, virtual, stolen_us)
@@ -148,7 +148,7 @@ def doubt(events, virtual, stolen_us):
     paused_us = max([event['delay_us'] for event in events if event['kind'] == 'cpu_not_running'] or [0])
     for event in irqoff:
         if virtual and paused_us > event['least_us'] / 2:
-            event['reasons'].append('CPUs of this virtual machine stood still for up to %d us within the window' % paused_us)
+            event['reasons'].append('CPUs of this virtual machine did not run for up to %d us within the window' % paused_us)
         if virtual and stolen_us.get(event['cpu'], 0) > event['least_us'] / 2:
             event['reasons'].append('the hypervisor took %d us from this CPU within the window' % stolen_us[event['cpu']])
         for other in irqoff:
@@ -193,7 +193,7 @@ def _event(kind, stall, symbols, opened_ns):
         kind, reason = _of_late_tick(struct.pack('<2Q', *stall.code), kind, frames)
         frames = [] if kind == 'cpu_not_running' else frames
     elif stall.ticked_ns < stall.least_ns / 2:
-        reason = 'the CPU stood still for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
+        reason = 'the CPU did not run for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
     event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
              'culprit': culprit(frames), 'stack': frames, 'reasons': [reason] if reason else []}
@@ -203,7 +203,7 @@ def _event(kind, stall, symbols, opened_ns):
 
 
 def culprit(stack):
-    """Return the function to blame for a stall: the innermost one that is not a lock's or an interrupt's own; None without a stack.
+    """Return the culprit of a stall: the innermost one that is not a lock's or an interrupt's own; None without a stack.
 
     stack: names as given by Symbols.stack, innermost first.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who ran while a task waited, by the turns that the kernel's part kept."""
+"""Who ran while a task waited, by the timeslices that the BPF program kept."""
 
 from types import SimpleNamespace
 

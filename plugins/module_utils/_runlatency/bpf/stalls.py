@@ -13,8 +13,8 @@ struct stall_t {
   struct frames_t frames;
 };
 /* Of each kind and class of length the last ones: those that are twice as long, four times, ... are not displaced by shorter ones. */
-BPF_PERCPU_ARRAY(stalls, struct stall_t, STALL_KINDS *STALL_CLASSES *STALLS_KEPT);
-BPF_PERCPU_ARRAY(stall_counts, u64, STALL_KINDS *STALL_CLASSES);
+BPF_PERCPU_ARRAY(stalls, struct stall_t, (STALL_ROWS * STALLS_KEPT));
+BPF_PERCPU_ARRAY(stall_counts, u64, STALL_ROWS);
 
 static inline u64 threshold_of(u32 kind) {
   return kind == STALL_NOSCHED ? NOSCHED_NS : kind == STALL_SYSCALL ? SYSCALL_NS : IRQOFF_NS;

@@ -39,8 +39,9 @@ def text(options, threads, kernel_offsets):
     values = [('THRESHOLD_NS', _ns(options['runq_us'])), ('SHORT_SLICE_NS', '(THRESHOLD_NS / TIMESLICES)'),
               ('IRQOFF_NS', _ns(options['irqoff_us'])), ('NOSCHED_NS', _ns(options['nosched_us'])),
               ('SYSCALL_NS', _ns(options['syscall_us'] or 0)), ('WIDTH_NS', _ns(stall_options.period_us(options))),
-              ('TICK_NS', _ns(stall_options.tick_us(options))), ('STALL_KINDS', len(stall_options.watched(options))),
-              ('NEED_RESCHED_ROWS', len(constants.NeedResched)), ('TASK_PID_AT', '%dULL' % kernel_offsets['pid'])]
+              ('TICK_NS', _ns(stall_options.tick_us(options))), ('NEED_RESCHED_ROWS', len(constants.NeedResched)),
+              ('STALL_ROWS', len(stall_options.watched(options)) * constants.STALL_CLASSES),
+              ('TASK_PID_AT', '%dULL' % kernel_offsets['pid'])]
     fragments = (wanted_text, queue_text, stacks.TEXT, stalls.TEXT, kernel_time.TEXT if options['syscall_us'] else kernel_time.NONE,
                  ticks.TEXT, timeslices.TEXT, tasks.TEXT, waits.TEXT)
     return _INCLUDE + constants.text() + constants.define(values + wanted_values + queue_values) + ''.join(fragments)

@@ -36,8 +36,7 @@ static inline u64 has_byte(u64 word, u64 byte) {
   return (zero - 0x0101010101010101ULL) & ~zero & 0x8080808080808080ULL;
 }
 
-/* May the code before an interrupted instruction have switched interrupts on, by popf at its end or an sti? Also when it could not be read.
- */
+/* May the code before an interrupted instruction have switched interrupts on: popf at its end, or sti? Yes when it could not be read. */
 static inline int may_switch_on(u64 *code) {
   return (code[1] >> 56) == OPCODE_POPF || has_byte(code[0], OPCODE_STI) || has_byte(code[1], OPCODE_STI) || !(code[0] | code[1]);
 }

@@ -8,7 +8,7 @@ The longest waits are kept in the kernel, WORST_WAITS on each CPU, so that a sto
 can lose none of them. A wait that is kept takes a copy of the CPU's recent timeslices along.
 """
 
-TEXT = """
+TEXT = r"""
 struct waiting_t {
   u32 tid;
   u32 wait; /* its kind, and above that one bit the CPU */
@@ -44,14 +44,14 @@ BPF_PERCPU_ARRAY(cpus, struct cpu_t, 1);
 BPF_PERCPU_ARRAY(worst, struct worst_t, 1);
 
 /* A name, in two pieces where the event has it at a place that allows that: byte by byte costs a tenth more. */
-#define COPY_COMM(to, field)                                                                                                               \
-  do {                                                                                                                                     \
-    if (__builtin_offsetof(struct tracepoint__sched__sched_switch, field) % 8 == 0) {                                                      \
-      ((u64 *)(to))[0] = ((u64 *)args->field)[0];                                                                                          \
-      ((u64 *)(to))[1] = ((u64 *)args->field)[1];                                                                                          \
-    } else {                                                                                                                               \
-      __builtin_memcpy(to, args->field, 16);                                                                                               \
-    }                                                                                                                                      \
+#define COPY_COMM(to, field) \
+  do { \
+    if (__builtin_offsetof(struct tracepoint__sched__sched_switch, field) % 8 == 0) { \
+      ((u64 *)(to))[0] = ((u64 *)args->field)[0]; \
+      ((u64 *)(to))[1] = ((u64 *)args->field)[1]; \
+    } else { \
+      __builtin_memcpy(to, args->field, 16); \
+    } \
   } while (0)
 
 static inline void wait_begin(u32 tid, u32 wait, u32 cpu, u64 now) {

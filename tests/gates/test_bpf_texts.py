@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every variant of every BPF text is C that clang accepts, in the project's format, and C that is wrong is found."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf as interference
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf as memleak, tracing
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import probe as runlatency_probe
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import text as runlatency
+from ansible_collections.ksysak.fleet.tests.gates.bpf_dialect import TRACEPOINTS, errors_of, write_headers
+
+
+def _runlatency():
+    targets = {"all": (None, None), "tid": (1024, None), "comm": (None, "fifteen bytes !")}
+    offsets = {"btf": {"run_queue": (640, 8, 4), "pid": 2000}, "no-btf": {"run_queue": None, "pid": 0}}
+    for syscall_us, target, known in itertools.product((None, 20000), targets, offsets):
+        threads, comm = targets[target]
+        options = {"runq_us": 1000, "irqoff_us": 10000, "nosched_us": 8000, "syscall_us": syscall_us, "comm": comm}
+        yield f"{target}-{known}-{'syscall' if syscall_us else 'nosyscall'}", runlatency.text(options, threads, offsets[known])
+
+
+def _interference():
+    every = [name for name, _row in interference.VECTORS]
+    timers = ((), ("hrtimer",), ("timer",), ("hrtimer", "timer"))
+    for vectors, pid, nmi, kinds, starters in itertools.product(((), every), (0, 4711), (False, True), timers, (False, True)):
+        name = f"{len(vectors)}vectors-pid{pid}-nmi{nmi:d}-{'+'.join(kinds) or 'notimers'}-starters{starters:d}"
+        yield name, interference.text(vectors, pid, nmi, kinds, starters)
+
+
+def _memleak():
+    """What tracing.BccEngine chooses from: a layout of slab events, with or without each other type."""
+    raw = {"fields": False, "sizes": True, "cache": True}
+    slab = {"noslab": []}
+    for layout, nodes, bulk in itertools.product(raw, (False, True), (False, True)):
+        found = memleak.frees(raw[layout]) + memleak.slab(layout, nodes) + (memleak.bulk(layout) if bulk else [])
+        slab[f"{layout}-nodes{nodes:d}-bulk{bulk:d}"] = found
+    pages = {"nopages": [], "pages": memleak.pages(False), "rawpages": memleak.pages(True)}
+    percpu = {"nopercpu": [], "percpu": memleak.percpu()}
+    vmalloc = {"novmalloc": [], "vmalloc": memleak.vmalloc(None), "vmallocprobe": memleak.vmalloc("__vmalloc_node_range")}
+    for names in itertools.product(slab, pages, percpu, vmalloc):
+        functions = [function for name, table in zip(names, (slab, pages, percpu, vmalloc), strict=True) for function in table[name]]
+        if functions:
+            yield "-".join(names), memleak.text(functions, 12345, stacks.DEPTH, 4, (96, 28))
+
+
+PROBES = {"runlatency": _runlatency, "interference": _interference, "memleak": _memleak}
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("headers")
+    write_headers(folder)
+    return folder
+
+
+def _whole(text):
+    return program._GATE + text
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_variant_compiles(headers, name):
+    variants = {text: variant for variant, text in PROBES[name]()}  # some options change only what is attached
+    assert len(variants) > 1
+    wrong = {variant: errors for text, variant in variants.items() if (errors := errors_of(headers, _whole(text)))}
+    assert wrong == {}
+
+
+MUTATIONS = {
+    "syntax": (r"return 0;", "return 0"),
+    "undeclared function": (r"bpf_ktime_get_ns\(\)", "bpf_ktime_get_nanoseconds()"),
+    "undeclared name": (r"\bzero = 0", "one = 0"),
+    "undeclared map": (r"\b\w+\.lookup\(", "no_such_map.lookup("),
+    "unknown method": (r"\.lookup\(", ".look_up("),
+    "too many arguments": (r"bpf_ktime_get_ns\(\)", "bpf_ktime_get_ns(0)"),
+    "too few arguments": (r"bpf_get_current_comm\(([^,]+), [^;]+\);", r"bpf_get_current_comm(\1);"),
+    "too many arguments of a function of the text": (r"gate_is_open\(\)", "gate_is_open(1)"),
+    "too few arguments of a method": (r"\.lookup\(&\w+\)", ".lookup()"),
+    "value for a key": (r"\.lookup\(&(\w+)\)", r".lookup(\1)"),
+    "unknown member": (r"->total_ns|->born|->count\b", "->no_such_member"),
+    "argument that the probe does not require": (r"args->(\w+)", r"args->common_pid"),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("name", PROBES)
+def test_a_text_that_is_wrong_does_not_compile(headers, name, mutation):
+    """In the longest variant, at its last place."""
+    text = max((text for _variant, text in PROBES[name]()), key=len)
+    pattern, wrong = MUTATIONS[mutation]
+    places = list(re.finditer(pattern, text))
+    if not places and mutation == "argument that the probe does not require":
+        text = next(text for _variant, text in PROBES[name]() if "args->" in text)
+        places = list(re.finditer(pattern, text))
+    mutated = text[: places[-1].start()] + places[-1].expand(wrong) + text[places[-1].end() :]
+    assert errors_of(headers, _whole(text)) == ""
+    assert "error:" in errors_of(headers, _whole(mutated))
+
+
+def test_a_probe_requires_each_argument_that_its_text_reads():
+    """Without such a requirement a kernel that lost the argument fails with a compiler's message."""
+    required = {"sched:" + event: set(fields) for event, fields in runlatency_probe._EVENTS}
+    required.update((event, set(fields)) for rows in tracing._NEEDED.values() for event, fields in rows)
+    assert {event: set(TRACEPOINTS[event]) for event in required} == required
+
+
+def _unformatted(path, text):
+    """Return how many lines clang-format would change."""
+    formatter = Path(sys.executable).with_name("clang-format")
+    command = [formatter, "--output-replacements-xml", f"--assume-filename={path}"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return done.stdout.count("<replacement ")
+
+
+def test_bpf_texts_are_formatted(repo):
+    names = ("runlatency", "interference")
+    texts = {f"{name}: {variant}": text for name in names for variant, text in PROBES[name]()}
+    assert {variant: count for variant, text in texts.items() if (count := _unformatted(repo / "text.c", text))} == {}
+    assert _unformatted(repo / "text.c", next(iter(texts.values())).replace("  return", " return"))
+
+
+def test_kernel_modules_are_formatted(repo, files):
+    sources = [name for name in files if name.parts[0] == "kmods" and name.suffix in (".c", ".h")]
+    assert sources
+    assert {str(name): count for name in sources if (count := _unformatted(repo / name, (repo / name).read_text()))} == {}
