@@ -229,7 +229,8 @@ ansible_facts:
               description: Counters and settings outside the logs; lists hold only entries that have counted something.
               type: dict
               sample:
-                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0}
+                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0,
+                  warn_count: 0}
                 panic_settings: {panic: 10, panic_on_oops: 1}
                 kdump: {loaded: true, reserved_bytes: 268435456}
                 unclean_boots: []
