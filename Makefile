@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Two commands: make scan, make test. Everything they set up is in .cache; make help lists the rest.
+# Three commands: make scan, make test, make test-fast. Everything they set up is in .cache; make help lists the rest.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,7 +25,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan build bench test test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -43,8 +43,20 @@ bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and 
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
 	$(VENV_TEST)/bin/python tests/bench/report.py --cmdb $(VENV_BENCH)/bin
 
+# What make test runs, two lanes at a time. A machine of the fleet is one thread; its tests mostly wait for it.
+lane-machines := tests/fleet --ignore=tests/fleet/test_selftest.py
+lane-selftest := tests/fleet/test_selftest.py
+lane-host := tests --ignore=tests/fleet
+LANES := lane-machines lane-selftest lane-host
+
 test: build test-needs ## set up what tests need and run all of them
-	$(VENV_TEST)/bin/python -m pytest -v tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(LANES)
+
+$(LANES):
+	@$(VENV_TEST)/bin/python -m pytest -v $($@) 2>&1 | sed -u 's/^/$(@:lane-%=%): /'
+
+test-fast: build test-needs ## the tests that need neither root nor a machine: gates, unit, browser
+	$(VENV_TEST)/bin/python -m pytest tests/gates tests/unit tests/browser
 
 test-fleet: build test-needs ## the tests on virtual machines, on all of them (make test: on Debian 12)
 	MACHINES='$(or $(MACHINES),all)' $(VENV_TEST)/bin/python -m pytest -v tests/fleet

@@ -25,11 +25,14 @@ options:
       - With O(state=stopped) only a scan of this name is ended; without it, any.
     type: str
   probes:
-    description: Which probes to run.
+    description:
+      - Names of the probes to run. V(all) stands for every probe of the collection.
+      - Each probe has a module of its own, whose name is that of the probe with C(_facts) after it.
+        C(ansible-doc --list ksysak.fleet) lists them.
+      - A name that is no probe fails the task; the message lists the probes.
     type: list
     elements: str
-    choices: [memleak, runlatency, interference, os_exceptions]
-    default: [memleak, runlatency, interference, os_exceptions]
+    default: [all]
   probe_options:
     description:
       - Options by probe, as C({"memleak":{"sample":1}}). Each probe's own module, as M(ksysak.fleet.memleak_facts), documents them.
@@ -42,11 +45,6 @@ options:
     type: str
     choices: [measured, stopped]
     default: measured
-seealso:
-  - module: ksysak.fleet.memleak_facts
-  - module: ksysak.fleet.runlatency_facts
-  - module: ksysak.fleet.interference_facts
-  - module: ksysak.fleet.os_exceptions_facts
 """
 
 EXAMPLES = r"""
@@ -101,24 +99,17 @@ preflight:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, runner, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, registry, runner, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import VERSION
-from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.probe import OsExceptionsProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
-
-PROBES = dict((probe.NAME, probe) for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe, OsExceptionsProbe))
 
 
 def main():
-    names = ['memleak', 'runlatency', 'interference', 'os_exceptions']
     module = AnsibleModule(
         argument_spec={
             'scan_id': {'type': 'str'},
             'duration': dict(runner.DURATION, default=20),
-            'probes': {'type': 'list', 'elements': 'str', 'choices': names, 'default': names},
+            'probes': {'type': 'list', 'elements': 'str', 'default': [registry.ALL]},
             'probe_options': {'type': 'dict', 'default': {}},
             'state': {'type': 'str', 'choices': ['measured', 'stopped'], 'default': 'measured'},
         },
@@ -126,7 +117,7 @@ def main():
     )
     try:
         check_bounds(module.params, runner.DURATION_BOUNDS)
-        probes = runner.build_probes(module.params['probes'], module.params['probe_options'], PROBES)
+        probes = runner.build_probes(registry.chosen(module.params['probes']), module.params['probe_options'], registry.classes())
     except ValueError as error:
         module.fail_json(msg=str(error))
     if module.params['state'] == 'stopped':
@@ -155,12 +146,12 @@ def measure(module, probes):
         module.fail_json(msg='%s; end it with state: stopped, or wait for its end' % error)
 
     def serve(wanted):
-        if listener.accept():
+        if listener.serve():
             wanted.now('stopped on request')
 
-    envelopes = runner.run(probes, module.params['duration'], False, {listener.socket: serve})
+    envelopes = runner.run(probes, module.params['duration'], False, {listener: serve})
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
-    listener.answer(scan)
+    listener.finish(scan)
     module.exit_json(changed=False, scan=scan)
 
 

@@ -2,6 +2,7 @@
 """testrunlatency on this machine, through its module: what it says it did, and that nothing of it stays."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -29,14 +30,15 @@ def inject(ansible, system_python):
 
 
 def processes():
-    """Return the names of our processes that run, without those that have ended and wait for init."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    """Return the names of the processes of this file that run, without those that have ended and wait for init."""
+    found, own = [], os.readlink("/proc/thread-self/ns/net")
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            name, _end, rest = stat.read_text().partition("(")[2].rpartition(")")
+            name, _end, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            ours = name in COMMS and rest.split()[0] != "Z" and os.readlink(folder / "ns/net") == own
         except OSError:  # it has ended
             continue
-        if name in COMMS and rest.split()[0] != "Z":
+        if ours:
             found.append(name)
     return sorted(found)
 

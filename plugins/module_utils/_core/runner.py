@@ -110,8 +110,6 @@ def build_probes(names, probe_options, classes):
     unknown = sorted(set(probe_options) - set(classes))
     if unknown:
         raise ValueError('probe_options names %s, which is no probe; the probes are %s' % (unknown[0], ', '.join(sorted(classes))))
-    if not names:
-        raise ValueError('probes is empty; the probes are %s' % ', '.join(sorted(classes)))
     probes = []
     for name in sorted(set(names)):
         options = probe_options.get(name) or {}
@@ -134,7 +132,7 @@ def build_probes(names, probe_options, classes):
 def run(probes, duration_s, check_mode, sockets=None):
     """Measure, or in check mode only see what could be measured. Returns {name: envelope}, small enough to send.
 
-    sockets: {socket: function(Stop)}, served while measuring.
+    sockets: {socket or ipc.Server: function(Stop)}, served while measuring.
     """
     # Whoever ends the task's process (an async timeout, a kill) shall not leave this one behind.
     linux.die_with_parent(number=signal.SIGTERM)
@@ -142,7 +140,7 @@ def run(probes, duration_s, check_mode, sockets=None):
         envelopes = window.preflight(probes)
     else:
         stop = window.Stop()
-        stop.sockets = dict((socket, lambda serve=serve: serve(stop)) for socket, serve in (sockets or {}).items())
+        stop.sockets = dict((source, lambda serve=serve: serve(stop)) for source, serve in (sockets or {}).items())
         stop.on_signals()
         envelopes = window.measure(probes, duration_s, stop)
     fit(envelopes)

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A probe that goes on measuring after its task has ended: started, reported as often as one likes, and stopped.
 
-It is one process without any file: it listens on a Unix socket with an abstract name, which is free again the moment the process
-is gone, and the kernel takes back all the rest. It ends by itself when its time to live is over.
+It is one process without any file: all that it holds goes with it. It ends by itself when its time to live is over.
 """
 
 import datetime
-import json
 import os
 import select
 import signal
-import socket
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import lifecycle, linux, window
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.control import received, trusted
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, lifecycle, linux, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import envelope, fit
 
 TTL_BOUNDS = {'ttl_s': (1, 7 * 86400)}
@@ -32,23 +28,14 @@ def ask(probe, word, timeout_s=window.READ_LIMIT_S + 5):
 
     probe: subclass of Probe, or one of its objects; word: 'info', 'report' or 'stop'. Raises Refused.
     """
-    caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    caller.settimeout(timeout_s)
     try:
-        try:
-            caller.connect(_name(probe))
-        except (IOError, OSError):
-            return None
-        if not trusted(caller):
-            raise Refused('the name of the service is taken by a process of another user; find it with ss -xlp, and end it')
-        caller.sendall(word.encode())
-        return json.loads(received(caller).decode())
-    except (IOError, OSError, ValueError) as error:
+        return ipc.ask(_name(probe), word, timeout_s)
+    except ipc.Untrusted:
+        raise Refused('the name of the service is taken by a process of another user; find it with ss -xlp, and end it')
+    except (OSError, ValueError) as error:
         if word == 'info' and isinstance(error, ConnectionResetError):
             return None  # it was just ending
         raise Refused('the service that is running on this host did not answer: %s' % (error or 'it ended'))
-    finally:
-        caller.close()
 
 
 def start(probe, ttl_s):
@@ -66,55 +53,18 @@ def start(probe, ttl_s):
             raise Refused('%s is running on this host since %s with other options (%s): stop it first, or start it with the same ones' % (
                 probe.NAME, running['started_at'], ', '.join('%s: %s' % (name, others.get(name)) for name in differing)))
         return running, False
-    ready, said = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _detach(probe, ttl_s, said)  # does not return
-    os.close(said)
-    os.waitpid(child, 0)
-    with os.fdopen(ready, 'rb') as stream:
-        words = stream.read()
-    if not words:
-        raise Refused('the service ended before it could measure, or was not ready after %d s' % window.SETUP_LIMIT_S)
-    info = json.loads(words.decode())
+    try:
+        info = ipc.detach(lambda notify: _Service(probe, ttl_s).run(notify))
+    except ipc.Died as error:
+        raise Refused('the service ended before it could measure, or was not ready after %d s%s' % (
+            window.SETUP_LIMIT_S, ': %s' % error if str(error) else ''))
     if 'refused' in info:
         raise Refused(info['refused'])
     return info, True
 
 
 def _name(probe):
-    return '\0ksysak.fleet/service/' + probe.NAME
-
-
-def _say(descriptor, info):
-    os.write(descriptor, json.dumps(info).encode())
-    os.close(descriptor)
-
-
-def _detach(probe, ttl_s, said):
-    """In a child of the module: become a process that nobody waits for, in a session of its own, and serve there."""
-    try:
-        os.setsid()
-        if os.fork() == 0:
-            os.chdir('/')
-            nothing = os.open(os.devnull, os.O_RDWR)
-            for number in (0, 1, 2):
-                os.dup2(nothing, number)
-            # A pipe that stays open would keep the task, or the connection, waiting.
-            _close_all_but(said)
-            linux.set_name('ksysak-service')
-            _Service(probe, ttl_s).run(said)
-    finally:
-        os._exit(0)
-
-
-def _close_all_but(kept):
-    for name in os.listdir('/proc/self/fd'):
-        if int(name) > 2 and int(name) != kept:
-            try:
-                os.close(int(name))
-            except (IOError, OSError):
-                pass  # that of the listing itself
+    return 'service/' + probe.NAME
 
 
 class _Service(object):
@@ -123,38 +73,32 @@ class _Service(object):
     def __init__(self, probe, ttl_s):
         self._probe, self._ttl_s = probe, ttl_s
         self._engine = None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._failed = None  # the envelope, once the engine raised an error
         self._ended = False
 
-    def run(self, said):
-        """Measure until stopped or ttl_s is over. said: descriptor to write the info to when measuring."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    def run(self, notify):
+        """Measure until stopped or ttl_s is over. notify: called with the info when measuring, or with {'refused': why}."""
+        linux.set_name('ksysak-service')
+        try:
+            self._server = ipc.Server(_name(self._probe))
+        except ipc.NameTaken:
+            notify({'refused': 'another %s is starting on this host, or its name is taken by another process' % self._probe.NAME})
+            return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.alarm(window.SETUP_LIMIT_S)  # unhandled, it ends the process
         try:
-            if self._is_alone(said):
-                self._open()
-                if self._engine is not None:
-                    self._socket.listen(4)
-                signal.alarm(0)
-                _say(said, self._info)
+            self._open()
+            if self._engine is not None:
+                self._server.listen()
+            signal.alarm(0)
+            notify(self._info)
             if self._engine is not None:
                 self._serve()
         finally:
-            self._socket.close()
+            self._server.close()
             if self._engine is not None:
                 lifecycle.close_engine(self._engine)
-
-    def _is_alone(self, said):
-        try:
-            self._socket.bind(_name(self._probe))
-            return True
-        except (IOError, OSError) as error:
-            _say(said, {'refused': 'another %s is starting on this host, or its name is taken by another process (%s)' % (
-                self._probe.NAME, error.strerror)})
-            return False
 
     def _end(self, _number, _frame):
         self._ended = True
@@ -186,10 +130,10 @@ class _Service(object):
         while not self._ended and time.monotonic() < deadline_s:
             left_s = max(0, min(_TICK_S, deadline_s - time.monotonic()))
             if self._failed is not None:
-                select.select([self._socket], [], [], left_s)
+                select.select([self._server], [], [], left_s)
             else:
                 self._poll(left_s)
-            while not self._ended and select.select([self._socket], [], [], 0)[0]:
+            while not self._ended and select.select([self._server], [], [], 0)[0]:
                 self._answer()
             self._reap()
 
@@ -208,41 +152,35 @@ class _Service(object):
             pass
 
     def _answer(self):
-        client, _unused = self._socket.accept()
-        try:
-            client.settimeout(2)
-            word = client.recv(64).decode('ascii', 'replace') if trusted(client) else ''
-            if word == 'info':
-                client.sendall(json.dumps(self._info).encode())
-            elif word == 'stop':
-                self._ended = True
-                self._socket.close()  # who asks from now on, finds nobody
-                signal.alarm(window.READ_LIMIT_S)
-                self._send(client, lifecycle.cost(self._setup_s))
-            elif word == 'report':
-                self._report(client)
-        except (IOError, OSError):
-            pass  # the caller went away
-        finally:
-            client.close()
+        caller, word = self._server.accept()
+        if word == 'info':
+            ipc.answer(caller, self._info)
+        elif word == 'stop':
+            self._ended = True
+            self._server.close()  # who asks from now on, finds nobody
+            signal.alarm(window.READ_LIMIT_S)
+            ipc.answer(caller, self._result(lifecycle.cost(self._setup_s)))
+        elif word == 'report':
+            self._report(caller)
+        caller.close()
 
-    def _report(self, client):
+    def _report(self, caller):
         """A copy of this process stops and reads its own copy of the engine; the kernel's tables are shared and go on."""
-        cost, parent = lifecycle.cost(self._setup_s), os.getpid()
+        cost, service = lifecycle.cost(self._setup_s), os.getpid()
         if os.fork():
             return
         try:
             # What a copy holds would keep the programs in the kernel.
-            if not linux.die_with_parent(parent):
-                return
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.alarm(window.READ_LIMIT_S)
-            self._socket.close()
-            self._send(client, cost)
+            if linux.die_with_parent(service):
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.alarm(window.READ_LIMIT_S)
+                self._server.close()
+                ipc.answer(caller, self._result(cost))
         finally:
             os._exit(0)
 
-    def _send(self, client, cost):
+    def _result(self, cost):
+        """Stop and read the engine. Returns {'service', 'result'}."""
         window_s = time.monotonic() - self._began_s
         try:
             result = self._failed or lifecycle.finish(self._probe, self._engine, self._missing, self._wall, window_s)
@@ -250,5 +188,4 @@ class _Service(object):
             result = lifecycle.failed(self._probe, self._engine, error)
         result['cost'].update(cost)
         fit({self._probe.NAME: result})
-        client.settimeout(10)
-        client.sendall(json.dumps({'service': self._info, 'result': result}).encode())
+        return {'service': self._info, 'result': result}

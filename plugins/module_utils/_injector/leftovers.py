@@ -4,12 +4,12 @@
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector.refusals import read
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import parse_meminfo
 
 KERNEL_MODULES = ('test_page_leak', 'test_slab_leak', 'test_vmalloc_leak', 'test_irqoff', 'test_nosched')
-_SOCKETS = '@ksysak.fleet/'
+_SOCKETS = '@' + ipc.PREFIX
 # Where leaks of kernel memory show.
 _MEMORY = ('SUnreclaim', 'VmallocUsed', 'unaccounted')
 

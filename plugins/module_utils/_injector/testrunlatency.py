@@ -11,31 +11,26 @@ the clock is the most.
 - hogs: several ordinary hogs, and one task of least weight that waits for its turn.
 - crowd: several ordinary tasks, all woken at once; each of them waits for the others.
 
-The maker of the delays is a process of its own that nobody waits for. It listens on
-a Unix socket with an abstract name: there is no file, and the name is free again the
-moment the process is gone. All others end with it.
+The maker of the delays is a process of its own that nobody waits for. All others end
+with it.
 """
 
 import collections
-import errno
 import json
 import os
 import select
 import signal
-import socket
-import struct
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux
 
 LOADS = ('realtime', 'hogs', 'crowd')
 KEPT = 64  # delays that are remembered, as by the kernel modules
 
-_NAME = '\0ksysak.fleet/testrunlatency'
+_NAME = 'testrunlatency'
 _GAP_NS = 50000  # a hog that sees its clock leap by this did not run meanwhile
 _RUNS = 4000
 _SLACK_S = 5  # for a turn that has begun when the time to live ends
-_ANSWER_BYTES = 4 * 1024 * 1024
 _ANSWER_S = 30
 
 
@@ -49,28 +44,16 @@ def start(options):
     options: {load, duration_us, interval_ms, cpu, count, tasks, ttl_s}. Returns its first answer, as ask() does.
     Raises Failed.
     """
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            _detach(write_end)
-            listener = _listen()
-            os.write(write_end, b'ready')
-            os.close(write_end)
-            _Maker(options, listener).run()
-        except BaseException as error:
-            try:
-                os.write(write_end, str(error).encode()[:500])
-            except (IOError, OSError):
-                pass
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    os.waitpid(child, 0)
-    said = b''.join(iter(lambda: os.read(read_end, 1024), b'')).decode('utf-8', 'replace')
-    os.close(read_end)
-    if said != 'ready':
-        raise Failed('testrunlatency did not start: %s' % (said or 'its process died'))
+    def serve(notify):
+        server = ipc.Server(_NAME)
+        server.listen()
+        notify(None)
+        _Maker(options, server).run()
+
+    try:
+        ipc.detach(serve)
+    except ipc.Died as error:
+        raise Failed('testrunlatency did not start: %s' % (error if str(error) else 'its process died'))
     answer = ask()
     if answer is None:
         raise Failed('testrunlatency has ended at once')
@@ -78,32 +61,18 @@ def start(options):
 
 
 def ask(stop=False):
-    """Return what the running maker says, or None when none is running: {'options': {…}, 'ground_truth': {…}}.
+    """Return the answer of the running maker, or None when none is running: {'options': {…}, 'ground_truth': {…}}.
 
     stop: end it; its processes are gone when this returns.
     ground_truth: {'turns': int, 'started_ns', 'read_at_ns', 'read_at_s', 'delays': [{'n', 'cpu', 'pid', 'comm', 'start_ns', 'least_ns',
     'most_ns', 'ran': [pid]}], 'error'}; the last KEPT delays. Raises Failed when it does not answer.
     """
-    caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    caller.settimeout(_ANSWER_S)
     try:
-        try:
-            caller.connect(_NAME)
-        except (IOError, OSError) as error:
-            if error.errno == errno.ECONNREFUSED:
-                return None
-            raise
-        if _peer(caller)[1] not in (0, os.geteuid()):
-            raise Failed('another user has taken the name of testrunlatency on this host')
-        caller.sendall(b'stop' if stop else b'tell')
-        text = b''.join(iter(lambda: caller.recv(65536), b''))[:_ANSWER_BYTES]
-        if stop:
-            _wait_for_end(_peer(caller)[0])
-        return json.loads(text.decode())
-    except (IOError, OSError, ValueError) as error:
+        return ipc.ask(_NAME, 'stop' if stop else 'report', _ANSWER_S, until_ended=stop)
+    except ipc.Untrusted:
+        raise Failed('another user has taken the name of testrunlatency on this host')
+    except (OSError, ValueError) as error:
         raise Failed('testrunlatency is running, but does not answer: %s' % error)
-    finally:
-        caller.close()
 
 
 def overlap_ns(runs, begin_ns, end_ns):
@@ -115,43 +84,6 @@ def overlap_ns(runs, begin_ns, end_ns):
             covered_ns += run_end_ns - run_begin_ns
             reached_ns = run_end_ns
     return covered_ns
-
-
-def _detach(keep):
-    """Leave the caller: a second fork in a session of its own, no open files but `keep`."""
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.chdir('/')
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(null, descriptor)
-    os.closerange(3, keep)
-    os.closerange(keep + 1, 4096)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
-
-
-def _listen():
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(_NAME)
-    except (IOError, OSError) as error:
-        raise Failed('testrunlatency is running already' if error.errno == errno.EADDRINUSE else str(error))
-    listener.listen(4)
-    return listener
-
-
-def _peer(connection):
-    """(process, user, group) at the other end: any user may bind or call an abstract name."""
-    return struct.unpack('3i', connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize('3i')))
-
-
-def _wait_for_end(pid):
-    """Its last answer is given just before it ends."""
-    deadline_s = time.monotonic() + _ANSWER_S
-    while os.path.exists('/proc/%d/exe' % pid) and time.monotonic() < deadline_s:  # a zombie has none
-        time.sleep(0.01)
 
 
 def _now_ns():
@@ -229,9 +161,9 @@ class _Member(object):
 class _Maker(object):
     """The process that makes the delays and answers for them."""
 
-    def __init__(self, options, listener):
+    def __init__(self, options, server):
         self._options = options
-        self._listener = listener
+        self._server = server
         self._stopper = None
         self._members = []
         self._delays = collections.deque(maxlen=KEPT)
@@ -258,7 +190,7 @@ class _Maker(object):
                 os.kill(member.pid, signal.SIGKILL)
                 os.waitpid(member.pid, 0)
             # Closed before the answer: who was told of the end may start another one.
-            self._listener.close()
+            self._server.close()
             if self._stopper:
                 self._answer(self._stopper)
 
@@ -286,11 +218,11 @@ class _Maker(object):
         reports = {}
         while len(reports) < len(members):
             ends = dict((member.told_end, member) for member in members if member not in reports)
-            readable = select.select(list(ends) + [self._listener], [], [], max(0, self._deadline_s + _SLACK_S - time.monotonic()))[0]
+            readable = select.select(list(ends) + [self._server], [], [], max(0, self._deadline_s + _SLACK_S - time.monotonic()))[0]
             if not readable:
                 raise Failed('its processes did not get to run within the time to live')
             for ready in readable:
-                if ready is self._listener:
+                if ready is self._server:
                     self._serve_one()
                 else:
                     report = ends[ready].take()
@@ -329,28 +261,19 @@ class _Maker(object):
             left_s = min(until_s, self._deadline_s) - time.monotonic()
             if left_s <= 0:
                 return
-            if select.select([self._listener], [], [], left_s)[0]:
+            if select.select([self._server], [], [], left_s)[0]:
                 self._serve_one()
 
     def _serve_one(self):
-        client, _address = self._listener.accept()
-        client.settimeout(2)
-        try:
-            wanted = client.recv(16) if _peer(client)[1] in (0, os.geteuid()) else b''
-        except (IOError, OSError):
-            wanted = b''
-        if wanted == b'stop' and self._stopper is None:
-            self._stopper = client
-        elif wanted == b'tell':
-            self._answer(client)
+        caller, word = self._server.accept()
+        if word == 'stop' and self._stopper is None:
+            self._stopper = caller
+        elif word == 'report':
+            self._answer(caller)
         else:
-            client.close()
+            caller.close()
 
-    def _answer(self, client):
+    def _answer(self, caller):
         truth = {'turns': self._turns, 'started_ns': self._started_ns, 'read_at_ns': _now_ns(), 'read_at_s': round(time.time(), 3),
                  'delays': list(self._delays), 'error': self._error}
-        try:
-            client.sendall(json.dumps({'options': self._options, 'ground_truth': truth}).encode())
-        except (IOError, OSError):
-            pass  # it went away
-        client.close()
+        ipc.answer(caller, {'options': self._options, 'ground_truth': truth})

@@ -134,7 +134,8 @@ class BccEngine(Engine):
                 found[key] = rows.counted(at_most[key])
         check, grave = rows.cross_check(traced, at_least if whole else None, at_most, names)
         if grave:
-            self.degradations.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (grave, check['compared']))
+            self.degradations.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (
+                grave, check['compared']))
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after_close)), names, window_s),
                 'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'cross_check': check}
         data.update(self._books.data(traced, check, window_s, self.degradations))

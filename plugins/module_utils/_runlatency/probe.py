@@ -87,7 +87,8 @@ class BccEngine(Engine):
         self._after = counters.snapshot()
         self._throttled = quota.throttled(self._quotas, quota.snapshot())
         if not self._follow():
-            self.degradations.append('the %s %s ended within the window, or had no task' % (self._targets.name, self.options[self._targets.name]))
+            self.degradations.append('the %s %s ended within the window, or had no task' % (
+                self._targets.name, self.options[self._targets.name]))
         self.degradations.extend(counters.changed_cpus(self._before, self._after))
         # The clock of a CPU that goes offline stays off when that comes back.
         unseen = (self._cpus | counters.online_cpus()) - self._program.ticking_cpus() if self._clock else ()
@@ -183,8 +184,8 @@ class ProcfsEngine(Engine):
 
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
-                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [], 'waits_unattributed': 0,
-                'throttled': [], 'followed': None}
+                'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [],
+                'waits_unattributed': 0, 'throttled': [], 'followed': None}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 

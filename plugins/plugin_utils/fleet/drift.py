@@ -10,7 +10,7 @@ from ..policy.policy import SEVERITIES, Judgement, Policy
 from . import load
 from .judged import judged_hosts
 
-# not_measured_before: nobody could have seen it then; not_measured_now: nobody can see it now; rebooted: gone, but the host was started anew since.
+# not_measured_before, not_measured_now: what shows it was not measured in that scan; rebooted: gone, but the host rebooted since.
 CHANGES = ("new", "worse", "unchanged", "better", "resolved", "rebooted", "not_measured_now", "not_measured_before")
 WORSE = 1.25
 GROUPS = 2000

@@ -206,7 +206,8 @@ def test_the_longest_stalls_of_the_fleet_come_first_and_pauses_last(tmp_path):
     for number in range(3):
         document = data.host(f"web{number}")
         if number:
-            found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)] + [data.stall("cpu_not_running", 90000.0 + number)] * 20
+            found = [data.stall("irqoff", 3000.0 * number + place) for place in range(20)]
+            found += [data.stall("cpu_not_running", 90000.0 + number)] * 20
             found += [data.stall("syscall", 200000.0 + number, syscall_nr=19)] * 4
             document["probes"]["runlatency"]["data"].update(data.stalled(*found))
         documents.append(document)

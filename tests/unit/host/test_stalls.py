@@ -156,7 +156,9 @@ HELD = ("irqoff", 100, 500, STI_NOP)
         ([("irqoff", 100, 500, None)], False, {}, [("irqoff", False, "could not be read")]),
         ([("cpu_not_running", 100, 500, None)], False, {}, [("cpu_not_running", False, "in user mode")]),
         (
-            [HELD, ("cpu_not_running", 60, 900, None)], True, {},
+            [HELD, ("cpu_not_running", 60, 900, None)],
+            True,
+            {},
             [("irqoff", False, "did not run for up to 60000 us"), ("cpu_not_running", False, "user mode")],
         ),
         ([HELD, ("cpu_not_running", 60, 900, None)], False, {}, [("irqoff", True, ""), ("cpu_not_running", False, "user mode")]),
