@@ -8,9 +8,15 @@ import random
 import re
 import time
 
+<<<<<<< HEAD
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, kallsyms, maps, overhead, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
+=======
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, overhead, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, places, suspects, triage
+>>>>>>> main
 
 SETTLE_S = 2.0
 _NEEDED = {
@@ -42,14 +48,12 @@ def settle_ns(duration_s):
     return int(min(SETTLE_S, duration_s / 5.0) * 1e9)
 
 
-class BccEngine(Engine):
+class BccEngine(engine.BccEngine):
     """bcc on the kmem tracepoints."""
-
-    NAME = 'bcc'
 
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
-        self._program = self._overhead = None
+        self._overhead = None
         self._flagged = {}  # call site: when it began to be followed with its stacks
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
@@ -60,12 +64,13 @@ class BccEngine(Engine):
         self._shallow = False  # call stacks hold one frame
         self._removed = 0  # entries that user space took out of the table
 
-    def open(self):
+    def check_options(self):
         self._types = facts.types(self.options)
         self._size = 0
         if self.options['cache']:
             self._size = facts.cache_size(self.options['cache'])
-        program.prepare()
+
+    def compile_and_attach(self):
         self._modules = kallsyms.ModuleSymbols()
         self._modules.refresh()
         if self._modules.hidden:
@@ -387,12 +392,12 @@ class BccEngine(Engine):
     def close(self):
         if self._overhead is not None:
             self._overhead.close()
-        if self._program is not None:
-            self._program.close()
+        super(BccEngine, self).close()
 
     def _account(self, counts, groups):
         # What was dropped had been chosen to be followed; what was missed had not been chosen yet.
         sample = self._sample * self._lowered
+<<<<<<< HEAD
         events = sum(group.allocations + group.frees for group in groups)
         dropped = sum(group.dropped for group in groups)
         self.lost_events = dropped + self._program.missed()
@@ -401,9 +406,16 @@ class BccEngine(Engine):
                                'counts are too low or objects look unfreed that are not'
                                % (self.lost_events, events + self.lost_events, dropped))
         if counts[bpf.STACKLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
+=======
+        events = counts[bpf.FOLLOWED] * sample
+        dropped = counts[bpf.DROPPED] * sample
+        self.account_lost(dropped + self._program.missed(), events, 'events', 'counts are too low or objects look unfreed that are not '
+                          '(%d because the table of live objects was full)' % dropped)
+        if engine.is_degrading(counts[bpf.STACKLESS], counts[bpf.FOLLOWED]):
+>>>>>>> main
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
                                % counts[bpf.STACKLESS])
-        if counts[bpf.GROUPLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
+        if engine.is_degrading(counts[bpf.GROUPLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
             self.degradations.append('one address in %d was followed instead of one in %d, %s'
