@@ -7,7 +7,6 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import 
 
 DEPTH = 24
 
-<<<<<<< HEAD
 # Layers of the core kernel that allocate on behalf of whoever called them, as tables of a layer's functions. A function of a module
 # never belongs to one: whatever its name is, it is a driver's or a file system's own.
 _LAYERS = (
@@ -39,32 +38,10 @@ _PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
                        r'|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
-# The compiler's suffixes; .isra.0 on one kernel build, none on the next.
-_SUFFIX = re.compile(r'\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$')
-
-=======
-# Functions that allocate on behalf of others, by what they do; whoever called them is to blame.
-_PLUMBING = re.compile(
-    r'^(?:'
-    r'_*k[mvz]+alloc\w*|_*krealloc\w*|_*kvrealloc\w*|_*kmemdup\w*|_*kstrn?dup\w*|memdup_user\w*|vmemdup_user\w*|kasprintf|kvasprintf'
-    r'|_*kmem_cache_\w+|_*kmalloc_\w+|_*slab_\w+|_*do_kmalloc\w*|_*kmem_buckets\w*|_*new_slab\w*|allocate_slab|refill_\w+|_*alloc_from_pcs\w*'
-    r'|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*|alloc_slab_obj_exts|memcg_alloc_\w+'
-    r'|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
-    r'|_*page_frag_\w+|_*rmqueue\w*|_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*'
-    r'|alloc_vmap_area|__get_vm_area_node\w*|cache_random_seq_create|__pte_alloc_kernel|__kernfs_new_node|kobject_set_name_vargs'
-    r'|_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+'
-    r')$')
->>>>>>> main
 
 # Functions that call a BPF program, which is the frame before them, and how deep at most they are.
 _CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
 _TRACING_DEPTH = 8
-
-
-<<<<<<< HEAD
-def bare(symbol):
-    """Return a function's name without offset, module and compiler suffix: 'f.isra.0+0x1c [ext4]' gives 'f'."""
-    return _SUFFIX.sub('', symbol.split(' ')[0].split('+')[0])
 
 
 def module_of(frame):
@@ -83,8 +60,6 @@ def is_text(frame):
     return not frame.startswith('0x')
 
 
-=======
->>>>>>> main
 def culprit(stack):
     """Return (function, module) of the first frame that does not allocate on behalf of others; (None, None) of an empty stack.
 

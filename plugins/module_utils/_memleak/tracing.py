@@ -8,15 +8,9 @@ import random
 import re
 import time
 
-<<<<<<< HEAD
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, kallsyms, maps, overhead, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
-=======
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, overhead, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, places, suspects, triage
->>>>>>> main
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, maps, overhead, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
 
 SETTLE_S = 2.0
 _NEEDED = {
@@ -397,22 +391,11 @@ class BccEngine(engine.BccEngine):
     def _account(self, counts, groups):
         # What was dropped had been chosen to be followed; what was missed had not been chosen yet.
         sample = self._sample * self._lowered
-<<<<<<< HEAD
         events = sum(group.allocations + group.frees for group in groups)
         dropped = sum(group.dropped for group in groups)
-        self.lost_events = dropped + self._program.missed()
-        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (events + self.lost_events)):
-            self.degradations.append('%d of %d events were lost (%d because the table of survivors was full): '
-                               'counts are too low or objects look unfreed that are not'
-                               % (self.lost_events, events + self.lost_events, dropped))
-        if counts[bpf.STACKLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
-=======
-        events = counts[bpf.FOLLOWED] * sample
-        dropped = counts[bpf.DROPPED] * sample
         self.account_lost(dropped + self._program.missed(), events, 'events', 'counts are too low or objects look unfreed that are not '
-                          '(%d because the table of live objects was full)' % dropped)
+                          '(%d because the table of survivors was full)' % dropped)
         if engine.is_degrading(counts[bpf.STACKLESS], counts[bpf.FOLLOWED]):
->>>>>>> main
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
                                % counts[bpf.STACKLESS])
         if engine.is_degrading(counts[bpf.GROUPLESS], counts[bpf.FOLLOWED]):

@@ -81,23 +81,15 @@ def _holders():
     files = read_text('/proc/sys/fs/file-nr').split()
     sockets = read_text('/proc/net/sockstat').split()
     counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
-<<<<<<< HEAD
     inodes, names = read_text('/proc/sys/fs/inode-state').split(), read_text('/proc/sys/fs/dentry-state').split()
-    groups = [line.split() for line in read_text('/sys/fs/cgroup/cgroup.stat').splitlines()]
-=======
     groups = parse_fields(read_text('/sys/fs/cgroup/cgroup.stat'))
->>>>>>> main
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
-<<<<<<< HEAD
             'inodes': int(inodes[0]) if inodes else 0, 'dentries': int(names[0]) if names else 0,
-            'cgroups': sum(int(row[1]) for row in groups if row[0] in ('nr_descendants', 'nr_dying_descendants'))}
-=======
             'cgroups': sum(groups.get(name, 0) for name in ('nr_descendants', 'nr_dying_descendants'))}
->>>>>>> main
 
 
 def cache_size(name):
