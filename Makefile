@@ -37,8 +37,9 @@ scan: build ## scan the inventory (default: this machine) and write the report
 		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
 
-probes: ## write the lists of probes in README.md and meta/runtime.yml, from the registry
+probes: $(VENV_TEST)/.made ## write the lists of probes and of their fields, from the registry and the schemas
 	@tools/probes
+	@$(VENV_TEST)/bin/python tools/fields.py
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
