@@ -4,7 +4,7 @@
 
 DOCUMENTATION = r"""
 module: os_exceptions_facts
-short_description: Find kernel exceptions in the logs of a host
+short_description: Panics, oopses, hangs and hardware errors in the ring buffer, the journal and log files
 version_added: 0.1.0
 description:
   - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, the C(messages), C(syslog) and

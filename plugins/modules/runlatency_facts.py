@@ -4,7 +4,7 @@
 
 DOCUMENTATION = r"""
 module: runlatency_facts
-short_description: Measure how long runnable tasks wait for a CPU
+short_description: How long runnable tasks wait for a CPU, who runs meanwhile, and stalls with the function that causes them
 version_added: 0.1.0
 description:
   - Measures run-queue latency, from wake-up (or from losing the CPU while runnable) to running, for every task of the host.

@@ -187,5 +187,5 @@ class _Service(object):
         except Exception as error:
             result = lifecycle.failed(self._probe, self._engine, error)
         result['cost'].update(cost)
-        fit({self._probe.NAME: result})
+        fit(result)
         return {'service': self._info, 'result': result}
