@@ -17,8 +17,23 @@ export default [
       sourceType: 'module',
       globals: { ...globals.browser, Tabulator: 'readonly', uPlot: 'readonly' },
     },
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'srcdoc', 'write'].map((property) => ({
+          property,
+          message: HTML,
+        })),
+      ],
+    },
   },
-  { files: ['tests/js/*.mjs'], languageOptions: { sourceType: 'module', globals: globals.node } },
+  {
+    files: ['tests/js/*.mjs'],
+    languageOptions: {
+      sourceType: 'module',
+      globals: { ...globals.node, document: 'readonly', history: 'readonly', location: 'readonly' },
+    },
+  },
   {
     rules: {
       complexity: ['error', 10],
@@ -32,13 +47,6 @@ export default [
       'no-var': 'error',
       'object-shorthand': 'error',
       'prefer-const': 'error',
-      'no-restricted-properties': [
-        'error',
-        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'srcdoc', 'write'].map((property) => ({
-          property,
-          message: HTML,
-        })),
-      ],
       'no-restricted-syntax': [
         'error',
         {

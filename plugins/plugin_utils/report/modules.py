@@ -15,7 +15,7 @@ import posixpath
 import re
 from collections.abc import Callable
 
-IMPORT = re.compile(r"^import \{([\w\s,$]*)\} from '(\.\.?/[^']+)'$", re.M)
+IMPORT = re.compile(r"^import \{(\s*[\w$]+(?:\s*,\s*[\w$]+)*\s*,?\s*)\} from '(\.\.?/[^']+)'$", re.M)
 EXPORT = re.compile(r"^export (?=(?:(?:async )?function|const|class) (\w+))", re.M)
 OTHER = re.compile(r"^[ \t]*(?:import|export)\b.*|.*\bimport\s*\(.*", re.M)
 # Whole lines of comments; the project's own sources have none inside of texts, and no text over several lines (eslint says so).

@@ -31,10 +31,10 @@ function list(items, name) {
   return STACKS.includes(name) ? el('pre', {}, items.join('\n')) : bdi(items.join(', '))
 }
 
-function fields(value) {
+function fields(value, name) {
   const shown = el('dl')
-  for (const [name, item] of Object.entries(value)) {
-    shown.append(el('dt', {}, label(name)), el('dd', {}, evidence(item, name, /_us/.test(name))))
+  for (const [key, item] of Object.entries(value)) {
+    shown.append(el('dt', {}, label(key)), el('dd', {}, evidence(item, key, /_us/.test(name))))
   }
   return shown
 }
@@ -49,5 +49,5 @@ function single(value, name, inMicros) {
 export function evidence(value, name = '', inMicros = false) {
   if (value === null || value === undefined) return text(NONE)
   if (Array.isArray(value)) return list(value, name)
-  return typeof value === 'object' ? fields(value) : single(value, name, inMicros)
+  return typeof value === 'object' ? fields(value, name) : single(value, name, inMicros)
 }

@@ -74,7 +74,14 @@ export function render(unused, root, { fleet, hosts }) {
     'changes',
     drift.groups,
     [
-      { title: t('Severity'), field: 'severity', width: 100, responsive: 0, draw: (severity) => badge(severity), sorter: bySeverity },
+      {
+        title: t('Severity'),
+        field: 'severity',
+        width: 100,
+        responsive: 0,
+        draw: (severity) => badge(severity),
+        sorter: bySeverity,
+      },
       {
         title: t('Finding'),
         field: 'title',

@@ -98,7 +98,14 @@ export function render(findings, root, report) {
     'findings',
     findings,
     [
-      { title: t('Severity'), field: 'severity', width: 100, responsive: 0, draw: (severity) => badge(severity), sorter: bySeverity },
+      {
+        title: t('Severity'),
+        field: 'severity',
+        width: 100,
+        responsive: 0,
+        draw: (severity) => badge(severity),
+        sorter: bySeverity,
+      },
       {
         title: t('Finding'),
         field: 'title',
