@@ -67,6 +67,7 @@ test('instants are cut to the minute', () => {
 test('the unit of a value is in the name of its field', () => {
   const shown = [
     ['growth_bytes_per_s', 4096],
+    ['interrupts_per_s', 4096],
     ['bytes_outstanding', 4096],
     ['delay_us', 4096],
     ['window_s', 20],
@@ -76,14 +77,16 @@ test('the unit of a value is in the name of its field', () => {
     ['irq', 4096],
     ['p99', 4096],
   ].map(([name, value]) => format.measured(name, value))
-  assert.deepEqual(shown, ['4 KiB/s', '4 KiB', '4.1 ms', '20 s', '25 %', '4,096', '4096', '4096', '4,096'])
+  assert.deepEqual(shown, ['4 KiB/s', '4,096/s', '4 KiB', '4.1 ms', '20 s', '25 %', '4,096', '4096', '4096', '4,096'])
   assert.equal(format.measured('p99', 4096, true), '4.1 ms')
 })
 
 test('a label leaves the unit out', () => {
   assert.deepEqual(
-    ['growth_bytes_per_s', 'bytes_outstanding', 'delay_us', 'uptime_s', 'memory_bytes', 'cpu'].map(format.label),
-    ['growth', 'bytes outstanding', 'delay', 'uptime', 'memory', 'cpu'],
+    ['growth_bytes_per_s', 'rate_per_s', 'bytes_outstanding', 'delay_us', 'uptime_s', 'memory_bytes', 'cpu'].map(
+      format.label,
+    ),
+    ['growth', 'rate', 'bytes outstanding', 'delay', 'uptime', 'memory', 'cpu'],
   )
 })
 

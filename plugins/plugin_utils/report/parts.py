@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..fleet.sections import listed
+
 
 class Part(NamedTuple):
     """One part. key: its id in the page, and where its data is in the fleet document, if it has any of its own."""
@@ -31,16 +33,9 @@ AFTER = (
     _page("measurement", "Measurement", "Measurement and its cost"),
     _page("selftest", "Self-test", "Self-test: do the probes find what is injected?"),
 )
-# (key, title) of each probe's section.
-SECTIONS = (
-    ("leaks", "Leaks"),
-    ("jitter", "Jitter"),
-    ("interference", "Interference"),
-    ("exceptions", "OS exceptions"),
-)
 
 
 def parts() -> list[Part]:
     """Return the parts of the page: those about the whole fleet stand around the probes' sections."""
-    sections = [Part(key, title, title, f"sections/{key}.js") for key, title in SECTIONS]
+    sections = [Part(one["key"], one["title"], one["title"], f"sections/{one['key']}.js") for one in listed()]
     return [*BEFORE, *sections, *AFTER]

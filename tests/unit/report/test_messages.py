@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.outliers import OWN
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.sections import classes
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import Messages
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
@@ -37,7 +39,7 @@ def texts_of_python():
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = ast.unparse(node.func).rsplit(".", 1)[-1]
-            said = node.args[1] if name in COUNTED and len(node.args) > 1 else node.args[0] if name == "say" else None
+            said = node.args[1] if name in COUNTED and len(node.args) > 1 else node.args[0] if name in ("say", "_say") else None
             if isinstance(said, ast.Constant) and isinstance(said.value, str):
                 found.add(COUNTED.get(name, "{}").format(said.value))
     return found
@@ -55,8 +57,9 @@ def scripts():
 
 
 def texts_of_scripts():
-    """What t('…') and plural(n, '…') are given in the report's scripts, and the titles of the page's parts."""
+    """What t('…') and plural(n, '…') are given in the report's scripts; titles of the page's parts and of measures."""
     found = {text for part in parts() for text in (part.title, part.heading)}
+    found |= set(OWN.values()) | {title for section in classes() for title in section.MEASURES.values()}
     for path in scripts():
         script = path.read_text(encoding="utf-8")
         found |= {ast.literal_eval(text) for text in SCRIPT_TEXT.findall(script)}
@@ -129,7 +132,7 @@ def words():
     for path in (plugins / "plugin_utils" / "policy").rglob("*.yml"):
         names |= set(re.findall(r"\b([a-z]\w+)\b", path.read_text(encoding="utf-8")))
     names = {name for name in names if re.fullmatch(r"[a-z][a-z0-9_ ]*", name)}
-    return {re.sub(end, "", name).replace("_", " ") for name in names for end in ("^$", "(_bytes_per_s|_us|_s|_bytes)$")}
+    return {re.sub(end, "", name).replace("_", " ") for name in names for end in ("^$", "(_bytes_per_s|_per_s|_us|_s|_bytes)$")}
 
 
 def test_no_translation_is_left_over(catalog):

@@ -16,6 +16,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.ksysak.fleet.plugins.action import report
 from ansible_collections.ksysak.fleet.plugins.filter.findings import findings
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.sections import listed
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import clean, in_bytes, in_us, visible
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import parts
@@ -123,7 +124,7 @@ def test_a_section_is_its_script_and_its_line(tmp_path, monkeypatch):
     """Navigation, place and script of a section come from its entry alone; nothing else of the page names it."""
     shutil.copytree(ROLE, tmp_path / "role")
     (tmp_path / "role" / "files" / "sections" / "toy.js").write_text("export const render = (toy, root) => root.append(toy.text)\n")
-    monkeypatch.setattr(parts, "SECTIONS", (*parts.SECTIONS, ("toy", "Toys")))
+    monkeypatch.setattr(parts, "listed", lambda: [*listed(), {"key": "toy", "title": "Toys", "probe": "toy"}])
     page = render(fleet_of(tmp_path, data.host("web1")), Assets(str(tmp_path / "role")))
     assert '<a href="#toy">Toys</a>' in page
     assert re.search(r'<section id="toy">\s*<h2>Toys</h2>\s*</section>', page)

@@ -43,7 +43,7 @@ function findingsPart(groups, measured) {
   return el('ul', {}, items)
 }
 
-export function showHost(host, { byHost }) {
+export function showHost(host, { fleet, byHost }) {
   const groups = (byHost.get(host.host) || []).map(({ group }) => group)
   showDialog(
     el('span', {}, badge(host.state)),
@@ -54,6 +54,6 @@ export function showHost(host, { byHost }) {
     findingsPart(groups, host.coverage !== 'none'),
     probesPart(host.probes),
     host.system ? [heading(t('System')), evidence(host.system)] : [],
-    host.jitter ? [heading(t('Jitter')), evidence(host.jitter)] : [],
+    fleet.sections.map(({ key, title }) => (host[key] ? [heading(t(title)), evidence(host[key])] : [])).flat(),
   )
 }

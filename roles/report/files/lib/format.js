@@ -53,10 +53,11 @@ export function percent(value) {
 export const instant = (value) => (value ? `${value.slice(0, 16).replace('T', ' ')} UTC` : NONE)
 
 /* The label of a field: its unit is in the value. */
-export const label = (name) => word(name.replace(/(_bytes_per_s|_us|_s|_bytes)$/, ''))
+export const label = (name) => word(name.replace(/(_bytes_per_s|_per_s|_us|_s|_bytes)$/, ''))
 
 const UNITS = [
   [/bytes_per_s$/, bytesPerSecond],
+  [/_per_s$/, (value) => `${number(value)}/s`],
   [/bytes(_|$)/, bytes],
   [/_us$/, micros],
   [/_s$/, seconds],

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Hosts that are far above the median of the fleet. */
 import { lead } from '../lib/dom.js'
-import { bytesPerSecond, micros, number, percent, seconds } from '../lib/format.js'
+import { measured, number } from '../lib/format.js'
 import { t } from '../lib/messages.js'
 import { figure, grid, hostColumn, short } from '../lib/table.js'
 
-/* {measure: [name, format]} */
-const measures = () => ({
-  interrupted_share: [t('largest share of a CPU in interrupts'), percent],
-  interrupts_per_s: [t('interrupts per second'), number],
-  probe_cpu_s: [t('CPU time of the probes'), seconds],
-  unfreed_bytes_per_s: [t('kernel memory not freed, per second'), bytesPerSecond],
-  wait_longest_us: [t('longest run-queue latency'), micros],
-  wait_p99_us: [t('p99 run-queue latency'), micros],
-})
-
 export function render(outliers, root) {
-  const known = measures()
-  const rows = outliers.flatMap(({ measure, median, outliers: found }) =>
-    found.map((one) => ({ ...one, measure, median })),
+  const rows = outliers.flatMap(({ measure, title, median, outliers: found }) =>
+    found.map((one) => ({ ...one, measure, title, median })),
   )
-  const measured = (value, { measure }) => known[measure][1](value)
+  const value = (one, { measure }) => measured(measure, one)
   root.append(
     lead(
       t('A host is an outlier at more than 3.5 standard deviations above the median of the fleet and twice its value.'),
@@ -40,10 +29,10 @@ export function render(outliers, root) {
         minWidth: 170,
         widthGrow: 3,
         responsive: 0,
-        draw: (measure) => known[measure][0],
+        draw: (measure, { title }) => t(title),
       },
-      figure(t('Value'), 'value', measured, { responsive: 0 }),
-      figure(t('Median of the fleet'), 'median', measured, { responsive: 1, minWidth: 140 }),
+      figure(t('Value'), 'value', value, { responsive: 0 }),
+      figure(t('Median of the fleet'), 'median', value, { responsive: 1, minWidth: 140 }),
       figure(t('Standard deviations above'), 'score', number, { responsive: 2, minWidth: 150 }),
     ],
     {
