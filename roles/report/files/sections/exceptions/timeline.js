@@ -135,7 +135,9 @@ function chart(marks, scanned, colour, axis, width) {
     paths: drawMarks(severity),
     value: markText,
   })
-  const isWhole = (least, most) => least === marks[0].to && most === marks.at(-1).to
+  // uPlot gives a range of years to marks of one moment.
+  const [first, last] = [marks[0].to, marks.at(-1).to]
+  const isWhole = (least, most) => least === first && (most === last || first === last)
   return [
     {
       height: 70 + 28 * lanes.length,
