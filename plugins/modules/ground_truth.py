@@ -8,7 +8,7 @@ short_description: Read the exact numbers of all injectors on a host, and what t
 version_added: 0.1.0
 description:
   - Reads what the injectors of M(ksysak.fleet.leak_injector) and M(ksysak.fleet.latency_injector) have done, once or all through a scan.
-  - Tells which injectors are loaded, which scans and programs of this collection run, how many BPF programs trace, and the counters
+  - Reports which injectors are loaded, which scans and programs of this collection run, how many BPF programs trace, and the counters
     of kernel memory in which a leak shows. Two of these answers show whether something was left behind.
   - Changes nothing.
 options:
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 growth:
-  description: Readings of each leak injector, oldest first; all places together, times in seconds since 1970 by the host's clock.
+  description: Readings of each leak injector, oldest first; all functions together, times in seconds since 1970 by the host's clock.
   returned: success
   type: dict
   sample:

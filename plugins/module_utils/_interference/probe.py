@@ -54,7 +54,7 @@ class _Books(object):
         took = dict((name, max(0, after[name] - before[name]) if same else None) for name in ('cpu_ns', 'wait_ns', 'turns'))
         return {'pid': self._pid, 'comm': (before or after or {'comm': ''})['comm'], 'interrupted_us': round(interrupted_us, 3),
                 'cpu_us': round(took['cpu_ns'] / 1e3, 3) if same else None,
-                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'turns': took['turns']}
+                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'timeslices': took['turns']}
 
 
 class BccEngine(engine.BccEngine):
