@@ -17,7 +17,7 @@ EVIDENCE_A_HOST = 3
 class Groups:
     """Groups findings as they come, host by host."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._groups: dict[str, dict] = {}
 
     def add(self, host: str, findings: list[dict]) -> None:

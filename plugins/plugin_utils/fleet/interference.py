@@ -14,7 +14,7 @@ THREADS = 50
 class Interference:
     """Adds up the interference data of hosts by kind and name of the vector."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._vectors: dict[tuple, dict] = {}
         self._timers: dict[tuple, dict] = {}
         self._threads: list[dict] = []

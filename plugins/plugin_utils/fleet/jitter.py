@@ -45,7 +45,7 @@ def shown(event: dict) -> dict:
 class Longest:
     """The EVENTS items with the largest keys; of equal ones those that came first."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._kept: list[tuple] = []
         self._seen = 0
 
@@ -66,8 +66,8 @@ class Longest:
 class Jitter:
     """Adds up the runlatency data of hosts. Histograms are merged exactly: their buckets are the same everywhere."""
 
-    def __init__(self):
-        self._histograms = {"wakeup": collections.Counter(), "preempted": collections.Counter()}
+    def __init__(self) -> None:
+        self._histograms: dict[str, collections.Counter[int]] = {"wakeup": collections.Counter(), "preempted": collections.Counter()}
         self._hosts = 0
         self._count = 0
         self._over = 0

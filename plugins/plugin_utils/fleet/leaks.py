@@ -14,7 +14,7 @@ FIELDS = ("verdict", "reasons", "cache", "growth_ci95", "trend", "corroborated",
 class Leaks:
     """Adds up the memleak data of hosts by type, function and module."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._entries: dict[tuple, dict] = {}
         self._hosts = 0
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # C0 and C1 controls, DEL, bidirectional overrides, zero-width characters, line separators, lone surrogates
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]")
@@ -26,7 +27,7 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
-def clean(value):
+def clean(value: Any) -> Any:
     """Return a JSON value whose strings and keys are all made visible, but for newlines and tabs in strings."""
     if isinstance(value, str):
         return _UNSAFE_BUT_LINES.sub(_visible, value)
