@@ -12,9 +12,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import ALL
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import instant, scan_document
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError, check_hosts, check_options
 
 
 def new_scan_id() -> str:
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
                 "results": {"type": "path", "required": True},
                 "scan_id": {"type": "str", "default": ""},
                 "duration": {"type": "raw", "default": 20},
-                "probes": {"type": "raw", "default": list(PROBES)},
+                "probes": {"type": "raw", "default": ALL},
                 "probe_options": {"type": "raw", "default": {}},
             },
         )

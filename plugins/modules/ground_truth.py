@@ -96,6 +96,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers, refusals, testrunlatency
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
@@ -108,7 +109,7 @@ def watch(limit_s):
     """Yield at once, and then again and again until the scan that runs, or will run, on this host has ended."""
     deadline_s, seen = time.monotonic() + limit_s, False
     while True:
-        running = SCAN in refusals.read('/proc/net/unix')
+        running = SCAN in read_text('/proc/net/unix')
         yield
         if (seen and not running) or time.monotonic() >= deadline_s:
             return

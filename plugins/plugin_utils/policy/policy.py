@@ -12,16 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...module_utils._core.registry import NAMES
 from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
 from .source import Source, SourceError, shipped
+from .tables import TABLES
 from .templates import Template, TemplateError, template
 from .text import bounded, plain_function
 from .waivers import Waiver, fits
 
 SEVERITIES = ("fatal", "critical", "error", "warning", "info")
-DEFAULT = shipped("default")
 KINDS: dict[type, tuple[Any, str]] = {
     int: ((int, float), "a number"),
     float: ((int, float), "a number"),
@@ -36,6 +37,7 @@ POLICY_BYTES = 1024 * 1024
 FINDINGS_A_RULE = 100
 TITLE_CHARS = 512
 REMEDY_CHARS = 4096
+CHECK_CHARS = 256  # of them kept for the first check
 SIGNATURE_CHARS = 512
 
 
@@ -54,7 +56,7 @@ class Rule:
         self.id = spec["id"]
         self._source, self._say = source, say
         self._steps = ["rules", number]
-        self.origin = source.path.name
+        self.origin = source.name
         self.severity, self.category = changes.get("severity", spec["severity"]), spec["category"]
         self.enabled = changes.get("enabled", True)
         declared = spec.get("parameters", {})
@@ -88,6 +90,7 @@ class Rule:
         return {
             "title": self._template(self._say.template(changed.get("title", spec["title"])), own("title")),
             "remedy": self._template(self._say.template(changed.get("remedy", spec["remedy"])), own("remedy")),
+            "first_check": changed.get("first_check", spec.get("first_check")),
             "severity": changes.get("severity", changed.get("severity", spec["severity"])),
             "category": changed.get("category", spec["category"]),
             "references": changed.get("references", spec.get("references", [])),
@@ -106,15 +109,19 @@ class Rule:
         values = {"evidence": evidence, "host": document["host"], "system": document["system"], "parameters": self.parameters}
         outcome = self._cases.get(str(evidence.get(self._field)), self._base)
         weight = evidence.get(self._weight) if self._weight else None
+        remedy, check = outcome["remedy"].render(values), outcome["first_check"]
+        if check:
+            remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._say('First check: {command}', command=check)}"
         return {
             "rule": self.id,
+            "probes": [name for name in NAMES if name in self.probes],
             "severity": outcome["severity"],
             "category": outcome["category"],
             "title": bounded(outcome["title"].render(values), TITLE_CHARS),
             "host": document["host"],
             "signature": bounded(f"{self.id}|{plain_function(self._signature.render(values))}", SIGNATURE_CHARS),
             "evidence": evidence,
-            "remedy": bounded(outcome["remedy"].render(values), REMEDY_CHARS),
+            "remedy": bounded(remedy, REMEDY_CHARS),
             "references": outcome["references"],
             "weight": weight if isinstance(weight, (int, float)) else 0,
         }
@@ -256,9 +263,9 @@ class Policy:
         return judged.findings, judged.problems
 
 
-def _read(path: Path) -> Source:
+def _read(path: Path, name: str | None = None) -> Source:
     try:
-        source = Source(path, POLICY_BYTES)
+        source = Source(path, POLICY_BYTES, name)
     except SourceError as error:
         raise PolicyError(str(error)) from None
     document = source.document
@@ -272,6 +279,9 @@ def _read(path: Path) -> Source:
         for name in set(rule.get("parameters", {})) & set(RESERVED):
             place = source.place(["rules", number, "parameters"], word=name)
             raise PolicyError(f"{place}: rule '{rule['id']}': a parameter cannot be called '{name}'")
+        case = rule.get("case", {})
+        if "table" in case:
+            case["of"] = TABLES[case["table"]]
     return source
 
 
@@ -317,6 +327,16 @@ def _waivers(source: Source, known: set[str]) -> list[Waiver]:
     return made
 
 
+def _files(paths: list[str]) -> list[tuple[Path, str, str]]:
+    """Return (file, its name for people, the policy that it belongs to) of each file of some policies."""
+    found = []
+    for path in paths:
+        files = shipped(path)
+        parts = len(files) > 1
+        found += [(file, f"{path}/{file.name}" if parts else file.name, path if parts else file.name) for file in files or (Path(path),)]
+    return found
+
+
 def load(
     paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None, say: Messages = ENGLISH
 ) -> Policy:
@@ -327,12 +347,14 @@ def load(
     """
     sources: list[Source] = []
     homes: dict[str, Source] = {}
-    for path in [shipped(path) or Path(path) for path in paths or ["default"]]:
-        source = _read(path)
+    origins: dict[str, int] = {}
+    for path, name, origin in _files(paths or ["default"]):
+        source = _read(path, name)
+        origins[origin] = origins.get(origin, 0) + len(source.document.get("rules", []))
         for number, spec in enumerate(source.document.get("rules", [])):
             if spec["id"] in homes:
                 place = source.place(["rules", number, "id"])
-                raise PolicyError(f"{place}: rule '{spec['id']}': already defined in {homes[spec['id']].path.name}")
+                raise PolicyError(f"{place}: rule '{spec['id']}': already defined in {homes[spec['id']].name}")
             homes[spec["id"]] = source
         sources.append(source)
     layers = _layers(sources, overrides or {})
@@ -343,5 +365,5 @@ def load(
         rules = source.document.get("rules", [])
         entries += [Entry(spec, layers.get(spec["id"], []), source, number, say) for number, spec in enumerate(rules)]
         waivers += _waivers(source, set(homes))
-    origins = [{"file": source.path.name, "rules": len(source.document.get("rules", []))} for source in sources]
-    return Policy(entries, origins, waivers, today or datetime.datetime.now(datetime.timezone.utc).date())
+    listed = [{"file": origin, "rules": rules} for origin, rules in origins.items()]
+    return Policy(entries, listed, waivers, today or datetime.datetime.now(datetime.timezone.utc).date())

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from ...module_utils._core.registry import NAMES as PROBES
+
 # In C where it is there: ten times as fast, and the same places.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -20,11 +22,12 @@ class SourceError(ValueError):
 class Source:
     """One file. document: what it holds, of plain JSON types. Raises SourceError.
 
-    path: of the file; limit: bytes from which it is too large.
+    path: of the file; limit: bytes from which it is too large; name: for people, default the file's own.
     """
 
-    def __init__(self, path: Path, limit: int):
+    def __init__(self, path: Path, limit: int, name: str | None = None):
         self.path = path
+        self.name = name or path.name
         try:
             if path.stat().st_size > limit:
                 raise SourceError(f"{path}: larger than {limit} bytes")
@@ -127,7 +130,15 @@ def _constructed(node: yaml.Node | None) -> Any:
 
 
 @functools.cache
-def shipped(name: str) -> Path | None:
-    """Return the path of a policy that comes with the collection, by its name ('default', 'compliance'), or None."""
+def shipped(name: str) -> tuple[Path, ...]:
+    """Return the files of a policy that comes with the collection, by its name ('default', 'compliance'); none: there is no such one.
+
+    A policy is one file, or a folder with a file for each probe: those of the probes first, in the order of the registry.
+    """
+    if not name.isidentifier():
+        return ()
     path = Path(__file__).parent / f"{name}.yml"
-    return path if name.isidentifier() and path.is_file() else None
+    if path.is_file():
+        return (path,)
+    rank = {probe: number for number, probe in enumerate(PROBES)}
+    return tuple(sorted(path.with_suffix("").glob("*.yml"), key=lambda file: (rank.get(file.stem, len(rank)), file.stem)))

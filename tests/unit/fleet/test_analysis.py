@@ -198,7 +198,8 @@ def test_each_change_is_told_from_the_others(compared):
     fleet = compared(
         [*before, quiet["new"], was_unseen],
         [quiet["resolved"], quiet["rebooted"], not_measured_now, leaking("same", 500000.0), leaking("worse", 900000.0),
-         leaking("better", 90000.0), data.host("lost", "lost"), leaking("new", boot_id="one"), leaking("not_measured_before"), leaking("added")],
+         leaking("better", 90000.0), data.host("lost", "lost"), leaking("new", boot_id="one"), leaking("not_measured_before"),
+         leaking("added")],
     )  # fmt: skip
     leak = group_of(fleet, "memleak-suspected")
     entry = next(entry for entry in fleet["drift"]["groups"] if entry["finding"] == leak["id"])

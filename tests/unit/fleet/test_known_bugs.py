@@ -3,8 +3,8 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.exceptions import Exceptions
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.sections.os_exceptions import Section
 from ansible_collections.ksysak.fleet.tests import fleet_data
 
 BUG = {
@@ -100,9 +100,9 @@ PATROL = {
 
 
 def test_what_a_patrol_noticed_is_listed_by_host():
-    found = Exceptions(known_bugs.load([]))
-    found.add("web1", {**fleet_data.os_exceptions(), "patrol": PATROL})
-    found.add("web2", fleet_data.os_exceptions())
-    notes = found.result({})["notes"]
+    found = Section(known_bugs.load([]))
+    found.add("web1", fleet_data.envelope("os_exceptions", {**fleet_data.os_exceptions(), "patrol": PATROL}))
+    found.add("web2", fleet_data.envelope("os_exceptions", fleet_data.os_exceptions()))
+    notes = found.result([])["notes"]
     assert [note["topic"] for note in notes] == ["reboot", "kernel", "boot", "memory", "disk", "file system", "array", "PCI Express"]
     assert {note["host"] for note in notes} == {"web1"} and "(A1)" in notes[3]["text"]

@@ -13,6 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import bu
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import Messages
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.tables import TABLES
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import STATIC_ATTRIBUTE, STATIC_TEXT, render
@@ -72,8 +73,10 @@ def texts_of_selftests():
 
 def texts_of_policies():
     """Titles and remedies of the shipped policies."""
-    rules = [rule for name in ("default", "compliance") for rule in yaml.safe_load(shipped(name).read_text(encoding="utf-8"))["rules"]]
+    files = [file for name in ("default", "compliance") for file in shipped(name)]
+    rules = [rule for file in files for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]]
     outcomes = [outcome for rule in rules for outcome in [rule, *rule.get("case", {}).get("of", {}).values()]]
+    outcomes += [outcome for table in TABLES.values() for outcome in table.values()]
     return {" ".join(outcome[field].split()) for outcome in outcomes for field in ("title", "remedy") if field in outcome}
 
 

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cases that rules take from a table instead of listing them: {name of the table: {value: outcome}}, as under 'of' in a policy file."""
+
+from __future__ import annotations
+
+from ...module_utils._kernel_log.kinds import KINDS
+
+
+def _kernel_report_kinds() -> dict[str, dict]:
+    return {
+        row.kind: {
+            "severity": row.severity,
+            "category": row.category,
+            "remedy": row.remedy,
+            "first_check": row.first_check,
+            "references": [row.reference] if row.reference else [],
+        }
+        for row in KINDS
+    }
+
+
+TABLES = {"kernel_report_kinds": _kernel_report_kinds()}
