@@ -78,6 +78,10 @@ def _explanations(node, key=""):
 DOCUMENTED = re.compile(r'(?ms)^ *(?:DOCUMENTATION|EXAMPLES|RETURN|EBPF|[A-Z]+) = r"""(.*?)"""')
 
 
+# The parts of a catalogue whose English texts are checked. Those of 'messages' follow with their renaming.
+CATALOGUE = ("policies",)
+
+
 def _texts(repo, files):
     """{path: lines} of all texts for people."""
     found = {}
@@ -96,7 +100,7 @@ def _texts(repo, files):
             text = "\n".join(_explanations(json.loads((repo / name).read_text())))
         elif re.match(r"roles/report/files/messages/.*\.json$", path):
             catalogue = json.loads((repo / name).read_text())
-            text = "\n".join(key for part in ("messages", "policies") for key in catalogue[part])
+            text = "\n".join(re.sub(r"\{\w+\}", "", key) for part in CATALOGUE for key in catalogue[part])
         if text is not None:
             found[path] = text.splitlines()
     return found
