@@ -25,7 +25,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -36,6 +36,10 @@ scan: build ## scan the inventory (default: this machine) and write the report
 		--window '$(WINDOW)' --results '$(RESULTS)' \
 		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
+
+probes: $(VENV_TEST)/.made ## write the lists of probes and of their fields, from the registry and the schemas
+	@tools/probes
+	@$(VENV_TEST)/bin/python tools/fields.py
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
@@ -86,7 +90,7 @@ clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made
+test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -107,6 +111,13 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt tools/venv
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
 	@rm -rf $(@D)
 	@$(VENV_TEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r requirements-oldest.txt
+	@touch $@
+
+# Linter, formatter and a page for tests of the report's scripts. Node itself comes from the system's packages where there is none.
+$(CACHE)/node/.made: tests/js/package.json tests/js/package-lock.json tests/js/.npmrc $(VENV_TEST)/.made
+	@command -v npm >/dev/null || tools/packages $(VENV_TEST)/bin/bindep scripts
+	@rm -rf $(@D) && mkdir -p $(@D) && cp tests/js/package.json tests/js/package-lock.json tests/js/.npmrc $(@D)
+	@cd $(@D) && npm ci --silent --ignore-scripts
 	@touch $@
 
 $(CACHE)/sources: FORCE

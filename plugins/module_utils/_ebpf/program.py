@@ -77,7 +77,7 @@ def telling_line(words):
     return (errors or last[-1:] or [''])[0][:300]
 
 
-class Program(object):
+class Program:
     """One compiled BPF text. After prepare(), in a process of its own.
 
     text: C for bcc; each of its functions takes `struct tracepoint__<group>__<event> *args` and does

@@ -81,7 +81,7 @@ def within_interrupt(frames):
     return frames
 
 
-class Symbols(object):
+class Symbols:
     """Names of kernel addresses, by bcc's reader of /proc/kallsyms.
 
     modules: ModuleSymbols, for names of modules that come and go; None: only those that bcc finds.
