@@ -141,8 +141,9 @@ class Case(object):
             yield 0.2, "the kernel's counter of this memory did not grow as much: as much is freed, older objects or unseen ones"
         if self.counter == SHARED:
             yield _SUSPECT, "the kernel's counter of this memory grew, but by less than all sites that allocate it"
-        # Pages of the core kernel are most often accounted for elsewhere: as page tables, stacks, cache or memory of processes.
-        elsewhere = module is None and self.kind == 'page'
+        # Pages of the core kernel are most often accounted for elsewhere: as page tables, cache or memory of processes. The areas
+        # of each caller of vmalloc are counted exactly: where those do not grow clearly, they come and go, as stacks of tasks do.
+        elsewhere = module is None and self.kind in ('page', 'vmalloc')
         if self.counter == FLAT:
             yield (_CLEAN if elsewhere else _SUSPECT), "too little for the kernel's counter of this memory to tell: measure for longer"
         if self.counter == NOISY:
