@@ -21,7 +21,7 @@ import sys
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counters import snapshot
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
@@ -249,6 +249,12 @@ def full(sent):
     """Messages all through the window, with a table of live objects that cannot hold them."""
     bpf.OBJECTS = 256
     return messages(1, sent, 0)
+
+
+def shallow(sent):
+    """Messages all through the window, with call stacks of one frame, as kernels from 4.14 to 5.1 give."""
+    stacks.DEPTH = 1
+    return messages(16, sent, 0)
 
 
 def refused(cache):

@@ -108,6 +108,17 @@ def test_memleak_is_never_clean_when_its_table_was_full(on_host):
     assert result["data"]["verdict"] != "clean"
 
 
+def test_memleak_names_slab_objects_by_their_caller_where_call_stacks_are_one_frame(on_host):
+    result = on_host("shallow", 3000)
+    validate_data("ksysak.memleak/1", result["data"])
+    (leak,) = message_stack(result["data"])
+    assert leak["verdict"] == "leak" and len(leak["stack"]) == 1 and leak["corroborated"] is True
+    assert any("call stacks of this kernel hold no caller" in said for said in result["degradations"])
+    found = [*result["data"]["leaks"], *result["data"]["outstanding"]]
+    assert all(entry["culprit"] is None for entry in found if entry["type"] == "page")
+    assert all(entry["verdict"] != "leak" for entry in found if entry["culprit"] is None)
+
+
 def test_memleak_refuses_a_cache_that_is_not_there(on_host):
     assert "no slab cache nope" in on_host("refused", "nope")["reason"]
 
