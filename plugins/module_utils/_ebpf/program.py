@@ -112,6 +112,12 @@ class Program:
         attach = self.bpf.attach_kretprobe if at_return else self.bpf.attach_kprobe
         self._quietly('attach to ' + function, attach, event=function.encode(), fn_name=name.encode())
 
+    def call_in_turn(self, table, index, name):
+        """Let functions at kprobes call function `name` by its index in a table of functions (BPF_PROG_ARRAY). Raises Unavailable."""
+        self._load(name, self._bpf_class.KPROBE)
+        turns = self.table(table)
+        turns[turns.Key(index)] = turns.Leaf(self.bpf.load_func(name.encode(), self._bpf_class.KPROBE).fd)
+
     def attach_clock(self, name, period_us):
         """Run function `name` every period_us on each CPU that is online, by perf's software clock. Raises Unavailable.
 

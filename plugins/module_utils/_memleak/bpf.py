@@ -18,7 +18,8 @@ SLOTS = 32  # parts of the window; at least half of them are in use
 OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
 SUSPECTS, FILTER = 1024, 65536
 LEAST_CAP = 64  # objects of one group that are followed, where the table has little room
-BULK_FOLLOWED = 8  # objects of one bulk allocation, as many as the verifier can look through; 2 are chosen on average
+BULK_FOLLOWED = 32  # objects of one bulk allocation or free, as many as a function may call itself; of allocations 8 are chosen on average
+FREE_TURN, ALLOC_TURN, PAGE_TURN = 0, 1, 2  # whose turn it is to take an object of the batch
 SPLIT_ORDER = 4  # blocks of up to 2^4 pages are followed when they are given back in pieces
 PAGE_STRUCT_BYTES = 64  # of struct page, x86_64
 
@@ -463,41 +464,68 @@ int on_vmalloc_node_range(struct pt_regs *ctx) {
 }
 """
 
-# kfree_rcu and others free many objects at once, past the tracepoints.
-# Two loops, as the verifier walks through every round of them: most objects are not followed and leave after the first.
+# kfree_rcu and others free many objects at once, past the tracepoints. A loop without branches picks those that count, and a
+# function that calls itself (a tail call) takes them one by one: the verifiers of kernels to 6.1 give up on loops with branches.
 _BATCH = """
-struct batch_t { u32 count; u32 unused; u64 keys[64]; };
+struct batch_t { u32 count; u32 next; u32 mask; u32 unused; u64 cache; u64 site; u64 keys[64]; };
 BPF_PERCPU_ARRAY(batches, struct batch_t, 1);
+BPF_PROG_ARRAY(turns, 4);
 struct bulk_t { u64 cache; u64 size; u64 list; u64 site; };
+
+static inline u32 is_set(u64 value) {
+  return (value | -value) >> 63;
+}
+
+static inline struct batch_t *batch_of(void) {
+  int zero = 0;
+  return batches.lookup(&zero);
+}
+
+/* The next object of the batch; 0: there is none. */
+static inline u64 taken(struct batch_t *batch) {
+  u32 index = batch->next;
+  if (index >= batch->count || index >= BULK_FOLLOWED)
+    return 0;
+  batch->next = index + 1;
+  return batch->keys[index & 63];
+}
 """
 _BULK_FREE = """
 int on_free_bulk(struct pt_regs *ctx) {
-  int zero = 0;
   struct config_t *with = settings();
-  struct batch_t *batch = batches.lookup(&zero);
+  struct batch_t *batch = batch_of();
   if (!with || !batch)
     return 0;
   u64 size = ctx->si, list = ctx->dx, address = 0;
-  batch->count = 0;
+  batch->count = batch->next = 0;
   for (int index = 0; index < 512; index++) {
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
     u32 *filtered = listed(mixed(address));
-    if (filtered && *filtered) {
-      batch->keys[batch->count & 63] = address;
-      batch->count += 1;
-    }
+    if (!filtered)
+      return 0;
+    batch->keys[batch->count & 63] = address;
+    batch->count += is_set(*filtered);
   }
-  for (int index = 0; index < 16; index++) {
-    if (index >= batch->count)
-      break;
-    freed(with, batch->keys[index], 0);
-  }
+  if (batch->count)
+    turns.call(ctx, FREE_TURN);
+  return 0;
+}
+int on_free_turn(struct pt_regs *ctx) {
+  struct config_t *with = settings();
+  struct batch_t *batch = batch_of();
+  if (!with || !batch)
+    return 0;
+  u64 key = taken(batch);
+  if (!key)
+    return 0;
+  freed(with, key, 0);
+  turns.call(ctx, FREE_TURN);
   return 0;
 }
 """
-# Chosen by a hash of the address, like all others, and by a mask that leaves two of each call on average.
+# Chosen by a hash of the address, like all others, and by a mask that leaves a few of each call on average.
 _BULK_ALLOC = """
 BPF_HASH(%(calls)s, u64, struct bulk_t, 1024);
 int %(name)s(struct pt_regs *ctx) {
@@ -521,36 +549,45 @@ int %(name)s_done(struct pt_regs *ctx) {
   struct bulk_t call = *found;
   %(calls)s.delete(&task);
   struct config_t *with = settings();
-  int zero = 0;
-  struct batch_t *batch = batches.lookup(&zero);
+  struct batch_t *batch = batch_of();
   if (!with || with->trial || !batch || !ctx->ax)
     return 0;
   u64 size = %(done)s;
   u32 mask = %(mask)s;
-  u32 thin = size > 128 ? 127 : size > 64 ? 63 : size > 32 ? 31 : size > 16 ? 15 : size > 8 ? 7 : size > 4 ? 3 : size > 2 ? 1 : 0;
-  mask |= thin;
-  batch->count = 0;
+  mask |= size > 128 ? 31 : size > 64 ? 15 : size > 32 ? 7 : size > 16 ? 3 : size > 8 ? 1 : 0;
+  batch->count = batch->next = 0;
+  batch->mask = mask;
+  batch->cache = call.cache;
+  batch->site = call.site;
   for (int index = 0; index < 256; index++) {
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(call.list + index * 8));
-    if (!in_kernel(address) || ((mixed(address) >> 40) & mask))
-      continue;
     batch->keys[batch->count & 63] = address;
-    batch->count += 1;
+    batch->count += 1 - is_set(((mixed(address) >> 40) & mask) | (1 - (address >> 63)));
   }
-  for (int index = 0; index < BULK_FOLLOWED; index++) {
-    if (index >= batch->count)
-      break;
-    u64 key = batch->keys[index], hash = mixed(key);
-    correct(with, key, hash);
-    %(follow)s
-  }
+  if (batch->count)
+    turns.call(ctx, %(turn)s);
+  return 0;
+}
+int %(name)s_turn(struct pt_regs *ctx) {
+  struct config_t *with = settings();
+  struct batch_t *batch = batch_of();
+  if (!with || !batch)
+    return 0;
+  u64 key = taken(batch);
+  if (!key)
+    return 0;
+  u64 hash = mixed(key);
+  correct(with, key, hash);
+  %(follow)s
+  turns.call(ctx, %(turn)s);
   return 0;
 }
 """
 
-# How a function is attached: at 'raw:kmalloc', 'tracepoint:kmem:kmalloc', 'kprobe:name' or 'kretprobe:name'. One whose text
+# How a function is attached: at 'raw:kmalloc', 'tracepoint:kmem:kmalloc', 'kprobe:name', 'kretprobe:name' or, to be called by others
+# and itself, 'turn:0'. One whose text
 # is empty has been seen already.
 # group: what is not seen when the kernel refuses it; '': it must be had.
 Function = collections.namedtuple('Function', 'at name text group')
@@ -595,18 +632,24 @@ def slab(layout, nodes):
 
 def bulk_frees():
     """Return the Functions of frees of many slab objects at once; the kernel needs bounded loops (5.3)."""
-    return [Function('kprobe:kmem_cache_free_bulk', 'on_free_bulk', _BULK_FREE, BULK_FREES)]
+    return [Function('kprobe:kmem_cache_free_bulk', 'on_free_bulk', _BULK_FREE, BULK_FREES),
+            Function('turn:%d' % FREE_TURN, 'on_free_turn', '', BULK_FREES)]
+
+
+def _bulk_allocation(function, name, turn, group, **values):
+    text = _BULK_ALLOC % dict(values, name=name, calls=name + '_calls', turn=turn)
+    return [Function('turn:%d' % turn, name + '_turn', text, group), Function('kprobe:' + function, name, '', group),
+            Function('kretprobe:' + function, name + '_done', '', group)]
 
 
 def bulk_allocations():
     """Return the Functions of allocations of many slab objects at once: kmem_cache_alloc_bulk(cache, flags, size, list)."""
-    mask = '(with->stacks || (with->suspects && is_suspect(call.site))) ? with->suspect_mask : with->slab_mask'
-    follow = ('follow(ctx, with, key, hash, size_of(call.cache), call.site, call.cache, SLAB, mask, '
-              'with->stacks || (with->suspects && is_suspect(call.site)));')
-    text = _BULK_ALLOC % {'calls': 'bulks', 'name': 'on_alloc_bulk', 'cache': 'ctx->di', 'size': 'ctx->dx', 'list': 'ctx->cx',
-                          'done': 'call.size', 'mask': mask, 'follow': follow}
-    return [Function('kprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk', text, BULK_ALLOCATIONS),
-            Function('kretprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk_done', '', BULK_ALLOCATIONS)]
+    stacks = '(with->stacks || (with->suspects && is_suspect(%s)))'
+    size = 'size_of(batch->cache)'
+    follow = 'follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask, %s);' % (size, stacks % 'batch->site')
+    return _bulk_allocation('kmem_cache_alloc_bulk', 'on_alloc_bulk', ALLOC_TURN, BULK_ALLOCATIONS, cache='ctx->di', size='ctx->dx',
+                            list='ctx->cx', done='call.size', mask=stacks % 'call.site' + ' ? with->suspect_mask : with->slab_mask',
+                            follow=follow)
 
 
 def bulk_pages(function, array):
@@ -614,11 +657,9 @@ def bulk_pages(function, array):
 
     function: its name; array: the register of its argument page_array.
     """
-    follow = ('if (!(call.cache & 0x8))\n      follow(ctx, with, key, hash, 4096, (u64)(u32)call.cache << 8, 0, PAGE, mask, 1);')
-    text = _BULK_ALLOC % {'calls': 'page_bulks', 'name': 'on_page_bulk', 'cache': '(u32)ctx->di', 'size': 'ctx->cx', 'list': array,
-                          'done': 'ctx->ax', 'mask': 'with->page_mask', 'follow': follow}
-    return [Function('kprobe:' + function, 'on_page_bulk', text, BULK_PAGES),
-            Function('kretprobe:' + function, 'on_page_bulk_done', '', BULK_PAGES)]
+    follow = 'if (!(batch->cache & 0x8))\n    follow(ctx, with, key, hash, 4096, (u64)(u32)batch->cache << 8, 0, PAGE, batch->mask, 1);'
+    return _bulk_allocation(function, 'on_page_bulk', PAGE_TURN, BULK_PAGES, cache='(u32)ctx->di', size='ctx->cx', list=array,
+                            done='ctx->ax', mask='with->page_mask', follow=follow)
 
 
 def pages(raw):
@@ -658,9 +699,9 @@ def text(functions, salt, depth, cpus, cache_offsets, boundaries=()):
     raw = any(function.at == 'raw:mm_page_free' for function in functions)
     values['PAGE_STEP'] = PAGE_STRUCT_BYTES if raw else 1  # a page is a struct page there, a number here
     values['SPLIT_ORDER'], values['MOST_MASK'] = SPLIT_ORDER, '0x3fffffU'
-    values['ADDED'], values['REMOVED'] = ADDED, REMOVED
+    values['ADDED'], values['REMOVED'], values['FREE_TURN'] = ADDED, REMOVED, FREE_TURN
     values['BOUNDARIES'] = ' || '.join('ip - 0x%xULL < 0x%xULL' % (first, end - first) for first, end in boundaries) or '0'
     defined = ''.join('#define %s %s\n' % item for item in sorted(values.items()))
-    included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith('k') for function in functions) else ''
-    batch = _BATCH if any('batches' in function.text for function in functions) else ''
+    included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith(('kp', 'kr')) for function in functions) else ''
+    batch = _BATCH if any('batch_of()' in function.text for function in functions) else ''
     return included + defined + _TEXT + batch + ''.join(function.text for function in functions)

@@ -183,6 +183,8 @@ class BccEngine(engine.BccEngine):
             self._program.attach(at, function.name)
         elif how == 'raw':
             self._program.attach_raw(at, function.name)
+        elif how == 'turn':
+            self._program.call_in_turn('turns', int(at), function.name)
         else:
             symbol = at if self._modules.has(at) or not self._modules.has(at + '_noprof') else at + '_noprof'
             self._program.attach_kprobe(symbol, function.name, at_return=how == 'kretprobe')
