@@ -25,7 +25,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -36,6 +36,10 @@ scan: build ## scan the inventory (default: this machine) and write the report
 		--window '$(WINDOW)' --results '$(RESULTS)' \
 		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
+
+probes: $(VENV_TEST)/.made ## write the lists of probes and of their fields, from the registry and the schemas
+	@tools/probes
+	@$(VENV_TEST)/bin/python tools/fields.py
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 

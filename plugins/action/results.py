@@ -6,14 +6,16 @@ from __future__ import annotations
 import platform
 import secrets
 import time
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import ALL
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import instant, scan_document
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import ResultsError, ScanFolder
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError, check_hosts, check_options
 
 
 def new_scan_id() -> str:
@@ -32,7 +34,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict:
         """Return {scan_id, folder, ...}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(
@@ -41,7 +43,7 @@ class ActionModule(ActionBase):
                 "results": {"type": "path", "required": True},
                 "scan_id": {"type": "str", "default": ""},
                 "duration": {"type": "raw", "default": 20},
-                "probes": {"type": "raw", "default": list(PROBES)},
+                "probes": {"type": "raw", "default": ALL},
                 "probe_options": {"type": "raw", "default": {}},
             },
         )

@@ -4,7 +4,7 @@
 
 DOCUMENTATION = r"""
 module: interference_facts
-short_description: Measure interrupts, timers, kernel threads and steal time, of a host or one process
+short_description: CPU time of interrupts, timers, kernel threads and the hypervisor, by vector and CPU
 version_added: 0.1.0
 description:
   - Counts and times hardware interrupts, softirqs, local timer interrupts, inter-processor and non-maskable interrupts, per vector and CPU.

@@ -4,7 +4,7 @@
 
 DOCUMENTATION = r"""
 module: memleak_facts
-short_description: Kernel memory that grows and is not freed, by call stack
+short_description: Kernel memory that grows and is not freed, with allocation site, verdict and confidence
 version_added: 0.1.0
 description:
   - Follows slab objects, pages, vmalloc areas and per-CPU memory that the kernel allocates within the window. Reports which allocation

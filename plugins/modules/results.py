@@ -36,9 +36,9 @@ options:
     type: raw
     default: 20
   probes:
-    description: Names of the probes, as a list or as text with commas between.
+    description: Names of the probes, as a list or as text with commas between; V(all) stands for every probe.
     type: raw
-    default: [memleak, runlatency, interference, os_exceptions]
+    default: all
   probe_options:
     description: Options of probes, by probe and then by option.
     type: raw

@@ -100,7 +100,7 @@ preflight:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, registry, runner, window
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds, fit
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import VERSION
 
 
@@ -131,7 +131,7 @@ def stop(module):
         module.exit_json(changed=False, scan=None)
     try:
         scan = control.stop(module.params['scan_id'] or '*', window.OVERHEAD_LIMIT_S)
-    except (IOError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         module.fail_json(msg='a scan is running on this host, but it did not answer: %s' % error)
     module.exit_json(changed=scan is not None, scan=scan)
 
@@ -150,6 +150,8 @@ def measure(module, probes):
             wanted.now('stopped on request')
 
     envelopes = runner.run(probes, module.params['duration'], False, {listener: serve})
+    for probe in probes:
+        fit(envelopes[probe.NAME], probe.BUDGET_BYTES)
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
     listener.finish(scan)
     module.exit_json(changed=False, scan=scan)

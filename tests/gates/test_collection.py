@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import tarfile
 from importlib import import_module
@@ -65,6 +66,11 @@ def test_documentation_renders(repo, ansible, kind):
     assert all(name.upper() in done.stdout.upper() for name in names)
     listed = json.loads(ansible.run("ansible-doc", "--type", kind, "--list", "--json", "ksysak.fleet").stdout)
     assert sorted(listed) == names
+
+
+def test_lists_of_probes_are_those_that_make_probes_writes(repo):
+    done = subprocess.run([repo / "tools/probes", "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_action_group_holds_every_probe(repo):

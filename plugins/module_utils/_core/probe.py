@@ -21,12 +21,12 @@ class Unavailable(Exception):
     """
 
     def __init__(self, reason, remedy=''):
-        super(Unavailable, self).__init__(reason)
+        super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
 
 
-class Engine(object):
+class Engine:
     """One way to measure. Subclasses set NAME and fill in the steps.
 
     Order of calls: open, start, poll (again and again), stop, read, close.
@@ -68,17 +68,19 @@ class Engine(object):
         """Give everything back."""
 
 
-class Probe(object):
+class Probe:
     """A named list of engines with its options.
 
     NAME: str, also the key of its envelope; VERSION: int, of the data's schema;
     ENGINES: Engine classes, best first (every one but the first makes the result degraded);
+    BUDGET_BYTES: what its envelope may take in the result of a scan; those of all probes together are at most RESULT_BYTES;
     OPTIONS: an Ansible argument spec; BOUNDS: {option: (least, most)} of its numbers.
     """
 
     NAME = ''
     VERSION = 1
     ENGINES = ()
+    BUDGET_BYTES = 4 * 1024
     OPTIONS = {}
     BOUNDS = {}
 
@@ -117,20 +119,18 @@ def degrade(result, reason, remedy=''):
     result['remedy'] = (result['remedy'] or remedy)[:_TEXT_CHARS]
 
 
-def fit(envelopes, limit_bytes=RESULT_BYTES):
-    """Cut lists until the JSON of all envelopes together is at most limit_bytes long; changes them in place.
+def fit(result, limit_bytes=RESULT_BYTES):
+    """Cut the lists of an envelope until its JSON is at most limit_bytes long; changes it in place.
 
     Lists in facts are sorted, most important first, so the tail of the longest one goes
-    first; the envelope that lost something says truncated.
+    first; an envelope that lost something says truncated.
     """
-    while _size(envelopes) > limit_bytes:
-        longest = max(((_size(rows), name, rows) for name, result in envelopes.items() for rows in _lists(result['data'])),
-                      key=lambda found: found[:2], default=None)
-        if longest is None:
+    while _size(result) > limit_bytes:
+        rows = max(_lists(result['data']), key=_size, default=None)
+        if rows is None:
             return
-        _unused, name, rows = longest
         del rows[len(rows) // 2:]
-        envelopes[name]['cost']['truncated'] = True
+        result['cost']['truncated'] = True
 
 
 def _size(value):

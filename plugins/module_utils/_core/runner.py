@@ -49,6 +49,7 @@ def facts_main(probe_class, default_duration=20, detachable=False):
         module.exit_json(changed=False, preflight=preflight(envelopes))
     if detachable:
         _warn_of_service(module, probe)
+    fit(envelopes[probe.NAME])
     module.exit_json(changed=False, ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
 
 
@@ -130,7 +131,7 @@ def build_probes(names, probe_options, classes):
 
 
 def run(probes, duration_s, check_mode, sockets=None):
-    """Measure, or in check mode only see what could be measured. Returns {name: envelope}, small enough to send.
+    """Measure, or in check mode only see what could be measured. Returns {name: envelope}.
 
     sockets: {socket or ipc.Server: function(Stop)}, served while measuring.
     """
@@ -143,7 +144,6 @@ def run(probes, duration_s, check_mode, sockets=None):
         stop.sockets = dict((source, lambda serve=serve: serve(stop)) for source, serve in (sockets or {}).items())
         stop.on_signals()
         envelopes = window.measure(probes, duration_s, stop)
-    fit(envelopes)
     return envelopes
 
 

@@ -3,12 +3,15 @@
 
 import importlib
 import json
+import types
+from unittest import mock
 
 import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import probe as probes, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import probe as probes, registry, window
+from ansible_collections.ksysak.fleet.plugins.modules import scan
 
 COLLECT = "ansible_collections.ksysak.fleet.plugins.modules.collect"
 
@@ -29,19 +32,16 @@ def envelope(data):
 
 
 def test_fit_cuts_the_tail_of_the_longest_list_and_says_so():
-    big = envelope({"rows": [{"number": number, "inner": ["x" * 50] * 4} for number in range(1000)], "few": [1, 2, 3]})
-    small = envelope({"rows": [1, 2, 3]})
-    result = {"big": big, "small": small}
+    result = envelope({"rows": [{"number": number, "inner": ["x" * 50] * 4} for number in range(1000)], "few": [1, 2, 3]})
     probes.fit(result, 20_000)
-    assert len(json.dumps(result)) <= 20_100
-    assert [row["number"] for row in big["data"]["rows"]] == list(range(len(big["data"]["rows"])))
-    assert len(big["data"]["rows"]) > 10
-    assert big["cost"]["truncated"] and big["data"]["few"] == [1, 2, 3]
-    assert not small["cost"]["truncated"] and small["data"]["rows"] == [1, 2, 3]
+    assert len(json.dumps(result)) <= 20_000
+    assert [row["number"] for row in result["data"]["rows"]] == list(range(len(result["data"]["rows"])))
+    assert len(result["data"]["rows"]) > 10
+    assert result["cost"]["truncated"] and result["data"]["few"] == [1, 2, 3]
 
 
 def test_fit_leaves_alone_what_is_small_enough():
-    result = {"one": envelope({"rows": list(range(100))})}
+    result = envelope({"rows": list(range(100))})
     before = json.dumps(result)
     probes.fit(result)
     assert json.dumps(result) == before
@@ -53,10 +53,59 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.t
 
 @given(st.dictionaries(st.text(max_size=5), JSON), st.integers(0, 2000))
 def test_fit_ends_on_any_data(data, limit):
-    result = {"one": envelope(data)}
+    result = envelope(data)
     probes.fit(result, limit)
     lists = [value for value in data.values() if isinstance(value, list) and value]
     assert len(json.dumps(result)) <= limit or not lists
+
+
+def test_the_budgets_of_all_probes_fit_into_the_result_of_a_host():
+    budgets = {name: probe.BUDGET_BYTES for name, probe in registry.classes().items()}
+    assert sum(budgets.values()) <= probes.RESULT_BYTES, budgets
+
+
+class Recorded(probes.Engine):
+    NAME = "recorded"
+    ROWS = 0
+
+    def poll(self, timeout_s):
+        pass
+
+    def read(self, window_s):
+        return {"rows": ["x" * 50] * self.ROWS}
+
+
+class TalkativeEngine(Recorded):
+    ROWS = 20_000
+
+
+class QuietEngine(Recorded):
+    ROWS = 100
+
+
+class Talkative(probes.Probe):
+    NAME, ENGINES, BUDGET_BYTES = "talkative", (TalkativeEngine,), 8192
+
+
+class Quiet(probes.Probe):
+    NAME, ENGINES, BUDGET_BYTES = "quiet", (QuietEngine,), 8192
+
+
+def test_a_talkative_probe_cuts_only_its_own_list(monkeypatch):
+    """In a whole scan, as the module does it: the quiet probe's list stays, however much the other one has to say."""
+    answer = {}
+    module = types.SimpleNamespace(
+        params={"scan_id": "budget-test", "duration": 1}, check_mode=False, exit_json=lambda **values: answer.update(values)
+    )
+    # Another scan may be running on this host, and its name is taken.
+    monkeypatch.setattr(scan.control, "Listener", lambda scan_id: mock.Mock(spec=["serve", "finish"]))
+    monkeypatch.setattr(scan.runner, "use_python_with_bcc", lambda chosen: None)
+    monkeypatch.setattr(scan.runner, "run", lambda chosen, duration_s, *rest: window.measure(chosen, duration_s))
+    scan.measure(module, [Talkative({}), Quiet({})])
+    envelopes = answer["scan"]["probes"]
+    assert envelopes["quiet"]["data"]["rows"] == ["x" * 50] * 100 and not envelopes["quiet"]["cost"]["truncated"]
+    assert envelopes["talkative"]["cost"]["truncated"] and len(json.dumps(envelopes["talkative"])) <= 8192
+    assert len(envelopes["talkative"]["data"]["rows"]) >= 50
 
 
 def test_each_limit_leaves_time_for_the_one_within_it(repo):
