@@ -90,7 +90,7 @@ clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made
+test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -111,6 +111,13 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt tools/venv
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
 	@rm -rf $(@D)
 	@$(VENV_TEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r requirements-oldest.txt
+	@touch $@
+
+# Linter, formatter and a page for tests of the report's scripts. Node itself comes from the system's packages where there is none.
+$(CACHE)/node/.made: tests/js/package.json tests/js/package-lock.json tests/js/.npmrc $(VENV_TEST)/.made
+	@command -v npm >/dev/null || tools/packages $(VENV_TEST)/bin/bindep scripts
+	@rm -rf $(@D) && mkdir -p $(@D) && cp tests/js/package.json tests/js/package-lock.json tests/js/.npmrc $(@D)
+	@cd $(@D) && npm ci --silent --ignore-scripts
 	@touch $@
 
 $(CACHE)/sources: FORCE

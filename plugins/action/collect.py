@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import time
+from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -80,23 +81,25 @@ class Progress:
         self._hosts = hosts
         self._step_s = max(5.0, duration / 10)
         self._next = time.monotonic() + self._step_s
-        self._lock = None
+        self._lock: int | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Progress:
         try:
             self._lock = os.open(self._folder.hosts, os.O_RDONLY)
         except OSError:
             self._lock = None  # no folder yet, then no lines: nothing else depends on them
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             os.close(self._lock)
 
     def _is_ours(self) -> bool:
+        if self._lock is None:
+            return False
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (OSError, TypeError):
+        except OSError:
             return False
         return True
 
@@ -114,7 +117,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict:
         """Return {state, reason, path, probes}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(

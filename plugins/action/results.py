@@ -6,6 +6,7 @@ from __future__ import annotations
 import platform
 import secrets
 import time
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict:
         """Return {scan_id, folder, ...}: see the documentation of the module of this name."""
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 
@@ -12,7 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import cl
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate
 
 
-def findings(document, policies=None, overrides=None):
+def findings(document: object, policies: list | None = None, overrides: dict | None = None) -> list[dict]:
     """Return the findings of a host document, worst first. Raises AnsibleFilterError."""
     try:
         plain = clean(json.loads(json.dumps(document)))
@@ -28,5 +29,5 @@ def findings(document, policies=None, overrides=None):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable]:
         return {"findings": findings}

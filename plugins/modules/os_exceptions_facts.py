@@ -16,7 +16,7 @@ description:
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
     that happens within the window is seen.
-  - Tells as well what a patrol wants to know and no log line says, as memory errors that were corrected, disks that failed
+  - Reports counters outside the logs too, as memory errors that were corrected, disks that failed
     requests, boots that ended without a shutdown, and a newer kernel that waits for a reboot.
   - Nothing is written or cleared; every other reader of the ring buffer still sees all of it.
 author:

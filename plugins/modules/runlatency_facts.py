@@ -53,8 +53,8 @@ options:
     default: 3600
   top:
     description:
-      - How many of the longest waits, of the longest stalls, of the longest system calls, and of the CPUs and tasks that waited most, to
-        return at most, 1 to 1000.
+      - How many of the longest waits, of the longest stalls of each kind, and of the CPUs and tasks that waited most, to return at most,
+        1 to 1000.
       - The longest 16 waits of each CPU are kept, and up to 1000 stalls of each kind.
     type: int
     default: 20
@@ -379,7 +379,8 @@ ansible_facts:
               type: int
               sample: 2000
             stalls:
-              description: The longest stalls, longest first.
+              description: The C(top) longest stalls of each kind, longest first. Those with C(kind) C(cpu_not_running) come
+                last.
               type: list
               elements: dict
               sample:

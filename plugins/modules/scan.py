@@ -131,7 +131,7 @@ def stop(module):
         module.exit_json(changed=False, scan=None)
     try:
         scan = control.stop(module.params['scan_id'] or '*', window.OVERHEAD_LIMIT_S)
-    except (IOError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         module.fail_json(msg='a scan is running on this host, but it did not answer: %s' % error)
     module.exit_json(changed=scan is not None, scan=scan)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -33,7 +34,7 @@ class InjectorAction(ActionBase):
     _supports_check_mode = True
     KERNEL_MODULES: dict[str, str] = {}
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict:
         """Return what the module returns."""
         result = super().run(tmp, task_vars)
         args = dict(self._task.args)

@@ -14,7 +14,7 @@ class Messages:
     def __init__(self, catalog: dict[str, str] | None = None):
         self.catalog = catalog or {}
 
-    def __call__(self, text: str, **values) -> str:
+    def __call__(self, text: str, **values: object) -> str:
         """Return a text with its values. What is in the values is never a template."""
         return self.catalog.get(text, text).format(**values)
 

@@ -15,6 +15,11 @@ def test_ruff(repo, tool):
     tool("ruff", "check", "--no-cache", "--output-format", "concise", ".", cwd=repo)
 
 
+def test_types_of_the_controller_side(repo, tool):
+    """mypy, by its table in pyproject.toml."""
+    tool("mypy", cwd=repo)
+
+
 def test_yamllint(repo, files, tool):
     yaml = [name for name in files if name.suffix in (".yml", ".yaml") or name.name in (".yamllint", ".ansible-lint")]
     assert yaml

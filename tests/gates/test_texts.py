@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Texts that people read: spelling, terms, fields, numbers, links and names agree with the rest of the project."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -50,12 +51,13 @@ def test_spelling(repo, files, tool):
 
 
 def _strings(node):
-    """Yield all strings of a document of YAML or JSON; of a schema, only its explanations."""
+    """Yield all texts of a policy: its strings, without expressions."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
-        for value in node.values():
-            yield from _strings(value)
+        for key, value in node.items():
+            if key not in ("evidence", "signature"):
+                yield from _strings(value)
     elif isinstance(node, list):
         for value in node:
             yield from _strings(value)
@@ -76,6 +78,10 @@ def _explanations(node, key=""):
 DOCUMENTED = re.compile(r'(?ms)^ *(?:DOCUMENTATION|EXAMPLES|RETURN|EBPF|[A-Z]+) = r"""(.*?)"""')
 
 
+# The parts of a catalogue whose English texts are checked. Those of 'messages' follow with their renaming.
+CATALOGUE = ("policies",)
+
+
 def _texts(repo, files):
     """{path: lines} of all texts for people."""
     found = {}
@@ -87,11 +93,14 @@ def _texts(repo, files):
             text = "\n".join(DOCUMENTED.findall((repo / name).read_text()))
         elif re.match(r"plugins/plugin_utils/policy/.*\.yml$", path):
             text = "\n".join(_strings(yaml.safe_load((repo / name).read_text())))
+        elif path == "plugins/module_utils/_kernel_log/kinds.py":
+            constants = [node.value for node in ast.walk(ast.parse((repo / name).read_text())) if isinstance(node, ast.Constant)]
+            text = "\n".join(value for value in constants if isinstance(value, str))
         elif re.match(r"plugins/plugin_utils/schema/.*\.json$", path):
             text = "\n".join(_explanations(json.loads((repo / name).read_text())))
         elif re.match(r"roles/report/files/messages/.*\.json$", path):
             catalogue = json.loads((repo / name).read_text())
-            text = "\n".join(key for part in ("messages", "policies") for key in catalogue[part])
+            text = "\n".join(re.sub(r"\{\w+\}", "", key) for part in CATALOGUE for key in catalogue[part])
         if text is not None:
             found[path] = text.splitlines()
     return found

@@ -700,8 +700,8 @@ def scan(duration_s):
     """All eBPF probes in one window, as the module runs them; each says on standard error when its window is open."""
 
     def announced(start):
-        def start_and_say(engine):
-            start(engine)
+        def start_and_say(engine, duration_s):
+            start(engine, duration_s)
             os.write(2, b"measuring\n")
 
         return start_and_say

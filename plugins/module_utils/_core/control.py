@@ -12,7 +12,7 @@ class Listener(ipc.Server):
     def __init__(self, scan_id):
         """Raises RuntimeError when another scan is running on this host."""
         try:
-            super(Listener, self).__init__(_NAME)
+            super().__init__(_NAME)
         except ipc.NameTaken:
             raise RuntimeError('another scan is running on this host')
         self._scan_id = scan_id

@@ -37,7 +37,7 @@ class Died(Exception):
     """A detached process ended before it notified its starter; the message is its error, '' when it had no time for one."""
 
 
-class Server(object):
+class Server:
     """The listening end. It can be waited for like a file (it has a fileno)."""
 
     def __init__(self, name):

@@ -21,12 +21,12 @@ class Unavailable(Exception):
     """
 
     def __init__(self, reason, remedy=''):
-        super(Unavailable, self).__init__(reason)
+        super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
 
 
-class Engine(object):
+class Engine:
     """One way to measure. Subclasses set NAME and fill in the steps.
 
     Order of calls: open, start, poll (again and again), stop, read, close.
@@ -68,7 +68,7 @@ class Engine(object):
         """Give everything back."""
 
 
-class Probe(object):
+class Probe:
     """A named list of engines with its options.
 
     NAME: str, also the key of its envelope; VERSION: int, of the data's schema;

@@ -67,7 +67,7 @@ def _name(probe):
     return 'service/' + probe.NAME
 
 
-class _Service(object):
+class _Service:
     """The process that measures."""
 
     def __init__(self, probe, ttl_s):
@@ -148,7 +148,7 @@ class _Service(object):
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except (IOError, OSError):  # no child
+        except OSError:  # no child
             pass
 
     def _answer(self):

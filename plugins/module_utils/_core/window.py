@@ -30,7 +30,7 @@ _TICK_S = 0.5
 _context = multiprocessing.get_context('fork')
 
 
-class Stop(object):
+class Stop:
     """Ends a window early, when a signal arrives, somebody asks for it, or nobody waits for the result any more.
 
     sockets: {socket: function to call when it is readable}. The functions may call now().
@@ -71,7 +71,7 @@ def preflight(probes):
     return _run(probes, None, Stop())
 
 
-class _Worker(object):
+class _Worker:
     """The parent's side of one probe process."""
 
     def __init__(self, probe, duration_s):
@@ -91,7 +91,7 @@ class _Worker(object):
         """Take one message: 'ready', or the envelope. The end of the pipe means that the process died."""
         try:
             message = self.pipe.recv_bytes()
-        except (EOFError, IOError, OSError):
+        except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode
             self.fail('the probe process ended by signal %d' % -code if code < 0 else 'the probe process ended with code %d' % code)
@@ -104,7 +104,7 @@ class _Worker(object):
     def send(self, word):
         try:
             self.pipe.send_bytes(word)
-        except (IOError, OSError) as error:
+        except OSError as error:
             if error.errno != errno.EPIPE:
                 raise
 

@@ -15,7 +15,7 @@ def offsets(name, members):
     try:
         with open(_BTF, 'rb') as stream:
             return find(stream.read(), name, members)
-    except (IOError, OSError):
+    except OSError:
         return None
 
 

@@ -18,7 +18,7 @@ _CODE = frozenset('tTwW')
 _LOWEST = 0xffffffffa0000000
 
 
-class ModuleSymbols(object):
+class ModuleSymbols:
     """Call refresh() before and now and then while tracing."""
 
     def __init__(self):
@@ -40,7 +40,7 @@ class ModuleSymbols(object):
         try:
             with open(_KALLSYMS, 'rb') as stream:
                 data = stream.read()
-        except (IOError, OSError):
+        except OSError:
             data = b''
         # Those of modules come last.
         first = data.find(b'\t[')

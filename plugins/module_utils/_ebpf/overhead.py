@@ -12,7 +12,7 @@ BURST_S, PAUSE_S = 0.5, 10.0
 _EVENT_NS, _FOLLOWED_NS = 150, 3000
 
 
-class Overhead(object):
+class Overhead:
     """The share of CPU time that a Program takes.
 
     source: the Program; cpus: number of CPUs that events come from. Call poll() often.

@@ -69,7 +69,7 @@ static inline int gate_is_open(void) {
 """
 
 
-class Program(object):
+class Program:
     """One compiled BPF text. After prepare(), in a process of its own.
 
     text: C for bcc; each of its functions takes `struct tracepoint__<group>__<event> *args` and does

@@ -41,7 +41,7 @@ def culprit(stack):
     return bare(frame), module.group(1) if module else None
 
 
-class Symbols(object):
+class Symbols:
     """Names of kernel addresses, by bcc's reader of /proc/kallsyms.
 
     modules: ModuleSymbols, for names of modules that come and go; None: only those that bcc finds.

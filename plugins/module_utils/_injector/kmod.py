@@ -23,7 +23,7 @@ _LOAD_ERRORS = (
 )
 
 
-class Kmod(object):
+class Kmod:
     """An injector module of this host.
 
     ansible: AnsibleModule, whose run_command and tmpdir are used; name: of the kernel module.
@@ -86,7 +86,7 @@ class Kmod(object):
         try:
             with open('%s/parameters/%s' % (self._folder, name), 'w') as stream:
                 stream.write(value)
-        except (IOError, OSError) as error:
+        except OSError as error:
             held = '; what it holds is in the way, remove the injector first' if error.errno == errno.EBUSY else ''
             raise Refused('%s refuses %s=%s: %s%s' % (self.name, name, value, error.strerror, held))
 
@@ -109,7 +109,7 @@ class Kmod(object):
         try:
             with folder.private(self._ansible.tmpdir) as path:
                 self._insmod(self._build(path, sources), parameters)
-        except (IOError, OSError) as error:
+        except OSError as error:
             raise Refused('cannot build %s: %s' % (self.name, error))
 
     def unload(self):
@@ -131,7 +131,7 @@ class Kmod(object):
         try:
             with open(ko, 'rb') as stream:
                 raw = stream.read(32 * 1024 * 1024)
-        except (IOError, OSError) as error:
+        except OSError as error:
             raise Refused('ko: %s: %s' % (ko, error.strerror))
         refusals.check_prebuilt(raw, self.name, os.uname()[2])
 

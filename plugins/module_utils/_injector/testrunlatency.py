@@ -103,7 +103,7 @@ def _burn(duration_ns):
     return runs + [(begin_ns, last_ns)]
 
 
-class _Member(object):
+class _Member:
     """One process on the CPU: it waits to be woken, notes when it was, runs for a while, and tells."""
 
     def __init__(self, comm, cpu, duration_us, policy=None, wakes=None):
@@ -158,7 +158,7 @@ class _Member(object):
         return report
 
 
-class _Maker(object):
+class _Maker:
     """The process that makes the delays and answers for them."""
 
     def __init__(self, options, server):

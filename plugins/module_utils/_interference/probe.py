@@ -10,7 +10,7 @@ _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('so
 _TIMER_OWNERS = 5
 
 
-class _Books(object):
+class _Books:
     """What the kernel's own files say of the window: counters, steal, kernel threads, and the process of `pid`."""
 
     def __init__(self, options):
@@ -193,7 +193,7 @@ class ProcfsEngine(Engine):
                               'Install bcc on the host, or measure without pid.')
         try:
             counters.snapshot()
-        except (IOError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise Unavailable('the kernel\'s interrupt counters cannot be read: %s' % error, 'Mount /proc on the host.')
         self._books = _Books(self.options)
         self.degradations.append('no durations: only counts')

@@ -121,7 +121,7 @@ _LOCK = re.compile(r'\(([^()]{1,80}(?:\([^()]{0,40}\)[^()]{0,40})?)\)\{[^}]{1,16
 _SCHEDULING = re.compile(r'(?:__|io_|preempt_|__preempt_)?schedule\w*|context_switch|__?switch_to\w*')
 
 
-class Details(object):
+class Details:
     """Reads a report's lines, one at a time."""
 
     def __init__(self, kind, header, caller):

@@ -44,8 +44,8 @@ KINDS = tuple(Kind(*row) for row in (
      'A part of the kernel in another language, or the kernel of the secure world, reported a failure. Update the driver or the firmware '
      'that the excerpt names, and report it.', _TAINT_CHECK, _BUG_HUNTING),
     ('warning', 'warning', 'exception', 'kernel warning',
-     'The kernel met something unexpected and went on. Harmless alone; look for the culprit in the distribution\'s bug tracker, most are '
-     'mended by a kernel update.', _TAINT_CHECK, _BUG_HUNTING),
+     'The kernel met something unexpected and went on. Harmless alone; look for the culprit in the distribution\'s bug tracker, a '
+     'kernel update fixes most of them.', _TAINT_CHECK, _BUG_HUNTING),
     ('info_other', 'info', 'exception', 'other kernel notice',
      'The kernel noticed a wrong setting or use and went on. Read the excerpt; it matters only where something else is wrong too.',
      _REPORTED, None),
@@ -157,7 +157,7 @@ KINDS = tuple(Kind(*row) for row in (
      'A network card did not send for seconds. Update its driver and firmware, check the cable and the switch\'s flow control.',
      'ethtool -S <device>', None),
     ('netdev_unregister', 'error', 'exception', 'network device in use',
-     'A network device cannot be removed because somebody still holds it, often after a container or name space ended. Update the kernel.',
+     'A network device cannot be removed because a user still holds it, often after a container or name space ended. Update the kernel.',
      'ip -details link', None),
     ('nf_conntrack_full', 'error', 'resource', 'connection table full',
      'Packets are dropped because the connection table is full. Raise net.netfilter.nf_conntrack_max, or exempt traffic from tracking.',

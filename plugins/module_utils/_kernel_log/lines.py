@@ -136,7 +136,7 @@ def _microseconds(text):
     return int(text) / 1e6 if isinstance(text, str) and text.isdigit() and len(text) < 20 else None
 
 
-class Export(object):
+class Export:
     """Reads journalctl --output=export: blocks of lines NAME=value, ended by an empty line."""
 
     FIRST = '__CURSOR='

@@ -37,7 +37,7 @@ _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: block
 _AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
 
 
-class _Report(object):
+class _Report:
     """A report that is being read."""
 
     def __init__(self, rule, text, number, segment):
@@ -155,7 +155,7 @@ def signature(kind, blamed, header, needle):
     return '%s:%s' % (kind, _WORDS.sub('_', _NUMBER.sub('', what)).strip('_').lower()[:120] or 'unknown')
 
 
-class Scanner(object):
+class Scanner:
     """Reads lines one at a time; reports come out in the order of their header lines."""
 
     def __init__(self):

@@ -3,7 +3,7 @@
 
 import re
 
-_UNPRINTABLE = re.compile(u'[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+_UNPRINTABLE = re.compile('[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 
 
 def printable(text, limit):

@@ -57,7 +57,7 @@ def seconds_of_local(date, not_after_s):
     return None
 
 
-class _Occurrence(object):
+class _Occurrence:
     __slots__ = ('seconds', 'timestamp_s', 'sources')
 
     def __init__(self, seconds, timestamp_s, source):
@@ -66,7 +66,7 @@ class _Occurrence(object):
         self.sources = set((source,))
 
 
-class _Group(object):
+class _Group:
     def __init__(self, event):
         self.kind = event['kind']
         self.signature = event['signature']
@@ -105,7 +105,7 @@ class _Group(object):
         return boots or None
 
 
-class Groups(object):
+class Groups:
     """Collects reports. full: True when there were more than could be kept apart."""
 
     def __init__(self):

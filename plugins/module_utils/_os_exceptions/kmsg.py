@@ -16,7 +16,7 @@ class Kmsg(Source):
     live = True
 
     def __init__(self, path='/dev/kmsg'):
-        super(Kmsg, self).__init__('kmsg')
+        super().__init__('kmsg')
         self._path = path
         self._fd = self._mark = None
         self.first_in_window = None  # sequence numbers; None: nothing was logged within the window
@@ -26,7 +26,7 @@ class Kmsg(Source):
     def open(self):
         try:
             self._fd = self._open()
-        except (IOError, OSError) as error:
+        except OSError as error:
             gone = error.errno == errno.ENOENT
             return self.unread('%s does not exist here (a container?)' % self._path if gone else explain(error))
         return True
@@ -44,7 +44,7 @@ class Kmsg(Source):
             try:
                 self._mark = self._open()
                 self._skip_old(self._mark)
-            except (IOError, OSError):
+            except OSError:
                 self._mark = None
 
     def mark_stop(self):
@@ -52,7 +52,7 @@ class Kmsg(Source):
         while self._mark is not None:
             try:
                 record = os.read(self._mark, _RECORD_BYTES)
-            except (IOError, OSError) as error:
+            except OSError as error:
                 if error.errno == errno.EPIPE:
                     continue  # records were overwritten; the position is now at the oldest one
                 break
@@ -73,7 +73,7 @@ class Kmsg(Source):
         while True:
             try:
                 record = os.read(self._fd, _RECORD_BYTES)
-            except (IOError, OSError) as error:
+            except OSError as error:
                 if error.errno == errno.EPIPE:
                     self.partial('old messages were overwritten while they were read')
                     continue

@@ -10,7 +10,7 @@ from ansible.module_utils.common.process import get_bin_path
 _CHUNK = 64 * 1024
 
 
-class Pipe(object):
+class Pipe:
     """A running program, its output and its errors."""
 
     def __init__(self, command, stdin=None):

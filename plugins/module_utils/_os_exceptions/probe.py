@@ -36,7 +36,7 @@ class LogsEngine(Engine):
     NAME = 'logs'
 
     def __init__(self, options):
-        super(LogsEngine, self).__init__(options)
+        super().__init__(options)
         self._max_age_s = options['max_age_days'] * 86400.0 if options['since'] is None else time.time() - since_s(options['since'])
         self._wanted = options['sources']
         self._groups = groups.Groups()
@@ -177,7 +177,7 @@ class OsExceptionsProbe(Probe):
     BOUNDS = {'max_age_days': (1, 3650), 'top': (1, 500)}
 
     def __init__(self, options):
-        super(OsExceptionsProbe, self).__init__(options)
+        super().__init__(options)
         check_bounds(options, self.BOUNDS)
         if not options['sources'] and not options['paths']:
             raise ValueError('sources and paths are empty, so there is nothing to read')
@@ -194,7 +194,7 @@ def _set_priority(nice):
     """Change this process's CPU priority, where the host lets it."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
-    except (IOError, OSError):
+    except OSError:
         pass  # only root may go back up
 
 

@@ -8,7 +8,7 @@ not read is told by its status and reason.
 import errno
 
 
-class Source(object):
+class Source:
     """One place with log lines.
 
     name: as in the result; status: 'read', 'partial' or 'unread', with a reason for the latter two; lines, bytes: read so far;

@@ -45,14 +45,14 @@ CRASH_FILES = ('/var/crash/*/vmcore-dmesg*.txt', '/var/crash/*/dmesg*', '/var/cr
 _STAMP = re.compile(br'(?:^|\n)(?:<\d{1,3}>)?\[ {0,16}(\d{1,9}\.\d{6})\]')
 _PSTORE_HEADER = re.compile(br'[A-Za-z]{3,16}#(\d{1,9}) Part(\d{1,9})\n')
 _LOG_NAME = re.compile(r'(?:messages|syslog|kern\.log)(?:[-.][0-9]{1,14}){0,3}(?:\.(?:gz|xz|bz2|zst))?$')
-_DAMAGED = (IOError, OSError, EOFError, ValueError, zlib.error) + ((lzma.LZMAError,) if lzma else ())
+_DAMAGED = (OSError, EOFError, ValueError, zlib.error) + ((lzma.LZMAError,) if lzma else ())
 
 
 class LogFile(Source):
     """A log file, also a rotated and packed one."""
 
     def __init__(self, path, asked_for=False):
-        super(LogFile, self).__init__(path)
+        super().__init__(path)
         self._fd = None
         self._pipe = None
         self._asked_for = asked_for
@@ -62,7 +62,7 @@ class LogFile(Source):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
         try:
             self._fd = os.open(self.name, flags)
-        except (IOError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             number = getattr(error, 'errno', None)
             self.missing = number in (errno.ENOENT, errno.ENOTDIR) and not self._asked_for
             return self.unread('it is a symbolic link, give the path of the file itself' if number == errno.ELOOP else explain(error),
@@ -190,11 +190,11 @@ class CrashLog(LogFile):
     """The kernel's last messages before a crash, as kdump and systemd-pstore save them: without dates, written when it ended."""
 
     def open(self):
-        if not super(CrashLog, self).open():
+        if not super().open():
             return False
         try:
             self.ended_s = _last_stamp(os.pread(self._fd, _CHUNK, max(0, self._size - _CHUNK)))
-        except (IOError, OSError):
+        except OSError:
             self.ended_s = None
         return True
 
@@ -203,7 +203,7 @@ class Pstore(Source):
     """What firmware or reserved memory kept over a crash: parts of a log, each a file, the newest part first."""
 
     def __init__(self, folder=PSTORE_FOLDER):
-        super(Pstore, self).__init__('pstore')
+        super().__init__('pstore')
         self._folder = folder
         self._parts = []
         self.modified_s = self.ended_s = None
@@ -211,7 +211,7 @@ class Pstore(Source):
     def open(self):
         try:
             names = sorted(name for name in os.listdir(self._folder) if name.startswith('dmesg-'))
-        except (IOError, OSError) as error:
+        except OSError as error:
             self.missing = getattr(error, 'errno', None) in (errno.ENOENT, errno.ENOTDIR)
             return self.unread(explain(error), damaged=not self.missing)
         if not names:
@@ -240,7 +240,7 @@ class Pstore(Source):
             _refuse_binary(text)
         except _Binary:
             return self.partial('%s is not text' % name, damaged=True)
-        except (IOError, OSError) as error:
+        except OSError as error:
             return self.partial('%s: %s' % (name, explain(error)), damaged=True)
         first = _PSTORE_HEADER.match(text)
         crash, part = (int(first.group(1)), int(first.group(2))) if first else (0, 0)
@@ -261,7 +261,7 @@ class Journal(Source):
     FOLDERS = ('/var/log/journal', '/run/log/journal')
 
     def __init__(self, max_age_s):
-        super(Journal, self).__init__('journal')
+        super().__init__('journal')
         self._max_age_s = max_age_s
         self._pipe = None
         self._command = None
@@ -318,7 +318,7 @@ class _Binary(Exception):
 def _refuse_binary(chunk):
     """Raise L(_Binary) for what is no log. A crash leaves runs of NUL in a log, those do not count."""
     sample = chunk[:4096].replace(b'\0', b'')
-    control = sum(1 for byte in sample.decode('utf-8', 'replace') if (byte < ' ' and byte not in '\t\n\r\x1b') or byte == u'\ufffd')
+    control = sum(1 for byte in sample.decode('utf-8', 'replace') if (byte < ' ' and byte not in '\t\n\r\x1b') or byte == '\ufffd')
     if control > 16 and control * 10 > len(sample):
         raise _Binary()
 
@@ -348,7 +348,7 @@ def _split(chunks):
 def _holds_something(folder):
     try:
         return bool(os.listdir(folder))
-    except (IOError, OSError) as error:
+    except OSError as error:
         return error.errno == errno.EACCES
 
 
@@ -369,7 +369,7 @@ def log_files(max_age_s, without=(), folder=LOG_FOLDER):
     found = []
     try:
         names = os.listdir(folder)
-    except (IOError, OSError):
+    except OSError:
         names = []
     for name in names:
         path = os.path.join(folder, name)
@@ -377,7 +377,7 @@ def log_files(max_age_s, without=(), folder=LOG_FOLDER):
             continue
         try:
             state = os.lstat(path)
-        except (IOError, OSError):
+        except OSError:
             continue  # rotated away just now
         if stat.S_ISDIR(state.st_mode):
             continue  # some distributions have folders of these names
@@ -396,7 +396,7 @@ def crash_files(max_age_s, patterns=CRASH_FILES):
     for path in sorted(set(path for pattern in patterns for path in glob.glob(pattern))):
         try:
             state = os.lstat(path)
-        except (IOError, OSError):
+        except OSError:
             continue
         if stat.S_ISREG(state.st_mode) and time.time() - state.st_mtime <= max_age_s:
             found.append(_Found(state.st_mtime, path))

@@ -130,16 +130,21 @@ class Found(object):
             heapq.heappushpop(rows, row)
 
     def longest(self, top, virtual, stolen_us):
-        """Return the events as in the schema, longest first, at most `top`, and at most `top` system calls; those that contradict
-        others say so.
+        """Return the events as in the schema: at most `top` of each kind, longest first, those of a CPU that did not run last; those that
+        contradict others say so.
 
+        A host that its neighbours keep from the CPU has hundreds of these: they displace no stall that has a culprit.
         virtual: whether a hypervisor can take CPUs from this machine; stolen_us: {CPU: what it took within the window}.
         """
         events = [row[2] for rows in self._events.values() for row in rows]
         doubt(events, virtual, stolen_us)
-        events.sort(key=lambda event: -event['delay_us'])
-        calls = [event for event in events if event['kind'] == 'syscall'][:top]
-        return sorted([event for event in events if event['kind'] != 'syscall'][:top] + calls, key=lambda event: -event['delay_us'])
+        events.sort(key=lambda event: (event['kind'] == 'cpu_not_running', -event['delay_us']))
+        listed, left = [], dict.fromkeys(self._kinds, top)
+        for event in events:
+            if left[event['kind']]:
+                left[event['kind']] -= 1
+                listed.append(event)
+        return listed
 
 
 def doubt(events, virtual, stolen_us):

@@ -18,7 +18,7 @@ class Compliance:
 
     def __init__(self, policy: Policy):
         self._policy = policy
-        self._outcomes = {rule.id: collections.Counter() for rule in policy.rules}
+        self._outcomes: dict[str, collections.Counter[str]] = {rule.id: collections.Counter() for rule in policy.rules}
         self._waived: dict[str, dict] = {}
         self._used: set[str] = set()
         self._hosts = 0

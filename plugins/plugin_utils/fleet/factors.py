@@ -75,7 +75,7 @@ def properties(document: dict) -> set[tuple[str, str]]:
 class Factors:
     """Collects the properties of hosts, and which rules could be judged on them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._bits: dict[str, int] = {}
         self._properties: dict[tuple[str, str], int] = {}
         self._judged: dict[str, int] = {}

@@ -18,7 +18,7 @@ FIELDS = ("signature", "rule", "probes", "severity", "category", "title", "remed
 class Groups:
     """Groups findings as they come, host by host."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._groups: dict[str, dict] = {}
 
     def add(self, host: str, findings: list[dict]) -> None:

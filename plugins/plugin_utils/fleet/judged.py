@@ -12,6 +12,7 @@ import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..policy.policy import Judgement, Policy
@@ -52,7 +53,7 @@ def _cores() -> int:
 
 
 @contextlib.contextmanager
-def _no_collection():
+def _no_collection() -> Iterator[None]:
     """Without the search for cycles of references, which documents have none of: it would take as long as the work itself."""
     was_on = gc.isenabled()
     gc.disable()
@@ -87,7 +88,7 @@ def _spread(work: Callable, items: list, processes: int) -> Iterator:
             worker.join()
 
 
-def _serve(work: Callable, items: list, writer, readers: list) -> None:
+def _serve(work: Callable, items: list, writer: Connection, readers: list) -> None:
     """In a process of its own. readers: ends of pipes that only the parent may hold, or nobody would notice that it is gone."""
     for reader in readers:
         reader.close()

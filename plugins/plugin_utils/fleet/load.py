@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from ..policy.text import clean, is_clean, visible
 from ..results.names import host_file_name
@@ -175,7 +176,7 @@ def _bytes(path: Path, limit: int) -> bytes:
     return raw
 
 
-def _no_constant(name: str):
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 

@@ -9,7 +9,7 @@ import collections
 class Measurement:
     """Adds up the envelopes of all probes of all hosts."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._probes: dict[str, dict] = {}
         self._first: str | None = None
         self._last: str | None = None

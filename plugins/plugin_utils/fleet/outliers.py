@@ -46,7 +46,7 @@ def outliers(values: dict[str, float]) -> dict | None:
     middle = statistics.median(logs.values())
     deviations = [abs(value - middle) for value in logs.values()]
     deviation = statistics.median(deviations) * MAD_SCALE or statistics.fmean(deviations) * MEAN_SCALE
-    found = []
+    found: list[dict] = []
     if deviation:
         found = [{"host": host, "value": values[host], "score": (value - middle) / deviation} for host, value in logs.items()
                  if (value - middle) / deviation > SCORE and value - middle > math.log(RATIO)]  # fmt: skip
@@ -57,7 +57,7 @@ def outliers(values: dict[str, float]) -> dict | None:
 class Outliers:
     """Collects a few numbers of each host."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._values: dict[str, dict[str, float]] = {}
 
     def add(self, document: dict) -> None:

@@ -71,9 +71,9 @@ def affected(bug: dict, kernel: str) -> bool | None:
     if version is None:
         return None
     numbers, exact = version
-    if "introduced" in bug and numbers[:2] < _version(bug["introduced"])[0][:2]:
+    if "introduced" in bug and numbers[:2] < _numbers(bug["introduced"])[:2]:
         return None  # it may have come with a backport
-    fixed = sorted(_version(release)[0] for release in bug.get("fixed", ()))
+    fixed = sorted(map(_numbers, bug.get("fixed", ())))
     if not fixed:
         return None
     if numbers[:2] >= fixed[-1][:2]:
@@ -93,6 +93,14 @@ def _version(release: str) -> tuple[tuple[int, int, int], bool] | None:
     if found[4]:
         return (int(found[1]), int(found[2]), -1), False
     return (int(found[1]), int(found[2]), patch), patch > 0 or not release[found.end() :].startswith("-")
+
+
+def _numbers(release: str) -> tuple[int, int, int]:
+    """The numbers of a release of the list, which the schema has checked."""
+    version = _version(release)
+    if version is None:
+        raise KnownBugsError(f"'{release}' is no release of the kernel")
+    return version[0]
 
 
 def _read(path: Path) -> list[dict]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from typing import Any
 
 from . import shapes
 
@@ -22,26 +23,26 @@ class ExpressionError(ValueError):
 
 # jmespath is imported where it is used, because ansible-test imports every plugin without third-party libraries.
 @functools.cache
-def _functions():
+def _functions() -> Any:
     from jmespath import functions
 
     class Functions(functions.Functions):
         @functions.signature({"types": ["number"]}, {"types": ["number"]})
-        def _func_multiply(self, left, right):
+        def _func_multiply(self, left: float, right: float) -> float:
             return left * right
 
         @functions.signature({"types": ["number", "null"]}, {"types": ["number", "null"]})
-        def _func_divide(self, left, right):
+        def _func_divide(self, left: float | None, right: float | None) -> float | None:
             """null when there is nothing to divide, or by"""
             return left / right if left is not None and right else None
 
         @functions.signature({"types": ["array", "null"]}, {"types": ["object", "null"]})
-        def _func_with_fields(self, items, fields):
+        def _func_with_fields(self, items: list | None, fields: dict | None) -> list | None:
             """each object of the list, with these fields beside its own"""
             return None if items is None else [{**(fields or {}), **item} for item in items if isinstance(item, dict)]
 
         @functions.signature({"types": ["object", "null"]})
-        def _func_entries(self, members):
+        def _func_entries(self, members: dict | None) -> list | None:
             """[{name, value}] of an object"""
             return None if members is None else [{"name": name, "value": value} for name, value in members.items()]
 
@@ -49,7 +50,7 @@ def _functions():
 
 
 @functools.cache
-def _interpreter():
+def _interpreter() -> Any:
     """One for all expressions: it remembers how each kind of step is evaluated, and nothing of what was."""
     import jmespath.visitor
 
@@ -86,7 +87,7 @@ def _word(text: str, word: str) -> int | None:
     return found.start() if found else None
 
 
-def _check_functions(node, text: str) -> None:
+def _check_functions(node: object, text: str) -> None:
     """JMESPath itself notices an unknown function, or one argument too many, only when data reach it."""
     if not isinstance(node, dict):
         return
@@ -115,7 +116,7 @@ class Expression:
         substituted = _substitute(text, parameters)
         _check_syntax(text)
         try:
-            self._compiled = jmespath.compile(substituted)
+            self._compiled: Any = jmespath.compile(substituted)
         except jmespath.exceptions.JMESPathError as error:
             raise ExpressionError(_reason(error)) from None
         _check_functions(self._compiled.parsed, text)
@@ -133,7 +134,7 @@ class Expression:
         """Names of the probes that it reads."""
         return shapes.probes_of(self._compiled.parsed)
 
-    def search(self, document: dict):
+    def search(self, document: dict) -> Any:
         """Return what the expression yields. Raises ExpressionError."""
         import jmespath
 

@@ -8,7 +8,9 @@ import dataclasses
 import datetime
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ...module_utils._core.registry import NAMES
 from ..messages import ENGLISH, Messages
@@ -21,8 +23,14 @@ from .text import bounded, plain_function
 from .waivers import Waiver, fits
 
 SEVERITIES = ("fatal", "critical", "error", "warning", "info")
-KINDS = {int: ((int, float), "a number"), float: ((int, float), "a number"), str: (str, "text"), list: (list, "a list of texts")}
+KINDS: dict[type, tuple[Any, str]] = {
+    int: ((int, float), "a number"),
+    float: ((int, float), "a number"),
+    str: (str, "text"),
+    list: (list, "a list of texts"),
+}
 OPTION = "ksysak_policy_overrides"
+Place = Callable[..., str]  # where in a file an override, or a part of it, stands
 SCOPES = ("groups", "hosts")
 RESERVED = ("enabled", "severity", *SCOPES)
 POLICY_BYTES = 1024 * 1024
@@ -145,7 +153,7 @@ class Entry:
         for _scope, _name, change in self._scoped:
             self._rule({**self._general, **change})
 
-    def _checked(self, place, changes: dict, *scope: str) -> dict:
+    def _checked(self, place: Place, changes: dict, *scope: str) -> dict:
         """Return the changes of one override. Raises PolicyError naming its place."""
         declared = self._spec.get("parameters", {})
         for name, value in changes.items():
@@ -237,7 +245,8 @@ class Policy:
                 problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
         found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), self._place[f["rule"]], -f["weight"], f["signature"]))
         seen: collections.Counter[str] = collections.Counter()
-        findings, waived = [], []
+        findings: list[dict] = []
+        waived: list[dict] = []
         for finding in found:
             seen[finding["signature"]] += 1
             key = f"{finding['host']}\0{finding['signature']}\0{seen[finding['signature']]}"
@@ -276,7 +285,7 @@ def _read(path: Path, name: str | None = None) -> Source:
     return source
 
 
-def _named(document: object, error: SchemaError) -> str:
+def _named(document: Any, error: SchemaError) -> str:
     """Say rule 'x' instead of rules.3, where the rule has a name."""
     steps = error.where.split(".")
     if steps[0] == "rules" and len(steps) > 1 and steps[1].isdigit():
@@ -286,7 +295,7 @@ def _named(document: object, error: SchemaError) -> str:
     return str(error)
 
 
-def _in_file(source: Source, rule: str):
+def _in_file(source: Source, rule: str) -> Place:
     """Return a function that says where in a file an override, or a part of it, stands."""
     return lambda *steps: source.place(["overrides", rule, *steps][:-1], word=str((rule, *steps)[-1]))
 

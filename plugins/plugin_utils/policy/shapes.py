@@ -47,7 +47,7 @@ def host_shape() -> tuple:
     return (shape,)
 
 
-def probes_of(parsed: dict) -> set[str]:
+def probes_of(parsed: object) -> set[str]:
     """Return the names of the probes that a parsed expression reads, as {'memleak'} for probes.memleak.data."""
     if not isinstance(parsed, dict):
         return set()
@@ -192,7 +192,8 @@ def _multi_select_dict(node: dict, shape: list | None) -> list:
 
 def _multi_select_list(node: dict, shape: list | None) -> list:
     found = [_shape(child, shape) for child in node["children"]]
-    return _list(None if any(one is None for one in found) else [schema for one in found for schema in one])
+    known = [one for one in found if one is not None]
+    return _list([schema for one in known for schema in one] if len(known) == len(found) else None)
 
 
 def _comparator(node: dict, shape: list | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -86,7 +87,7 @@ class Source:
         return (line, at) if node.start_mark.line == node.end_mark.line else (line, column)
 
 
-def _child(node, step):
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in node.value if key.value == str(step)), None)
     if isinstance(node, yaml.SequenceNode) and str(step).isdigit() and int(step) < len(node.value):
@@ -94,11 +95,11 @@ def _child(node, step):
     return None
 
 
-def _key(node, word: str):
+def _key(node: yaml.Node | None, word: str) -> yaml.Node | None:
     return next((key for key, _value in node.value if key.value == word), None) if isinstance(node, yaml.MappingNode) else None
 
 
-def _check_nodes(node, seen: set[int]) -> None:
+def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
     """Refuse a key that is there twice, of which YAML would silently keep the last; leave dates as the text they are."""
     if node is None or id(node) in seen:
         return
@@ -118,7 +119,7 @@ def _check_nodes(node, seen: set[int]) -> None:
             _check_nodes(value, seen)
 
 
-def _constructed(node):
+def _constructed(node: yaml.Node | None) -> Any:
     if node is None:
         return None
     loader = yaml.SafeLoader("")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ...module_utils._core.symbols import without_suffixes
 
@@ -27,7 +28,7 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
-def clean(value):
+def clean(value: Any) -> Any:
     """Return a JSON value whose strings and keys are all made visible, but for newlines and tabs in strings."""
     if isinstance(value, str):
         return _UNSAFE_BUT_LINES.sub(_visible, value)

@@ -9,8 +9,11 @@ import re
 from pathlib import Path
 
 from ..messages import Messages
+from .modules import ModuleError, join
+from .parts import Part, parts
 
 TEMPLATE = "templates/report.html.j2"
+ENTRY = "main.js"
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # It would make a browser's developer tools look for a file that is not there.
 SOURCE_MAP = re.compile(r"(//|/\*)# sourceMappingURL=\S+( \*/)?")
@@ -23,9 +26,9 @@ class AssetError(ValueError):
 class Assets:
     """The texts of a role folder.
 
-    template: str; styles and scripts: lists of str, in the order they are used; libraries: as in vendor.json, which names
-    them with the sha256 that each file must have, and licence_text; language: as in HTML; say: the messages of the language;
-    rules: what the shipped policies say in it.
+    template: str; styles and scripts: lists of str, in the order they are used; parts: of the page, each drawn by a script;
+    libraries: as in vendor.json, which names them with the sha256 that each file must have, and licence_text; language: as in
+    HTML; say: the messages of the language; rules: the texts of the shipped policies in it.
     Raises AssetError.
     """
 
@@ -34,6 +37,7 @@ class Assets:
         self.language, self.say, self.rules = _messages(root / "files" / "messages", language)
         self.template = _text(root / TEMPLATE)
         files = root / "files"
+        self.parts = parts()
         try:
             listed = json.loads(_text(files / "vendor.json"))["libraries"]
             vendored = [entry for library in listed for entry in library["files"]]
@@ -44,7 +48,19 @@ class Assets:
         except (ValueError, KeyError, TypeError) as error:
             raise AssetError(f"{files / 'vendor.json'}: {error}") from None
         self.styles = [text for name, text in texts.items() if name.endswith(".css")] + [_text(files / "report.css")]
-        self.scripts = [text for name, text in texts.items() if name.endswith(".js")] + [_text(files / "report.js")]
+        self.scripts = [text for name, text in texts.items() if name.endswith(".js")] + [_joined(files, self.parts)]
+
+
+def _joined(files: Path, listed: list[Part]) -> str:
+    """The report's own modules as one script. A section's script that belongs to no section is refused, or nobody would miss it."""
+    known = {part.script for part in listed}
+    for path in sorted(files.glob("sections/*.js")):
+        if path.relative_to(files).as_posix() not in known:
+            raise AssetError(f"{path}: the fleet document has no section '{path.stem}'")
+    try:
+        return join(lambda name: _text(files / name), ENTRY, {part.key: part.script for part in listed})
+    except ModuleError as error:
+        raise AssetError(f"{files}: {error}") from None
 
 
 def _messages(folder: Path, language: str) -> tuple[str, Messages, Messages]:

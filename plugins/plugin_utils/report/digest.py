@@ -65,7 +65,7 @@ def _common(entry: dict, say: Messages) -> str:
 def _drift(drift: dict | None, say: Messages) -> list[str]:
     if drift is None:
         return []
-    counts = ", ".join(f"{drift['counts'][change]} {say(change)}" for change in CHANGES if drift["counts"][change])
+    counts = ", ".join(f"{drift['counts'][change]} {say(change.replace('_', ' '))}" for change in CHANGES if drift["counts"][change])
     return [say("Since {scan}: {counts}", scan=drift["baseline"]["scan_id"], counts=counts or say("no finding then or now"))]
 
 

@@ -31,7 +31,7 @@ def render(fleet: dict, assets: Assets) -> str:
     )
     styles = [_inline(text) for text in assets.styles]
     scripts = [_inline(text) for text in assets.scripts]
-    blind = [host for host in fleet["hosts"] if host["coverage"] == "none"]
+    not_measured = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     try:
         return environment.from_string(_localised(assets.template, assets.say)).render(
             fleet=fleet,
@@ -42,8 +42,9 @@ def render(fleet: dict, assets: Assets) -> str:
             severities=SEVERITIES,
             changes=CHANGES,
             worst=[group for group in fleet["findings"] if group["severity"] != "info"][:WORST],
-            blind=blind,
+            not_measured=not_measured,
             libraries=assets.libraries,
+            parts=assets.parts,
             styles=[markupsafe.Markup(text) for text in styles],
             scripts=[markupsafe.Markup(text) for text in scripts],
             policy=_content_policy(styles, scripts),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from ..fleet.verdict import plural
 
@@ -46,21 +47,21 @@ def _text(text: str) -> str:
     return NOT_XML.sub("\ufffd", text)
 
 
-def _suite(root, name: str, fleet: dict):
-    attributes = {"timestamp": fleet["scan"]["started_at"].rstrip("Z")} if fleet["scan"]["started_at"] else {}
-    return ElementTree.SubElement(root, "testsuite", name=_text(name), **attributes)
+def _suite(root: Element, name: str, fleet: dict) -> Element:
+    attributes: dict[str, str] = {"timestamp": fleet["scan"]["started_at"].rstrip("Z")} if fleet["scan"]["started_at"] else {}
+    return ElementTree.SubElement(root, "testsuite", {"name": _text(name), **attributes})
 
 
-def _case(suite, name: str):
-    return ElementTree.SubElement(suite, "testcase", classname=suite.get("name"), name=_text(name))
+def _case(suite: Element, name: str) -> Element:
+    return ElementTree.SubElement(suite, "testcase", classname=suite.get("name", ""), name=_text(name))
 
 
-def _outcome(case, kind: str, message: str, detail: str = "", of: str = "") -> None:
+def _outcome(case: Element, kind: str, message: str, detail: str = "", of: str = "") -> None:
     attributes = {"type": of} if of else {}
-    ElementTree.SubElement(case, kind, message=_text(message), **attributes).text = _text(detail) or None
+    ElementTree.SubElement(case, kind, {"message": _text(message), **attributes}).text = _text(detail) or None
 
 
-def _hosts(suite, hosts: list[dict]) -> None:
+def _hosts(suite: Element, hosts: list[dict]) -> None:
     seen = 0
     for host in hosts:
         if host["coverage"] == "none":
@@ -71,7 +72,7 @@ def _hosts(suite, hosts: list[dict]) -> None:
         _case(suite, f"{plural(seen, 'host')} looked at")
 
 
-def _rule(suite, rule: dict, groups: list[dict], waived: list[dict]) -> None:
+def _rule(suite: Element, rule: dict, groups: list[dict], waived: list[dict]) -> None:
     for group in groups:
         for member in group["hosts"]:
             case = _case(suite, f"{member['host']}: {group['signature']}")

@@ -56,7 +56,7 @@ def render(fleet: dict) -> str:
     return file.getvalue()
 
 
-def _row(hosts: dict[str, dict], name: str, state: str, finding: dict, **more) -> dict:
+def _row(hosts: dict[str, dict], name: str, state: str, finding: dict, **more: object) -> dict:
     host = hosts[name]
     system = host["system"] or {}
     fields = {field: finding[field] for field in ("severity", "category", "rule", "title", "signature") if field in finding}

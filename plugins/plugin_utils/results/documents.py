@@ -73,7 +73,7 @@ def host_document(host: str, groups: list[str], scan_id: str, outcome: Outcome) 
 
     host, groups: from the inventory. A scan that is too large or not as its schema says gives the state 'failed'.
     """
-    document = {
+    document: dict = {
         "schema": "ksysak.host/1",
         "host": host,
         "scan_id": scan_id,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...module_utils._core.registry import ALL, NAMES
 
 MAX_DURATION_S = 3600
@@ -22,7 +24,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _duration(value: object, problems: list[str]) -> int:
+def _duration(value: Any, problems: list[str]) -> int:
     try:
         number = int(value) if not isinstance(value, (bool, float)) else 0
     except (TypeError, ValueError):

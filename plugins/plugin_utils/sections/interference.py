@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..fleet.section import Section as Base
+from ..known_bugs.known_bugs import KnownBugs
 from ..policy.text import plain_function
 
 VECTORS = 300
@@ -20,7 +21,7 @@ class Section(Base):
     TITLE = "Interference"
     MEASURES = {"interrupts_per_s": "interrupts per second", "interrupted_share": "largest share of a CPU in interrupts"}
 
-    def __init__(self, known_bugs):
+    def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
         self._vectors: dict[tuple, dict] = {}
         self._timers: dict[tuple, dict] = {}

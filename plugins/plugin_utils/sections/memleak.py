@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..fleet.section import Section as Base
+from ..known_bugs.known_bugs import KnownBugs
 from ..policy.text import plain_function
 
 ENTRIES = 200
@@ -20,7 +21,7 @@ class Section(Base):
     TITLE = "Leaks"
     MEASURES = {"unfreed_bytes_per_s": "kernel memory not freed, per second"}
 
-    def __init__(self, known_bugs):
+    def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
         self._entries: dict[tuple, dict] = {}
         self._hosts = 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 
 from ..fleet.section import Section as Base
+from ..known_bugs.known_bugs import KnownBugs
 
 ENTRIES = 500
 HOSTS = 50
@@ -19,7 +20,7 @@ class Section(Base):
     KEY = "exceptions"
     TITLE = "OS exceptions"
 
-    def __init__(self, known_bugs):
+    def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
         self._noted: list[dict] = []
         self._entries: dict[str, dict] = {}

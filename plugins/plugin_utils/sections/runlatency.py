@@ -7,6 +7,7 @@ import collections
 import heapq
 
 from ..fleet.section import Section as Base
+from ..known_bugs.known_bugs import KnownBugs
 
 EVENTS = 50
 STALL_RANK = {"cpu_not_running": 0, "syscall": 1}  # what a CPU suffered is shown before them
@@ -47,7 +48,7 @@ def shown(event: dict) -> dict:
 class Longest:
     """The EVENTS items with the largest keys; of equal ones those that came first."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._kept: list[tuple] = []
         self._seen = 0
 
@@ -73,9 +74,9 @@ class Section(Base):
     TITLE = "Jitter"
     MEASURES = {"wait_p99_us": "99th percentile of waits for a CPU", "wait_longest_us": "longest wait for a CPU"}
 
-    def __init__(self, known_bugs):
+    def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
-        self._histograms = {"wakeup": collections.Counter(), "preempted": collections.Counter()}
+        self._histograms: dict[str, collections.Counter[int]] = {"wakeup": collections.Counter(), "preempted": collections.Counter()}
         self._hosts = 0
         self._count = 0
         self._over = 0

@@ -11,6 +11,7 @@ import calendar
 import functools
 import math
 import time
+from collections.abc import Callable
 
 from ..results.documents import plain
 
@@ -26,7 +27,10 @@ STARTED_WITHIN_S = 5.0  # a host that is short of CPU takes this long from openi
 MOST_DELAYS = 1000  # several times what the injectors make around the longest window
 
 
-def made(verdict: str, reason: str = "", least=None, most=None, measured=None, unit: str = "bytes") -> dict:
+Number = float | None
+
+
+def made(verdict: str, reason: str = "", least: Number = None, most: Number = None, measured: Number = None, unit: str = "bytes") -> dict:
     return {"verdict": verdict, "reason": reason[:500], "least": least, "most": most, "measured": measured, "unit": unit}
 
 
@@ -91,7 +95,7 @@ def leak(expected: dict, readings: list[dict], envelope: dict) -> dict:
         return made("partial", f"seen, but {', '.join(names)[:200]} is blamed instead of {culprit}", *bounds, total)
     counters = {name: grown for name, grown in data["triage"]["meminfo_delta_bytes"].items() if grown >= least}
     if counters:
-        name = max(counters, key=counters.get)
+        name = max(counters, key=lambda counter: counters[counter])
         return made("partial", f"no call stack names {culprit}; only the kernel's counter {name} grew", *bounds, counters[name])
     return made("failed", f"nothing of {most} leaked bytes is seen", *bounds)
 
@@ -127,7 +131,7 @@ def same_stall(period_us: float, event: dict, delay: dict, offset_ns: float) -> 
     return event["delay_us"] >= length_us - ROUNDING_US and event["least_us"] <= length_us + period_us
 
 
-def paired(events: list[dict], delays: list[dict], about_ns: float, same) -> list[tuple[dict, dict]]:
+def paired(events: list[dict], delays: list[dict], about_ns: float, same: Callable[[dict, dict, float], bool]) -> list[tuple[dict, dict]]:
     """Return the pairs of (event, delay) that are the same by same(event, delay, offset_ns): as many as one offset_ns gives.
 
     about_ns: when the window opened, by the host's own word; offset_ns is near to it.

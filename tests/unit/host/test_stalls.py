@@ -196,6 +196,14 @@ def test_a_probe_of_this_measurement_is_not_to_blame():
     assert "a probe of this measurement" in events[0]["reasons"][0]
 
 
+def test_pauses_displace_no_stall_that_has_a_culprit():
+    made = [("irqoff", 20, 500, STI_NOP), ("nosched", 20, 500, STI_NOP)] + [("cpu_not_running", 60 + n, 900 + n, None) for n in range(30)]
+    found = stalls.Found(Recorded(made), stalls.KINDS, SYMBOLS, 0)
+    found.collect()
+    kinds = [event["kind"] for event in found.longest(20, True, {})]
+    assert sorted(kinds[:2]) == ["irqoff", "nosched"] and kinds[2:] == ["cpu_not_running"] * 20
+
+
 class Storm:
     """One CPU with more stalls of one kind, as the kernel sees it, than that keeps."""
 

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.outliers import OWN
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.sections import classes
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import Messages
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
@@ -17,11 +19,16 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.tables import 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import STATIC_ATTRIBUTE, STATIC_TEXT, render
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.parts import parts
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
 
 REPO = Path(__file__).resolve().parents[3]
 ROLE = REPO / "roles" / "report"
 FILES = sorted((ROLE / "files" / "messages").glob("*.json"))
+
+
+# Functions whose second argument is a thing of which there are some, and the key of that.
+COUNTED = {"many": "{{n}} {}", "_more": "{{n}} more {}"}
 
 
 def texts_of_python():
@@ -32,16 +39,42 @@ def texts_of_python():
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = ast.unparse(node.func).rsplit(".", 1)[-1]
-            said = node.args[1] if name == "many" and len(node.args) > 1 else node.args[0] if name == "say" else None
+            said = node.args[1] if name in COUNTED and len(node.args) > 1 else node.args[0] if name in ("say", "_say") else None
             if isinstance(said, ast.Constant) and isinstance(said.value, str):
-                found.add(f"{{n}} {said.value}" if name == "many" else said.value)
+                found.add(COUNTED.get(name, "{}").format(said.value))
     return found
 
 
+QUOTED = r"""('(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+")"""
+SCRIPT_TEXT = re.compile(r"(?<![\w.$])t\(\s*" + QUOTED)
+SCRIPT_PLURAL = re.compile(r"(?<![\w.$])plural\(\s*[\w.]+,\s*" + QUOTED)
+# Texts that scripts translate although they are not theirs: titles of what the self-test injects; and the function itself.
+NOT_THEIRS = {"t(text, values = {})", "t(name.replaceAll('_', ' '))", "t(countText(count, one, many), { n: number(count) })", "t(title)"}
+
+
+def scripts():
+    return [path for path in sorted((ROLE / "files").rglob("*.js")) if "vendor" not in path.parts]
+
+
 def texts_of_scripts():
-    """What t('…') is given in the report's script."""
-    script = (ROLE / "files" / "report.js").read_text(encoding="utf-8")
-    return {text.replace("\\'", "'") for text in re.findall(r"(?<![\w.])t\('((?:[^'\\]|\\.)+)'", script)}
+    """What t('…') and plural(n, '…') are given in the report's scripts; titles of the page's parts and of measures."""
+    found = {text for part in parts() for text in (part.title, part.heading)}
+    found |= set(OWN.values()) | {title for section in classes() for title in section.MEASURES.values()}
+    for path in scripts():
+        script = path.read_text(encoding="utf-8")
+        found |= {ast.literal_eval(text) for text in SCRIPT_TEXT.findall(script)}
+        found |= {f"{{n}} {ast.literal_eval(text)}" for text in SCRIPT_PLURAL.findall(script)}
+    return found
+
+
+def test_no_text_of_a_script_is_overlooked():
+    """Every t(…) and plural(…) has its text in quotes, where texts_of_scripts() finds it, but for known ones."""
+    odd = set()
+    for path in scripts():
+        script = path.read_text(encoding="utf-8")
+        for pattern, found in ((r"(?<![\w.$])t\(.*", SCRIPT_TEXT), (r"(?<![\w.$])plural\(.*|const plural = .*", SCRIPT_PLURAL)):
+            odd |= {match[0] for match in re.finditer(pattern, script) if not found.match(script, match.start())}
+    assert {line for line in odd if not any(known in line for known in NOT_THEIRS)} == set()
 
 
 def texts_of_template():
@@ -49,7 +82,8 @@ def texts_of_template():
     template = (ROLE / "templates" / "report.html.j2").read_text(encoding="utf-8")
     body = template[template.index("<body>") :]
     found = {" ".join(text.split()) for text in STATIC_TEXT.findall(body)} | {text for _name, text in STATIC_ATTRIBUTE.findall(body)}
-    return found | set(re.findall(r"(?<!\w)_\('([^']+)'", template)) - {"KSysAK"}
+    counted = {f"{{n}} {one}" for one in re.findall(r"(?<!\w)many\([^()]+, '([^']+)'\)", template)}
+    return found | counted | set(re.findall(r"(?<!\w)_\('([^']+)'", template)) - {"KSysAK"}
 
 
 def whole(path):
@@ -80,6 +114,41 @@ def texts_of_selftests():
     """Titles of what the self-test injects."""
     rounds = yaml.safe_load((REPO / "roles" / "selftest" / "vars" / "main.yml").read_text(encoding="utf-8"))["__ksysak_selftest_rounds"]
     return {case["title"] for cases in rounds for case in cases}
+
+
+def _names_in_schema(node):
+    """Names of fields, and values that a field may have."""
+    if isinstance(node, list):
+        return set().union(*map(_names_in_schema, node))
+    if not isinstance(node, dict):
+        return set()
+    enum = node.get("enum")
+    values = [*(enum if isinstance(enum, list) else []), node.get("const")]
+    own = set(node["properties"]) if isinstance(node.get("properties"), dict) else set()
+    return own | {value for value in values if isinstance(value, str)} | set().union(*map(_names_in_schema, node.values()))
+
+
+def words():
+    """Names that a report may show as words: in schemas, quoted in Python of both sides, or made by a policy's expression.
+
+    A label leaves the unit out, and has spaces for underscores.
+    """
+    plugins = REPO / "plugins"
+    names = set()
+    for path in (plugins / "plugin_utils" / "schema").glob("*.json"):
+        names |= _names_in_schema(json.loads(path.read_text(encoding="utf-8")))
+    for path in [*(plugins / "module_utils").rglob("*.py"), *(plugins / "plugin_utils").rglob("*.py")]:
+        tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        names |= {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for path in (plugins / "plugin_utils" / "policy").rglob("*.yml"):
+        names |= set(re.findall(r"\b([a-z]\w+)\b", path.read_text(encoding="utf-8")))
+    names = {name for name in names if re.fullmatch(r"[a-z][a-z0-9_ ]*", name)}
+    return {re.sub(end, "", name).replace("_", " ") for name in names for end in ("^$", "(_bytes_per_s|_per_s|_us|_s|_bytes)$")}
+
+
+def test_no_translation_is_left_over(catalog):
+    used = texts_of_python() | texts_of_scripts() | texts_of_template() | texts_of_selftests() | words()
+    assert sorted(set(catalog) - used) == []
 
 
 def texts_of_policies():

@@ -16,8 +16,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.ksysak.fleet.plugins.action import report
 from ansible_collections.ksysak.fleet.plugins.filter.findings import findings
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.sections import listed
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import clean, in_bytes, in_us, visible
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import parts
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import LINE_CHARS, digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
@@ -93,12 +95,47 @@ def test_vendored_files_are_what_they_say(tmp_path):
         Assets(str(copied))
 
 
-@pytest.mark.parametrize("missing", ["templates/report.html.j2", "files/vendor.json", "files/report.js", "files/vendor/uPlot.min.css"])
+ASSETS = [
+    "templates/report.html.j2",
+    "files/vendor.json",
+    "files/main.js",
+    "files/lib/dom.js",
+    "files/sections/leaks.js",
+    "files/vendor/uPlot.min.css",
+]
+
+
+@pytest.mark.parametrize("missing", ASSETS)
 def test_a_missing_asset_is_named(tmp_path, missing):
     shutil.copytree(ROLE, tmp_path / "role")
     (tmp_path / "role" / missing).unlink()
     with pytest.raises(AssetError, match=f"{missing}: No such file"):
         Assets(str(tmp_path / "role"))
+
+
+def test_a_script_of_no_section_is_named(tmp_path):
+    shutil.copytree(ROLE, tmp_path / "role")
+    (tmp_path / "role" / "files" / "sections" / "toy.js").write_text("export const render = () => 1\n")
+    with pytest.raises(AssetError, match=r"toy\.js: the fleet document has no section 'toy'"):
+        Assets(str(tmp_path / "role"))
+
+
+def test_a_section_is_its_script_and_its_line(tmp_path, monkeypatch):
+    """Navigation, place and script of a section come from its entry alone; nothing else of the page names it."""
+    shutil.copytree(ROLE, tmp_path / "role")
+    (tmp_path / "role" / "files" / "sections" / "toy.js").write_text("export const render = (toy, root) => root.append(toy.text)\n")
+    monkeypatch.setattr(parts, "listed", lambda: [*listed(), {"key": "toy", "title": "Toys", "probe": "toy"}])
+    page = render(fleet_of(tmp_path, data.host("web1")), Assets(str(tmp_path / "role")))
+    assert '<a href="#toy">Toys</a>' in page
+    assert re.search(r'<section id="toy">\s*<h2>Toys</h2>\s*</section>', page)
+    assert '"toy": m["sections/toy.js"]' in page
+
+
+def test_the_page_holds_every_script_of_the_role(assets):
+    files = ROLE / "files"
+    own = {path.relative_to(files).as_posix() for path in files.rglob("*.js")} - {f"vendor/{path.name}" for path in files.glob("vendor/*")}
+    assert len(own) > 25
+    assert {name for name in own if f'm["{name}"] = ' not in assets.scripts[-1]} == set()
 
 
 def test_a_broken_template_is_named(tmp_path, assets):

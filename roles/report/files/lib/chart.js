@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Charts. They are drawn again when the window or the colours change. */
+import { el } from './dom.js'
+import { go } from './state.js'
+
+const charts = []
+
+export const redrawCharts = () => charts.forEach((draw) => draw())
+
+export function followColours() {
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redrawCharts)
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+
+/* The place of a chart, with its caption. */
+export const chartFigure = (id, label, ...caption) =>
+  el('figure', {}, el('div', { id, role: 'img', 'aria-label': label }), el('figcaption', {}, ...caption))
+
+/* Draws into a figure that is on the page.
+
+   make(colour, axis, width) → [options of uPlot, data]; open(index) → changes of the address that a click makes. */
+export function draw(figure, make, open) {
+  const place = figure.firstElementChild
+  let drawn = null
+  const again = () => {
+    if (drawn) drawn.destroy()
+    const line = { stroke: colour('--line') }
+    const axis = {
+      stroke: colour('--soft'),
+      grid: { ...line, width: 1 },
+      ticks: line,
+      font: '12px system-ui, sans-serif',
+    }
+    const width = place.clientWidth || 600
+    const [options, data] = make(colour, axis, width)
+    drawn = new uPlot({ width, ...options }, data, place)
+    if (!open) return
+    drawn.over.addEventListener('click', () => {
+      if (drawn.cursor.idx !== null) go(open(drawn.cursor.idx))
+    })
+  }
+  again()
+  charts.push(again)
+}
+
+/* The power of ten that holds a value. */
+export const decadesTo = (value) => 10 ** Math.ceil(Math.log10(value))
+
+/* An axis with a mark at each power of ten up to top. */
+export function decadeAxis(top, text) {
+  const decades = Array.from({ length: Math.round(Math.log10(top)) + 1 }, (unused, power) => 10 ** power)
+  return {
+    size: 62,
+    splits: () => decades,
+    filter: (self, splits) => splits,
+    values: (self, splits) => splits.map(text),
+  }
+}
+
+export const bars = (size, align) => uPlot.paths.bars({ size, align })

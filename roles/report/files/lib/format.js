@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Numbers, times and names as people read them. A missing value is '–'. */
+import { countText, currentLanguage, t, word } from './messages.js'
+
+export const NONE = '–'
+const missing = (value) => value === null || value === undefined
+const formats = new Map()
+
+function format(options) {
+  const key = JSON.stringify([currentLanguage(), options])
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(currentLanguage(), options))
+  return formats.get(key)
+}
+
+export const integer = (value) => format({ maximumFractionDigits: 0 }).format(value)
+const decimal = (value) => format({ maximumSignificantDigits: 3 }).format(value)
+export const compact = (value) => format({ notation: 'compact' }).format(value)
+
+export function number(value) {
+  if (missing(value)) return NONE
+  return Number.isInteger(value) ? integer(value) : decimal(value)
+}
+
+export const plural = (count, one, many) => t(countText(count, one, many), { n: number(count) })
+
+function scaled(value, base, units) {
+  if (missing(value)) return NONE
+  let unit = 0
+  while (Math.abs(value) >= base && unit < units.length - 1) {
+    value /= base
+    unit++
+  }
+  return `${decimal(value)} ${units[unit]}`
+}
+
+export const bytes = (value) => scaled(value, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
+export const bytesPerSecond = (value) => `${bytes(value)}/s`
+export const micros = (value) => (value >= 1e6 ? `${decimal(value / 1e6)} s` : scaled(value, 1000, ['µs', 'ms']))
+
+export function seconds(value) {
+  if (missing(value)) return NONE
+  if (value && value < 1) return `${decimal(value * 1000)} ms`
+  if (value >= 172800) return `${decimal(value / 86400)} d`
+  if (value >= 7200) return `${decimal(value / 3600)} h`
+  return `${decimal(value)} s`
+}
+
+export function percent(value) {
+  if (missing(value)) return NONE
+  return `${value && Math.abs(value) < 0.0005 ? '< 0.1' : decimal(value * 100)} %`
+}
+
+export const instant = (value) => (value ? `${value.slice(0, 16).replace('T', ' ')} UTC` : NONE)
+
+/* The label of a field: its unit is in the value. */
+export const label = (name) => word(name.replace(/(_bytes_per_s|_per_s|_us|_s|_bytes)$/, ''))
+
+const UNITS = [
+  [/bytes_per_s$/, bytesPerSecond],
+  [/_per_s$/, (value) => `${number(value)}/s`],
+  [/bytes(_|$)/, bytes],
+  [/_us$/, micros],
+  [/_s$/, seconds],
+  [/share$/, percent],
+]
+const IDENTIFIERS = ['pid', 'irq']
+const isPercentile = (name) => /^p\d+$/.test(name)
+
+/* A value of a field by the unit in the field's name. inMicros: it belongs to a field whose name ends with _us. */
+export function measured(name, value, inMicros) {
+  const unit = UNITS.find(([pattern]) => pattern.test(name))
+  if (unit) return unit[1](value)
+  if (IDENTIFIERS.includes(name)) return String(value)
+  return inMicros && isPercentile(name) ? micros(value) : number(value)
+}

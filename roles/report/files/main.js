@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Opens the data of the page, draws its parts, and follows its address. */
+import { showFinding } from './detail/finding.js'
+import { showHost } from './detail/host.js'
+import { followColours, redrawCharts } from './lib/chart.js'
+import { closeDialog, followDialog } from './lib/dialog.js'
+import { byId, el } from './lib/dom.js'
+import { number } from './lib/format.js'
+import { t, useLanguage } from './lib/messages.js'
+import { index } from './lib/model.js'
+import { state } from './lib/state.js'
+import { prepareTables, redrawTables, tablesBuilt, turnTables } from './lib/table.js'
+import { applyFilter } from './page/findings.js'
+
+function showTrouble(text) {
+  byId('trouble').textContent = text
+  byId('trouble').hidden = false
+}
+
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0))
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))
+  return new Response(stream).json()
+}
+
+function follow(report) {
+  applyFilter(report)
+  const address = state()
+  const finding = report.groups.get(address.get('finding'))
+  const host = report.hosts.get(address.get('host'))
+  if (finding) return showFinding(finding, report)
+  if (host) return showHost(host, report)
+  closeDialog()
+  const filtered = ['severity', 'category', 'change', 'group'].some((key) => address.get(key))
+  if (address.get('finding') || address.get('host')) {
+    showTrouble(t('The address names a finding or host that is not in this report.'))
+  } else if (filtered && !byId('findings').contains(document.activeElement)) {
+    byId('findings').scrollIntoView()
+  }
+}
+
+function followWidth() {
+  let width = innerWidth
+  addEventListener('resize', () => {
+    if (innerWidth === width) return
+    width = innerWidth
+    redrawTables()
+    redrawCharts()
+  })
+}
+
+/* The element that the address names, when it holds no state. */
+function target() {
+  const name = location.hash.slice(1)
+  return name && !name.includes('=') ? byId(name) : null
+}
+
+/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any. */
+function render(parts, report) {
+  for (const [key, part] of Object.entries(parts)) {
+    const count = part.render(report.fleet[key], byId(key), report)
+    if (count === undefined) continue
+    document.querySelector(`.sections a[href="#${key}"]`).append(el('span', {}, number(count)))
+  }
+}
+
+/* parts: {key of the fleet document or of the page: module}, in the order of the page. */
+export async function start(parts) {
+  useLanguage(document.documentElement.lang, JSON.parse(byId('messages').textContent))
+  let fleet
+  try {
+    fleet = await unpack(byId('fleet').textContent)
+  } catch (error) {
+    const reason = t('This browser cannot read the data of this report ({reason}).', { reason: error.message })
+    showTrouble(`${reason} ${t('The verdict above is complete; a newer browser shows the rest.')}`)
+    return
+  }
+  const report = index(fleet)
+  byId('sections').hidden = false
+  document.querySelector('.sections').hidden = false
+  prepareTables(fleet.scan.scan_id)
+  render(parts, report)
+  followDialog()
+  followColours()
+  await tablesBuilt()
+  followWidth()
+  addEventListener('hashchange', () => follow(report))
+  follow(report)
+  await turnTables()
+  target()?.scrollIntoView()
+  document.documentElement.dataset.ready = 'yes'
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is new, worse, better or resolved since an earlier scan. */
+import { badge, bdi, el, findingLink, hostLink, lead, listed } from '../lib/dom.js'
+import { filterable } from '../lib/filter.js'
+import { instant, NONE, number, plural } from '../lib/format.js'
+import { t, word } from '../lib/messages.js'
+import { bySeverity, CHANGES } from '../lib/schema.js'
+import { grid } from '../lib/table.js'
+
+const SHOWN_NAMES = 3
+
+/* counts: {change: number of hosts}, or null. */
+export function changesText(counts) {
+  const present = CHANGES.filter((change) => counts && counts[change])
+  return present.map((change) => `${number(counts[change])} ${word(change)}`).join(', ') || NONE
+}
+
+function comparison({ baseline, ...drift }) {
+  const at = instant(baseline.started_at)
+  const hosts = plural(baseline.hosts, 'host')
+  const changes = [
+    [drift.hosts_added_count, plural(drift.hosts_added_count, 'new host', 'new hosts')],
+    [drift.hosts_removed_count, plural(drift.hosts_removed_count, 'host is gone', 'hosts are gone')],
+    [drift.rebooted_count, plural(drift.rebooted_count, 'host was rebooted', 'hosts were rebooted')],
+    [drift.kernels_count, plural(drift.kernels_count, 'host runs another kernel', 'hosts run another kernel')],
+  ]
+  return [
+    t('Compared with the scan {scan} of {at} ({hosts}). The same policy evaluates both scans.', {
+      scan: baseline.scan_id,
+      at,
+      hosts,
+    }),
+    ...changes.filter(([count]) => count).map(([, text]) => t('{said}.', { said: text })),
+  ].join(' ')
+}
+
+function where(names, known) {
+  const host = (name) => (known.has(name) ? hostLink(name) : bdi(name))
+  const line = (change) => {
+    const shown = names[change].slice(0, SHOWN_NAMES).map(host)
+    return el('div', {}, `${word(change)}: `, listed(shown), names[change].length > SHOWN_NAMES ? ', …' : '')
+  }
+  return el('span', {}, CHANGES.filter((change) => names[change]).map(line))
+}
+
+function hostLists(drift) {
+  const kernels = drift.kernels.map((change) => `${change.host}: ${change.before} → ${change.now || NONE}`)
+  const lists = [
+    [t('New hosts'), drift.hosts_added],
+    [t('Hosts that are gone'), drift.hosts_removed],
+    [t('Rebooted hosts'), drift.rebooted],
+    [t('Hosts that run another kernel'), kernels],
+  ]
+  return lists
+    .filter(([, names]) => names.length)
+    .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
+}
+
+export function render(unused, root, { fleet, hosts }) {
+  const { drift } = fleet
+  if (!drift) {
+    root.append(
+      lead(
+        t('There is no earlier scan to compare with.'),
+        ' ',
+        t('ksysak_baseline names one, or the folder of all results to compare with the previous scan.'),
+      ),
+    )
+    return
+  }
+  root.append(lead(comparison(drift)))
+  const table = grid(
+    root,
+    'changes',
+    drift.groups,
+    [
+      {
+        title: t('Severity'),
+        field: 'severity',
+        width: 100,
+        responsive: 0,
+        draw: (severity) => badge(severity),
+        sorter: bySeverity,
+      },
+      {
+        title: t('Finding'),
+        field: 'title',
+        minWidth: 190,
+        widthGrow: 5,
+        responsive: 0,
+        draw: (title, entry) => findingLink(entry.finding, title),
+      },
+      {
+        title: t('Changes, by hosts'),
+        field: 'counts',
+        minWidth: 150,
+        widthGrow: 3,
+        responsive: 0,
+        headerSort: false,
+        draw: changesText,
+      },
+      {
+        title: t('Where'),
+        field: 'hosts',
+        minWidth: 200,
+        widthGrow: 4,
+        responsive: 2,
+        headerSort: false,
+        draw: (names) => where(names, hosts),
+      },
+    ],
+    {
+      open: (entry) => ({ finding: entry.finding }),
+      placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
+    },
+  )
+  filterable(table, (tests, entry) => tests.change(entry))
+  root.append(el('div', { id: 'changes-hosts' }, hostLists(drift)))
+}

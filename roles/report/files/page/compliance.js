@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Rules of the policy and the hosts that comply with them; waivers. */
+import { badge, bdi, el, heading, hostList, lead, link, plainTable } from '../lib/dom.js'
+import { NONE, number, plural } from '../lib/format.js'
+import { t, word } from '../lib/messages.js'
+import { bySeverity } from '../lib/schema.js'
+import { figure, grid, named, shareColumn } from '../lib/table.js'
+
+/* The share of evaluated hosts that comply with a rule; null when none was evaluated. */
+export function complianceShare({ pass, fail, waived }) {
+  const evaluated = pass + fail + waived
+  return evaluated ? pass / evaluated : null
+}
+
+const outcome = (title, field, more) =>
+  figure(title, field, (count) => (count ? number(count) : NONE), { minWidth: 80, ...more })
+
+const waiverCells = (waiver) => [bdi(waiver.owner), bdi(waiver.reason), waiver.expires, bdi(waiver.place)]
+const waiverHeads = () => [t('Owner'), t('Reason'), t('Until'), t('Defined in')]
+
+function waivedPart(waived) {
+  if (!waived.length) return []
+  const lines = waived.map((entry) => [
+    badge(entry.severity),
+    bdi(entry.title),
+    hostList(
+      entry.hosts.map((host) => ({ host })),
+      entry.host_count,
+    ),
+    ...waiverCells(entry),
+  ])
+  return [heading(t('Waived')), plainTable([t('Severity'), t('Finding'), t('Hosts'), ...waiverHeads()], lines)]
+}
+
+function waiversPart(title, waivers) {
+  if (!waivers.length) return []
+  const lines = waivers.map((waiver) => [bdi(waiver.rule || waiver.signature), ...waiverCells(waiver)])
+  return [heading(title), plainTable([t('Rule or signature'), ...waiverHeads()], lines)]
+}
+
+export function render({ rules, waived, expired, unused }, root) {
+  const broken = rules.filter(({ fail }) => fail).length
+  root.append(
+    lead(
+      t('All evaluated hosts comply with {kept} of {rules}.', {
+        kept: number(rules.length - broken),
+        rules: plural(rules.length, 'rule'),
+      }),
+      ' ',
+      t('A host counts as waived when every finding of the rule on it is waived.'),
+    ),
+  )
+  grid(
+    root,
+    'compliance',
+    rules,
+    [
+      {
+        title: t('Rule'),
+        field: 'rule',
+        minWidth: 150,
+        widthGrow: 3,
+        responsive: 0,
+        headerSortStartingDir: 'asc',
+        draw: (rule, { fail }) => (fail ? link('q', rule, rule) : bdi(rule)),
+      },
+      {
+        title: t('Severity'),
+        field: 'severity',
+        width: 100,
+        responsive: 2,
+        draw: (severity) => badge(severity),
+        sorter: bySeverity,
+      },
+      { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
+      outcome(t('Fail'), 'fail', { responsive: 0 }),
+      outcome(t('Waived'), 'waived', { responsive: 1 }),
+      outcome(t('Pass'), 'pass', { responsive: 0 }),
+      outcome(t('Not evaluated'), 'unknown', { responsive: 1, minWidth: 110 }),
+      outcome(t('Off'), 'off', { responsive: 3 }),
+      shareColumn(t('Compliant hosts'), 'share', {
+        minWidth: 140,
+        widthGrow: 2,
+        responsive: 2,
+        mutator: (value, rule) => complianceShare(rule),
+      }),
+      named(t('Policy'), 'file', { minWidth: 110, responsive: 4 }),
+    ],
+    { placeholder: t('The policy has no rules.'), pagination: false },
+  )
+  const waivers = [
+    ...waivedPart(waived),
+    ...waiversPart(t('Expired waivers, not applied'), expired),
+    ...waiversPart(t('Unused waivers'), unused),
+  ]
+  root.append(el('div', { id: 'waivers' }, waivers))
+  return broken
+}

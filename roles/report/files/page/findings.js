@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All findings, with the filter that the map, the changes and the hosts follow too. */
+import { badge, bdi, byId, el, findingLink, hint, hostList } from '../lib/dom.js'
+import { filterable, filterTables, selectionOf, testsOf, toggled } from '../lib/filter.js'
+import { NONE, number, plural } from '../lib/format.js'
+import { t, word } from '../lib/messages.js'
+import { categoriesOf, factor, hostGroupsOf } from '../lib/model.js'
+import { bySeverity, CHANGES, SEVERITIES } from '../lib/schema.js'
+import { go, keep, state } from '../lib/state.js'
+import { figure, grid } from '../lib/table.js'
+import { changesText } from './changes.js'
+
+function select(key, label, options, report) {
+  const choice = el('select', { id: key, 'data-key': key }, el('option', { value: '' }, t('all')), options)
+  choice.addEventListener('change', () => {
+    keep({ [key]: choice.value })
+    applyFilter(report)
+  })
+  return el('span', { class: 'pair' }, el('label', { for: key }, label), choice)
+}
+
+function searchField(report) {
+  const field = el('input', {
+    id: 'q',
+    type: 'search',
+    placeholder: t('title, host, category, signature'),
+    autocomplete: 'off',
+    spellcheck: 'false',
+  })
+  field.addEventListener('input', () => {
+    keep({ q: field.value.trim() })
+    applyFilter(report, true)
+  })
+  return field
+}
+
+function chip(severity) {
+  const attributes = {
+    type: 'button',
+    class: `chip is-${severity}`,
+    'data-severity': severity,
+    'aria-pressed': 'false',
+  }
+  const button = el('button', attributes, word(severity))
+  button.addEventListener('click', () => go({ severity: toggled(state().get('severity'), severity) }))
+  return button
+}
+
+function filterForm(report) {
+  const { fleet } = report
+  const words = (values) => values.map((value) => el('option', { value }, word(value)))
+  const names = (values) => values.map((value) => el('option', { value }, value))
+  const form = el(
+    'form',
+    { class: 'filter', role: 'search', 'aria-label': t('Filter findings, map, changes and hosts') },
+    el('label', { for: 'q' }, t('Filter')),
+    searchField(report),
+    select('category', t('Category'), words(categoriesOf(fleet)), report),
+    select('group', t('Group'), names(hostGroupsOf(fleet)), report),
+    fleet.drift ? select('change', t('Change'), words(CHANGES), report) : null,
+    el('span', { class: 'chips', role: 'group', 'aria-label': t('Severities') }, SEVERITIES.map(chip)),
+    el('output', { id: 'shown' }),
+  )
+  form.addEventListener('submit', (event) => event.preventDefault())
+  return form
+}
+
+function showSelection(selection, tests, total) {
+  for (const button of document.querySelectorAll('.chip')) {
+    button.setAttribute('aria-pressed', String(selection.severities.includes(button.dataset.severity)))
+  }
+  for (const choice of document.querySelectorAll('.filter select')) choice.value = selection[choice.dataset.key]
+  if (document.activeElement !== byId('q')) byId('q').value = state().get('q') || ''
+  const all = plural(total, 'finding')
+  byId('shown').textContent = tests.active ? t('{n} of {all}', { n: number(tests.count), all }) : ''
+}
+
+/* Filters tables and form by the address. typing: somebody is at the keyboard. */
+export function applyFilter(report, typing = false) {
+  const selection = selectionOf(state())
+  const tests = testsOf(report, selection)
+  filterTables(tests, typing)
+  showSelection(selection, tests, report.fleet.findings.length)
+}
+
+export function render(findings, root, report) {
+  const { drift } = report.fleet
+  root.append(
+    filterForm(report),
+    hint(
+      t('The filter applies to findings, map, changes and hosts.'),
+      ' ',
+      t('The address of this page holds the filter: share it as a link.'),
+    ),
+  )
+  const table = grid(
+    root,
+    'findings',
+    findings,
+    [
+      {
+        title: t('Severity'),
+        field: 'severity',
+        width: 100,
+        responsive: 0,
+        draw: (severity) => badge(severity),
+        sorter: bySeverity,
+      },
+      {
+        title: t('Finding'),
+        field: 'title',
+        minWidth: 190,
+        widthGrow: 6,
+        responsive: 0,
+        draw: (title, group) => findingLink(group.id, title),
+      },
+      { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
+      {
+        title: t('Where'),
+        field: 'host_count',
+        minWidth: 170,
+        widthGrow: 3,
+        responsive: 2,
+        sorter: 'number',
+        draw: (count, group) => hostList(group.hosts, count),
+      },
+      figure(t('Hosts'), 'host_count', number, { width: 85, responsive: 1, widthGrow: 0 }),
+      {
+        title: t('In common'),
+        field: 'common',
+        minWidth: 150,
+        widthGrow: 2,
+        responsive: 4,
+        headerSort: false,
+        draw: (common) => (common.length ? bdi(factor(common[0])) : NONE),
+      },
+      ...(drift
+        ? [
+            {
+              title: t('Changes'),
+              field: 'drift',
+              minWidth: 110,
+              widthGrow: 1,
+              responsive: 4,
+              headerSort: false,
+              draw: changesText,
+            },
+          ]
+        : []),
+    ],
+    {
+      open: (group) => ({ finding: group.id }),
+      placeholder: findings.length ? t('No finding matches the filter.') : t('No findings.'),
+    },
+  )
+  filterable(table, (tests, group) => tests.finding(group), { slow: false })
+  return findings.length
+}

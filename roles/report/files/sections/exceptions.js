@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the kernel reported in the logs of the hosts. */
+import { badge, bdi, el, findingLink, heading, hostLink, hostList, lead, plainTable, webLink } from '../lib/dom.js'
+import { instant, NONE, number, plural } from '../lib/format.js'
+import { t, word } from '../lib/messages.js'
+import { bySeverity } from '../lib/schema.js'
+import { figure, grid } from '../lib/table.js'
+import { timelinePart } from './exceptions/timeline.js'
+
+function leadText(exceptions) {
+  if (!exceptions.hosts) return t('No host had its logs read.')
+  const kinds = Object.entries(exceptions.kinds).map(([kind, count]) => `${word(kind)} ${number(count)}`)
+  return [
+    t('Logs of {hosts} were read.', { hosts: plural(exceptions.hosts, 'host') }),
+    kinds.length ? t('Reports by kind: {kinds}.', { kinds: kinds.join(', ') }) : t('They have no kernel exception.'),
+    exceptions.cut ? t('{n} older ones are not listed.', { n: number(exceptions.cut) }) : '',
+  ].join(' ')
+}
+
+/* Context and details of an event, a line for each. */
+export const factLines = ({ context, details }) =>
+  Object.entries({ ...context, ...details })
+    .map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join('\n')
+
+function knownBug(bug) {
+  return [
+    webLink(bug.references[0], bdi(bug.subject)),
+    bug.affected ? t(' (this kernel has it)') : t(' (perhaps)'),
+    bug.fixed.length ? t(', fixed in {releases}', { releases: bug.fixed.join(', ') }) : '',
+    el('br'),
+  ]
+}
+
+function lastSeen(value, event) {
+  if (!event.in_window) return instant(value)
+  return el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan')))
+}
+
+function excerpt(text, event) {
+  const facts = factLines(event)
+  return el(
+    'details',
+    {},
+    el('summary', {}, bdi(text.split('\n')[0] || NONE)),
+    facts ? el('pre', {}, facts) : null,
+    el('pre', {}, text),
+  )
+}
+
+const columns = () => [
+  {
+    title: t('Severity'),
+    field: 'severity',
+    width: 100,
+    responsive: 0,
+    draw: (severity) => (severity ? badge(severity) : NONE),
+    sorter: bySeverity,
+  },
+  {
+    title: t('Exception'),
+    field: 'title',
+    minWidth: 180,
+    widthGrow: 4,
+    responsive: 0,
+    draw: (title, { finding }) => findingLink(finding, title),
+  },
+  {
+    title: t('Known bug'),
+    field: 'known',
+    minWidth: 150,
+    widthGrow: 2,
+    responsive: 3,
+    headerSort: false,
+    draw: (bugs) => el('span', {}, (bugs || []).flatMap(knownBug)),
+  },
+  { title: t('Kind'), field: 'kind', minWidth: 110, responsive: 4, draw: word },
+  figure(t('Times'), 'count', number, { width: 85, responsive: 2, widthGrow: 0 }),
+  { title: t('Last seen'), field: 'last_seen', width: 180, responsive: 2, draw: lastSeen },
+  { title: t('First seen'), field: 'first_seen', width: 180, responsive: 6, draw: instant },
+  {
+    title: t('Where'),
+    field: 'host_count',
+    minWidth: 140,
+    widthGrow: 2,
+    responsive: 3,
+    sorter: 'number',
+    draw: (count, { hosts }) => hostList(hosts, count),
+  },
+  {
+    title: t('Excerpt'),
+    field: 'excerpt',
+    minWidth: 230,
+    widthGrow: 5,
+    responsive: 5,
+    headerSort: false,
+    draw: excerpt,
+  },
+]
+
+function notesPart(notes) {
+  if (!notes.length) return []
+  const lines = notes.map(({ host, topic, text }) => [hostLink(host), word(topic), bdi(text)])
+  return [heading(t('Host health')), plainTable([t('Host'), t('Topic'), t('Detail')], lines)]
+}
+
+function unreadPart(unread) {
+  if (!unread.length) return []
+  const lines = unread.map(({ source, reason, hosts }) => [bdi(source), bdi(reason), number(hosts)])
+  return [heading(t('Unreadable logs')), plainTable([t('Source'), t('Reason'), t('Hosts')], lines, [2])]
+}
+
+export function render(exceptions, root, { fleet }) {
+  root.append(lead(leadText(exceptions)))
+  timelinePart(exceptions.events, root, fleet)
+  grid(root, 'exceptions', exceptions.events, columns(), {
+    open: ({ finding }) => ({ finding }),
+    placeholder: exceptions.hosts ? t('No kernel exception was found.') : t('No log was read.'),
+  })
+  root.append(...notesPart(exceptions.notes || []), ...unreadPart(exceptions.unread))
+  return exceptions.events.length
+}
