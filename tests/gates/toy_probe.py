@@ -169,6 +169,14 @@ PAGE = """\
     ansible web1 -b -m ksysak.fleet.open_files_facts
 """
 
+CHINESE = """\
+{
+  "language": "zh-Hans",
+  "messages": {"Open files": "打开的文件"},
+  "policies": {"{{ evidence.open }} files are open": "打开了 {{ evidence.open }} 个文件"}
+}
+"""
+
 # {path: text} of all that the probe consists of.
 FILES = {
     "plugins/module_utils/_open_files/__init__.py": "",
@@ -179,5 +187,6 @@ FILES = {
     "plugins/plugin_utils/schema/open_files-1.json": SCHEMA,
     "plugins/plugin_utils/schema/sections/files.json": SECTION_SCHEMA,
     "roles/report/files/sections/files.js": SCRIPT,
+    "roles/report/files/messages/zh/open_files.json": CHINESE,
     "docs/open_files.md": PAGE,
 }

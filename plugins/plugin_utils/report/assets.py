@@ -71,13 +71,18 @@ def _messages(folder: Path, language: str) -> tuple[str, Messages, Messages]:
     if not LANGUAGE.fullmatch(language) or not path.is_file():
         known = ", ".join(["en", *sorted(path.stem for path in folder.glob("*.json"))])
         raise AssetError(f"ksysak_language: there is no '{language[:32]}' (known: {known})")
-    try:
-        document = json.loads(_text(path))
-        texts, rules = document["messages"], document["policies"]
-        if not all(isinstance(text, str) for text in [document["language"], *texts.values(), *rules.values()]):
-            raise ValueError("a language and texts are expected")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AssetError(f"{path}: {error}") from None
+    texts: dict[str, str] = {}
+    rules: dict[str, str] = {}
+    # A probe may bring its own texts: <language>/<probe>.json.
+    for file in [*sorted((folder / language).glob("*.json")), path]:
+        try:
+            document = json.loads(_text(file))
+            texts.update(document["messages"])
+            rules.update(document["policies"])
+            if not all(isinstance(text, str) for text in [document["language"], *texts.values(), *rules.values()]):
+                raise ValueError("a language and texts are expected")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AssetError(f"{file}: {error}") from None
     return document["language"], Messages(texts), Messages(rules)
 
 

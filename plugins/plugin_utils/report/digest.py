@@ -26,7 +26,8 @@ def digest(fleet: dict, say: Messages = ENGLISH) -> list[str]:
     states = [
         f"{hosts[state]} {say(state)}" for state in ("scanned", "unreachable", "failed", "lost", "missing", "unreadable") if hosts[state]
     ]
-    lines.append(say("Hosts: {total} ({states}); measured wholly {full}, partly {partial}, not at all {none}", total=hosts["total"],
+    lines.append(say("Hosts: {total} ({states}); fully measured {full}, partially measured {partial}, not measured {none}",
+        total=hosts["total"],
                      states=", ".join(states) or say("none"), full=hosts["coverage_full"], partial=hosts["coverage_partial"],
                      none=hosts["coverage_none"]))  # fmt: skip
     lines.append(say("Findings: {counts}", counts=", ".join(f"{groups[severity]} {say(severity)}" for severity in SEVERITIES)))
@@ -40,7 +41,7 @@ def digest(fleet: dict, say: Messages = ENGLISH) -> list[str]:
     lines += _outliers(fleet["outliers"], say)
     blind = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     if blind:
-        lines.append(say("Not looked at:"))
+        lines.append(say("Not measured:"))
     lines += [
         f"  {say(host['state']):11} {host['host']}: {host['reason'] or say('no probe could measure')}" for host in blind[:BLIND_HOSTS]
     ]

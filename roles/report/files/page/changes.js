@@ -30,7 +30,7 @@ function comparison({ baseline, ...drift }) {
       at,
       hosts,
     }),
-    ...changes.filter(([count]) => count).map(([, text]) => t('{said}.', { said: text })),
+    ...changes.filter(([count]) => count).map(([, text]) => t('{text}.', { text })),
   ].join(' ')
 }
 

@@ -21,7 +21,7 @@ function leadText(jitter) {
   const longest = jitter.max_host
     ? t('; longest {time} on {host}', { time: micros(jitter.max_us), host: jitter.max_host })
     : ''
-  return t('{said}.', { said: counted + longest })
+  return t('{text}.', { text: counted + longest })
 }
 
 /* Who had the CPU for most of a wait, as far as it is known. */

@@ -8,9 +8,9 @@ import { curve } from './leaks/curve.js'
 
 function leadText(leaks, suspected) {
   if (!leaks.hosts) return t('No host measured kernel memory.')
-  const places = plural(suspected, 'suspected call stack')
+  const stacks = plural(suspected, 'suspected call stack')
   return [
-    suspected ? t('{places}.', { places }) : t('No call stack is suspected of leaking.'),
+    suspected ? t('{text}.', { text: stacks }) : t('No call stack is suspected of leaking.'),
     t('The table lists kernel memory that was allocated in the window and not freed by its end, on {hosts}.', {
       hosts: plural(leaks.hosts, 'host'),
     }),
