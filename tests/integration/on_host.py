@@ -565,7 +565,7 @@ def _read_zeros(cpu, mebibytes, orders, told):
     os.read(orders, 1)
     truth = []
     for size in mebibytes:
-        part = memoryview(buffer)[:size << 20]
+        part = memoryview(buffer)[: size << 20]
         slept = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         wall_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         got = os.readv(zeros, [part])
@@ -764,9 +764,32 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, queue_delay_and_crowd,
-                                          stalls, stalls_under_way, syscalls, queued, worked, crowded, throttled, followed, interrupts,
-                                          scan, trouble)}
+CASES = {
+    case.__name__: case
+    for case in (
+        messages,
+        burst,
+        counters,
+        storm,
+        work,
+        full,
+        shallow,
+        refused,
+        queue_delay,
+        queue_delay_and_crowd,
+        stalls,
+        stalls_under_way,
+        syscalls,
+        queued,
+        worked,
+        crowded,
+        throttled,
+        followed,
+        interrupts,
+        scan,
+        trouble,
+    )
+}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

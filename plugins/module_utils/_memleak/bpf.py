@@ -481,6 +481,9 @@ static inline struct batch_t *batch_of(void) {
   return batches.lookup(&zero);
 }
 
+/* The compiler must not count down from an unknown number instead: verifiers before 6.8 do not see that such a loop ends. */
+#define COUNTED(index) asm volatile("" : "+r"(index))
+
 /* The next object of the batch; 0: there is none. */
 static inline u64 taken(struct batch_t *batch) {
   u32 index = batch->next;
@@ -498,7 +501,8 @@ int on_free_bulk(struct pt_regs *ctx) {
     return 0;
   u64 size = ctx->si, list = ctx->dx, address = 0;
   batch->count = batch->next = 0;
-  for (int index = 0; index < 512; index++) {
+  for (u64 index = 0; index < 512; index++) {
+    COUNTED(index);
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
@@ -559,7 +563,8 @@ int %(name)s_done(struct pt_regs *ctx) {
   batch->mask = mask;
   batch->cache = call.cache;
   batch->site = call.site;
-  for (int index = 0; index < 256; index++) {
+  for (u64 index = 0; index < 256; index++) {
+    COUNTED(index);
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(call.list + index * 8));
