@@ -16,8 +16,6 @@ description:
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
     that happens within the window is seen.
-  - Tells as well what a patrol wants to know and no log line says, as memory errors that were corrected, disks that failed
-    requests, boots that ended without a shutdown, and a newer kernel that waits for a reboot.
   - Nothing is written or cleared; every other reader of the ring buffer still sees all of it.
 author:
   - ksysak.fleet maintainers (@ksysak)
@@ -135,6 +133,7 @@ ansible_facts:
                   first_seen: '2026-11-20T22:14:07Z'
                   last_seen: '2026-11-23T03:08:00Z'
                   in_window: false
+                  written_by: kernel
                   induced: false
                   sources: [journal, kmsg]
                   trace: [isolate_lru_pages, xfs_reclaim_inodes_ag, shrink_slab]
@@ -144,7 +143,7 @@ ansible_facts:
                     {cpu: 8, pid: 12347, command: ceph-osd, taint: [W], kernel: 5.14.0-427.el9.x86_64, hardware: Acme Rack 9}
                   details: {cpu: 8, stuck_s: 22, task: ceph-osd, pid: 12347}
             kinds:
-              description: Number of reports by kind, also of those beyond O(top).
+              description: Number of the kernel's reports by kind, also of those beyond O(top). What a program wrote is not among them.
               type: dict
               sample:
                 soft_lockup: 2
@@ -152,29 +151,6 @@ ansible_facts:
               description: Which logs were read, V(read), V(partial) or V(unread) with a reason, with lines and bytes.
               type: list
               elements: dict
-            patrol:
-              description:
-                - What no log line tells. C(kernel) has the running and the newest installed release, why a reboot is pending, and
-                  how often this kernel has oopsed and warned; C(panic_settings) and C(kdump) what a panic would do.
-                - C(unclean_boots) lists earlier boots whose journal ends without a shutdown, C(ecc) memory errors, C(disks) failed
-                  requests, C(file_systems) errors on record, C(arrays) software RAID in trouble, C(pcie) link errors.
-              type: dict
-              sample:
-                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0}
-                panic_settings: {panic: 10, panic_on_oops: 1}
-                kdump: {loaded: true, reserved_bytes: 268435456}
-                unclean_boots: []
-                ecc: [{controller: mc0, corrected: 5, uncorrected: 0, dimms: [{dimm: DIMM_A1, corrected: 5, uncorrected: 0}]}]
-                disks: [{device: sda, errors: 31, timeouts: 0, requests: 88123}]
-                file_systems: []
-                arrays: []
-                pcie: []
-            taint:
-              description: The value and letters of C(/proc/sys/kernel/tainted), or null.
-              type: dict
-              sample:
-                value: 512
-                flags: [W]
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

@@ -38,7 +38,7 @@ options:
   probes:
     description: Names of the probes, as a list or as text with commas between.
     type: raw
-    default: [memleak, runlatency, interference, os_exceptions]
+    default: [memleak, runlatency, interference, os_exceptions, host_health]
   probe_options:
     description: Options of probes, by probe and then by option.
     type: raw

@@ -11,6 +11,7 @@ from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES, Judgement, Policy
 from ..policy.text import plain_function
 from ..results.names import host_file_name
+from ..sections.host_health import Section as HostHealth
 from . import load, selftest
 from .compliance import Compliance
 from .drift import Drift
@@ -100,6 +101,7 @@ class _Sections:
     def __init__(self, known_bugs: KnownBugs):
         self.scan_ids: dict[str, None] = {}
         self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions(known_bugs)
+        self._health = HostHealth()
         self._suspected: dict[tuple, str] = {}
         self._reported: dict[str, str] = {}
 
@@ -115,6 +117,8 @@ class _Sections:
             self._interference.add(host, measured["interference"]["data"], measured["interference"]["window_s"])
         if "os_exceptions" in measured:
             self._exceptions.add(host, measured["os_exceptions"]["data"])
+        if "host_health" in measured:
+            self._health.add(host, measured["host_health"])
         for finding in findings:
             evidence = finding["evidence"]
             if {"type", "culprit", "module"} <= set(evidence):
@@ -131,6 +135,7 @@ class _Sections:
             "leaks": self._leaks.result(suspected),
             "interference": self._interference.result(),
             "exceptions": self._exceptions.result(reported),
+            "host_health": self._health.result(groups),
         }
 
 

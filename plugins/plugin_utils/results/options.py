@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-PROBES = ("memleak", "runlatency", "interference", "os_exceptions")
+PROBES = ("memleak", "runlatency", "interference", "os_exceptions", "host_health")
 MAX_DURATION_S = 3600
 MAX_HOST_NAME = 255
 

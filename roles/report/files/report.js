@@ -731,13 +731,22 @@
   } else {
     byId('exceptions-line').parentElement.hidden = true
   }
-  if ((exceptions.notes || []).length) {
-    byId('exceptions-unread').append(el('h3', {}, t('What no log tells')),
-      table(['Host', 'About', 'What'], exceptions.notes.map((note) => [link('host', note.host, note.host), t(note.topic), el('bdi', {}, note.text)]), []))
-  }
   if (exceptions.unread.length) {
     byId('exceptions-unread').append(el('h3', {}, t('Logs that could not be read')),
       table(['Source', 'Reason', 'Hosts'], exceptions.unread.map((source) => [el('bdi', {}, source.source), el('bdi', {}, source.reason), number(source.hosts)]), [2]))
+  }
+
+  // --- host health ------------------------------------------------------------------------------------------------------
+  const health = fleet.host_health
+  byId('host_health-lead').textContent = health.hosts
+    ? [t('The health of {hosts} was read.', { hosts: plural(health.hosts, 'host') }),
+        health.cut ? t('{n} more facts are not listed.', { n: number(health.cut) }) : ''].join(' ')
+    : t('No host was read.')
+  const healthHosts = (row) => el('details', {}, el('summary', {}, plural(row.host_count, 'host')),
+    ...row.hosts.map(({ host, detail }) => el('div', {}, link('host', host, host), el('bdi', {}, detail ? ` ${detail}` : ''))))
+  if (health.rows.length) {
+    byId('host_health-table').append(table(['Topic', 'Fact', 'Hosts'],
+      health.rows.map((row) => [t(row.topic), el('bdi', {}, t(row.text, row.values)), healthHosts(row)])))
   }
 
   // --- outliers ---------------------------------------------------------------------------------------------------------
