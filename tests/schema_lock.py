@@ -11,15 +11,20 @@ LOCK = ROOT / "tests" / "unit" / "schema" / "lock.json"
 
 
 def meaning(path):
-    """Return the hash of a schema without its descriptions and layout."""
+    """Return the hash of a schema without its descriptions, examples and layout."""
 
     def stripped(node):
         if isinstance(node, dict):
-            return {key: stripped(value) for key, value in node.items() if not (key in ("description", "title") and isinstance(value, str))}
+            return {key: stripped(value) for key, value in node.items() if not _is_explanation(key, value)}
         return [stripped(item) for item in node] if isinstance(node, list) else node
 
     text = json.dumps(stripped(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_explanation(key, value):
+    """A property may have such a name too: its value is a schema, no text or list."""
+    return (key in ("description", "title") and isinstance(value, str)) or (key == "examples" and isinstance(value, list))
 
 
 def current():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge what the probes said of injected leaks and delays, and write the verdicts. Works on the controller alone."""
+"""Compare what the probes reported with the ground truth, and write the verdicts. Works on the controller alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(
             {
-                "state": {"type": "str", "required": True, "choices": ["judged", "written"]},
+                "state": {"type": "str", "required": True, "choices": ["compared", "written"]},
                 "cases": {"type": "list", "elements": "dict", "required": True},
                 "injected": {"type": "list", "elements": "dict", "default": []},
                 "job": {"type": "dict", "default": {}},
@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
             },
             required_if=[("state", "written", ("results", "scan_id"))],
         )
-        if args["state"] == "judged":
+        if args["state"] == "compared":
             cases, system = document.verdicts(args["cases"], args["injected"], args["job"], args["truth"])
             return {**result, "changed": False, "cases": cases, "system": system}
         host = task_vars["inventory_hostname"]

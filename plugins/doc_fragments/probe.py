@@ -9,7 +9,7 @@ options:
   duration:
     description:
       - Length of the window in seconds, from 1 to 3600.
-      - Reading and cleaning up take a few seconds more, and never more than 150.
+      - Setting up and reading usually take a few seconds more, and at most 270 s beyond the window.
     type: int
     default: 20
 requirements:

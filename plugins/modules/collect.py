@@ -68,7 +68,7 @@ EXAMPLES = r"""
   ksysak.fleet.scan:
     scan_id: night
     duration: 60
-  async: 150
+  async: 360 # the window and 300 s: a scan may take that long on a slow host
   poll: 0
   ignore_unreachable: true
   ignore_errors: true

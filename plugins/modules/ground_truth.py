@@ -8,7 +8,7 @@ short_description: Read the exact numbers of all injectors on a host, and what t
 version_added: 0.1.0
 description:
   - Reads what the injectors of M(ksysak.fleet.leak_injector) and M(ksysak.fleet.latency_injector) have done, once or all through a scan.
-  - Tells which injectors are loaded, which scans and programs of this collection run, how many BPF programs trace, and the counters
+  - Reports which injectors are loaded, which scans and programs of this collection run, how many BPF programs trace, and the counters
     of kernel memory in which a leak shows. Two of these answers show whether something was left behind.
   - Changes nothing.
 options:
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 growth:
-  description: Readings of each leak injector, oldest first; all places together, times in seconds since 1970 by the host's clock.
+  description: Readings of each leak injector, oldest first; all functions together, times in seconds since 1970 by the host's clock.
   returned: success
   type: dict
   sample:
@@ -96,6 +96,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers, refusals, testrunlatency
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
@@ -108,7 +109,7 @@ def watch(limit_s):
     """Yield at once, and then again and again until the scan that runs, or will run, on this host has ended."""
     deadline_s, seen = time.monotonic() + limit_s, False
     while True:
-        running = SCAN in refusals.read('/proc/net/unix')
+        running = SCAN in read_text('/proc/net/unix')
         yield
         if (seen and not running) or time.monotonic() >= deadline_s:
             return

@@ -4,11 +4,11 @@
 
 DOCUMENTATION = r"""
 module: interference_facts
-short_description: What interrupted the CPUs, or one process, how often and for how long
+short_description: Measure interrupts, timers, kernel threads and steal time, of a host or one process
 version_added: 0.1.0
 description:
   - Counts and times hardware interrupts, softirqs, local timer interrupts, inter-processor and non-maskable interrupts, per vector and CPU.
-  - Tells the functions that timers call and who starts them, the CPU time of kernel threads, and what the hypervisor kept for others.
+  - Reports the functions that timers call and the processes that start them, the CPU time of kernel threads, and steal time.
   - Every traced count is compared with the kernel's own counter of the same window; a disagreement is in the result.
   - Vectors that cannot be traced are counted from /proc/interrupts, without times.
 author:
@@ -19,12 +19,12 @@ extends_documentation_fragment:
 options:
   pid:
     description:
-      - Look only at what interrupts this process, all its threads together; V(0) looks at the whole host.
+      - Measure only what interrupts this process, all its threads together; V(0) measures the whole host.
       - Needs bcc. Timers and kernel threads are left out then.
     type: int
     default: 0
   timers:
-    description: Whether to follow timers too, which costs half a microsecond or so for each.
+    description: Whether to measure timers too, which adds about 0.5 µs to each.
     type: bool
     default: true
   top:
@@ -65,10 +65,7 @@ ansible_facts:
           type: dict
           contains:
             vectors:
-              description:
-                - Interrupts by vector, most time first. Times are in microseconds, without interrupts nested in a softirq.
-                - C(histogram_ns) has the lower bound of each bucket in nanoseconds. Times are V(none) where the kernel only counts.
-                - C(concentration) names the CPU that carries most; C(coefficient) is V(0) when all carry the same, V(1) when one does all.
+              description: Interrupts by vector, most time first (most interrupts first where no times were measured).
               type: list
               elements: dict
               sample:
@@ -88,14 +85,72 @@ ansible_facts:
                   concentration: {cpu: 1, share: 1.0, coefficient: 1.0}
                   by_cpu:
                     - {cpu: 1, count: 21, total_us: 54.035, mean_us: 2.573, longest_us: 5.883}
+              contains:
+                kind:
+                  description: C(hardirq), C(softirq), C(timer), C(ipi) (inter-processor), C(nmi) (non-maskable), C(mce) (machine
+                    checks) or C(other).
+                  type: str
+                name:
+                  description: Device or type, as in C(/proc/interrupts) and C(/proc/softirqs).
+                  type: str
+                irq:
+                  description: 'Interrupt number. Null: not a device''s interrupt.'
+                  type: int
+                device:
+                  description: 'PCI address, or the interrupt controller. Empty: not known.'
+                  type: str
+                driver:
+                  description: 'Driver of the device. Empty: not known.'
+                  type: str
+                affinity:
+                  description: CPUs that may handle the interrupt, as C(0-3,8).
+                  type: str
+                effective_affinity:
+                  description: The CPUs that the interrupt controller uses.
+                  type: str
+                count:
+                  description: 'Interrupts within the window. Of NMIs: handlers that had work to do.'
+                  type: int
+                rate_per_s:
+                  description: Interrupts per second.
+                  type: float
+                total_us:
+                  description: 'Time in the handler. The time of a hardware interrupt during a softirq does not count for the
+                    softirq. Null: the kernel only counts this vector.'
+                  type: float
+                mean_us:
+                  description: 'Mean time in the handler. Null: not measured.'
+                  type: float
+                longest_us:
+                  description: 'Longest time in the handler. Null: not measured.'
+                  type: float
+                histogram_ns:
+                  description: 'Times in the handler: lower bound of the bucket in nanoseconds (0, then powers of two from 512;
+                    the last, 8388608, has no upper bound) and count. Null: not measured.'
+                  type: dict
+                concentration:
+                  description: 'How unevenly CPUs handle the vector. C(coefficient) is 0 when all CPUs carry the same and 1
+                    when one carries all: (n · Σs² − 1) / (n − 1) for n CPUs with the shares s. Null: one CPU.'
+                  type: dict
+                by_cpu:
+                  description: The same figures by CPU, most time first.
+                  type: list
+                  elements: dict
             cpus:
-              description: Share of each CPU's time that all of it took.
+              description: 'Share of each CPU''s time that all interrupts took, largest first. Empty: not measured.'
               type: list
               elements: dict
               sample:
                 - {cpu: 1, share: 0.000926}
+              contains:
+                cpu:
+                  description: Number of the CPU.
+                  type: int
+                share:
+                  description: Share of its time, from 0 to 1.
+                  type: float
             timers:
-              description: Functions that timers called, most time first; of high-resolution timers also the processes that started them.
+              description: 'Functions that timers called, most time first. Empty: not measured.'
               type: list
               elements: dict
               sample:
@@ -109,28 +164,112 @@ ansible_facts:
                   histogram_ns: {'2048': 2900, '4096': 3773}
                   started_by:
                     - {pid: 28277, comm: qemu-system-x86, started: 3752}
+              contains:
+                kind:
+                  description: 'C(hrtimer): high-resolution timer; C(timer): timer of the tick.'
+                  type: str
+                function:
+                  description: Function of the kernel. C(hrtimer_wakeup) is a sleep of a task; C(tick_nohz_handler) and C(tick_sched_timer)
+                    are the tick.
+                  type: str
+                count:
+                  description: Calls within the window.
+                  type: int
+                rate_per_s:
+                  description: Calls per second.
+                  type: float
+                total_us:
+                  description: 'Time in the function. Null: not measured.'
+                  type: float
+                mean_us:
+                  description: 'Mean time. Null: not measured.'
+                  type: float
+                longest_us:
+                  description: 'Longest time. Null: not measured.'
+                  type: float
+                histogram_ns:
+                  description: Times in the function, as above.
+                  type: dict
+                started_by:
+                  description: Processes that started timers of this function, most timers first. Of C(hrtimer) alone.
+                  type: list
+                  elements: dict
             kernel_threads:
-              description: Kernel threads by CPU time, most first. The name of a kworker tells what it worked for last.
+              description: Kernel threads by CPU time within the window, most first. A thread that ended within the window is
+                missing.
               type: list
               elements: dict
               sample:
                 - {pid: 44, comm: 'kworker/1:1H-kblockd', cpu_us: 2388.406, share: 0.000478}
+              contains:
+                pid:
+                  description: Process id.
+                  type: int
+                comm:
+                  description: Name. The name of a kworker contains the work queue that it served last.
+                  type: str
+                cpu_us:
+                  description: CPU time.
+                  type: float
+                share:
+                  description: CPU time as a share of one CPU.
+                  type: float
             steal:
-              description: Share of each CPU's time that the hypervisor gave to others.
+              description: 'Share of each CPU''s time that the hypervisor gave to others, in steps of 10 ms, largest first.
+                Empty: not known.'
               type: list
               elements: dict
               sample:
                 - {cpu: 0, share: 0.03}
+              contains:
+                cpu:
+                  description: Number of the CPU.
+                  type: int
+                share:
+                  description: Share of its time, from 0 to 1.
+                  type: float
             process:
-              description: With O(pid), the process and its own times; V(none) else.
+              description: 'With C(pid): that process, all its threads together. Null: the whole host was measured.'
               type: dict
-              sample: {pid: 4242, comm: trader, interrupted_us: 1902.4, cpu_us: 9801233.2, wait_us: 4120.7, turns: 188}
+              sample: {pid: 4242, comm: trader, interrupted_us: 1902.4, cpu_us: 9801233.2, wait_us: 4120.7, timeslices: 188}
+              contains:
+                pid:
+                  description: Process id.
+                  type: int
+                comm:
+                  description: Name of the process.
+                  type: str
+                interrupted_us:
+                  description: Time of all vectors that interrupted it.
+                  type: float
+                cpu_us:
+                  description: 'Time on a CPU, interrupts included. Null: the process ended within the window.'
+                  type: float
+                wait_us:
+                  description: 'Time in which it was runnable and did not run. Null: as above.'
+                  type: float
+                timeslices:
+                  description: 'How often it got a CPU. Null: as above.'
+                  type: int
             cross_check:
-              description:
-                - Vectors compared with the kernel's own counters, and those that disagree by more than 2 %.
-                - C(largest_share) is by how much a count was off at most, of those of 100 and more.
+              description: 'Traced counts compared with the kernel''s own counters of the same window. Null: nothing was traced.'
               type: dict
-              sample: {compared: 35, largest_share: 0.00089, disagreements: []}
+              sample:
+                compared: 35
+                largest_share: 0.00089
+                disagreements: []
+              contains:
+                compared:
+                  description: Number of vectors that were compared.
+                  type: int
+                largest_share:
+                  description: Largest deviation of a count, as a share, among counts of at least 100.
+                  type: float
+                disagreements:
+                  description: Vectors that deviate by more than 2 %, and by more than the readings can explain. Above 5 % the
+                    status is C(degraded).
+                  type: list
+                  elements: dict
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

@@ -150,6 +150,7 @@ ground_truths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector import leftovers, refusals, run
 from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import Kmod
 
@@ -202,7 +203,7 @@ def inject(ansible):
     run.check_root()
     kmod = Kmod(ansible, TYPES[options['type']])
     held_bytes = kmod.truth()['outstanding_bytes'] if kmod.loaded else 0
-    refusals.check_memory(options['ceiling_bytes'], options['max_memory_percent'], refusals.read('/proc/meminfo'), held_bytes)
+    refusals.check_memory(options['ceiling_bytes'], options['max_memory_percent'], read_text('/proc/meminfo'), held_bytes)
     answer = run.present(ansible, kmod, parameters(options))
     if options['trigger'] and options['context'] == 'call':
         answer['changed'] = True

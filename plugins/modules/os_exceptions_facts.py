@@ -10,8 +10,8 @@ description:
   - Reads the kernel ring buffer, the kernel messages of all boots in systemd's journal, the C(messages), C(syslog) and
     C(kern.log) files in C(/var/log), also rotated and packed ones, and what persistent storage and kdump kept of a crash.
   - Finds oopses, panics, warnings, lock-ups, stalls, hung tasks, out-of-memory kills, hardware, disk and file system errors and
-    what debugging kernels report, and names the function to blame where the log tells it, where it happened, and what an
-    operator asks first, as the victim of an out-of-memory kill or the device of an I/O error.
+    what debugging kernels report, and names the culprit where the log contains it, where it happened, and details of its
+    kind, for example the victim of an out-of-memory kill or the device of an I/O error.
   - A report that several logs hold counts once. Reports are grouped by a signature that is the same on all hosts, boots and
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
@@ -121,7 +121,7 @@ ansible_facts:
           type: dict
           contains:
             events:
-              description: One entry a signature; those that happened within the window first, then the newest.
+              description: 'One entry per signature: those within the window first, then the newest.'
               type: list
               elements: dict
               sample:
@@ -140,17 +140,93 @@ ansible_facts:
                   excerpt: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
                   boots: 1
                   context:
-                    {cpu: 8, pid: 12347, command: ceph-osd, taint: [W], kernel: 5.14.0-427.el9.x86_64, hardware: Acme Rack 9}
+                    cpu: 8
+                    pid: 12347
+                    command: ceph-osd
+                    taint: [W]
+                    kernel: 5.14.0-427.el9.x86_64
+                    hardware: Acme Rack 9
                   details: {cpu: 8, stuck_s: 22, task: ceph-osd, pid: 12347}
+              contains:
+                kind:
+                  description: What happened; see 'What to do next' in C(docs/os_exceptions.md).
+                  type: str
+                title:
+                  description: The line that the kernel printed.
+                  type: str
+                culprit:
+                  description: 'Function to which the exception is attributed: the caller of the helper in which the kernel
+                    noticed it. A hint, not a verdict. Null: the log does not contain one.'
+                  type: str
+                signature:
+                  description: Text that is equal on all hosts, boots and kernel builds.
+                  type: str
+                count:
+                  description: How often it happened. A report that several logs hold counts once.
+                  type: int
+                first_seen:
+                  description: 'When it happened first. Null: the log has no date.'
+                  type: str
+                last_seen:
+                  description: 'When it happened last. Null: the log has no date.'
+                  type: str
+                in_window:
+                  description: 'True: it happened at least once within the window.'
+                  type: bool
+                written_by:
+                  description: V(kernel), V(program) (through C(/dev/kmsg)), or V(unknown) where no log names the writer.
+                  type: str
+                induced:
+                  description: 'True: it follows from an earlier exception, as a panic after an oops.'
+                  type: bool
+                sources:
+                  description: Logs that hold it, as in C(sources[].name).
+                  type: list
+                  elements: str
+                trace:
+                  description: Functions of the call trace, innermost first.
+                  type: list
+                  elements: str
+                excerpt:
+                  description: First lines of the newest report.
+                  type: str
+                boots:
+                  description: 'Number of boots in which it happened. Null: no log names the boot.'
+                  type: int
+                context:
+                  description: CPU, process, taint letters, kernel release, hardware and modules of the newest report.
+                  type: dict
+                details:
+                  description: What the newest report of this kind contains; see 'Details' in C(docs/os_exceptions.md). Sizes
+                    end with C(_bytes), times with C(_s), C(_ms) or C(_jiffies).
+                  type: dict
             kinds:
-              description: Number of the kernel's reports by kind, also of those beyond O(top). What a program wrote is not among them.
+              description: Number of reports by kind, also of those beyond C(top).
               type: dict
-              sample:
-                soft_lockup: 2
+              sample: {soft_lockup: 2}
             sources:
-              description: Which logs were read, V(read), V(partial) or V(unread) with a reason, with lines and bytes.
+              description: The logs, with what was read of each.
               type: list
               elements: dict
+              sample:
+                - {bytes: 24510, lines: 341, name: kmsg, reason: '', status: read}
+                - {bytes: 0, lines: 0, name: journal, reason: the journal is empty, status: unread}
+              contains:
+                name:
+                  description: C(kmsg), C(journal), or the path of a file.
+                  type: str
+                status:
+                  description: 'C(read): to its end. C(partial): its newest part, or up to an error. C(unread): see C(reason).'
+                  type: str
+                reason:
+                  description: Why it was not read to its end.
+                  type: str
+                lines:
+                  description: Lines that were read.
+                  type: int
+                bytes:
+                  description: Bytes that were read.
+                  type: int
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

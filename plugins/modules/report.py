@@ -8,7 +8,7 @@ module: report
 short_description: Make the report of a scan
 version_added: 0.1.0
 description:
-  - Reads the results folder of one scan, judges every host by the policies, and writes one self-contained HTML file and the same
+  - Reads the results folder of one scan, evaluates the policies for every host, and writes one self-contained HTML file and the same
     content for machines. Shows a digest of a few lines.
   - Works on the controller, touches no host and makes no connection. It can be repeated at any time, also with another policy.
   - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
@@ -41,7 +41,7 @@ options:
   baseline:
     description:
       - Folder of an earlier scan to compare with, or of all results, of which the last scan before this one is taken.
-      - Both scans are judged by the same policy.
+      - The report evaluates the same policy for both scans.
     type: path
   language:
     description: Language of the report, V(en), V(zh) or another one that the role has messages of.
@@ -50,7 +50,7 @@ options:
   fail_on:
     description:
       - The mildest verdict that is not good enough. The task itself never fails by it, it returns RV(passed).
-      - Nothing but V(never) is good enough for a fleet of which nothing could be looked at.
+      - A fleet without measurements fails for every value but V(never).
     type: str
     choices: [never, fatal, critical, error, warning, incomplete]
     default: never
@@ -80,7 +80,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: In check mode everything is read and judged, and nothing is written.
+    description: In check mode the module reads and evaluates everything and writes nothing.
     support: full
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
@@ -150,7 +150,7 @@ verdict:
     level:
       description:
         - The worst severity that was found (V(fatal), V(critical), V(error) or V(warning)), or V(clear).
-        - V(incomplete) when nothing was found but not everything could be looked at, V(unknown) when nothing could.
+        - V(incomplete) without findings when not everything was measured, V(unknown) when nothing was.
       type: str
       returned: success
       sample: incomplete
@@ -158,9 +158,9 @@ verdict:
       description: The verdict in words.
       type: str
       returned: success
-      sample: "Nothing was found on 47 of 50 hosts, but 3 of 50 hosts could not be looked at: this is no all-clear."
+      sample: "Incomplete: no findings on 47 of 50 hosts, but 3 of 50 hosts were not scanned."
     notes:
-      description: What else one must know to judge it.
+      description: What else one must know to interpret it.
       type: list
       elements: str
       returned: success

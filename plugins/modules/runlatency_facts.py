@@ -4,11 +4,11 @@
 
 DOCUMENTATION = r"""
 module: runlatency_facts
-short_description: How long tasks that could run had to wait for a CPU
+short_description: Measure how long runnable tasks wait for a CPU
 version_added: 0.1.0
 description:
   - Measures run-queue latency, from wake-up (or from losing the CPU while runnable) to running, for every task of the host.
-  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and who ran there longest during the wait.
+  - Returns exact log2 histograms, and the longest waits with the task, its CPU, and the task that ran there longest.
 author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
@@ -61,7 +61,7 @@ options:
   pid:
     description:
       - Follow the waits of this process alone. Only one of O(pid), O(tid), O(cgroup) and O(comm) may be given, and each needs bcc.
-      - New threads are looked for twice a second. Stalls are those of the whole host.
+      - The probe searches for new threads twice a second. Stalls are those of the whole host.
     type: int
   tid:
     description: Follow the waits of this thread alone.
@@ -75,7 +75,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Who waits for a CPU, and for how long?
+- name: Measure who waits for a CPU, and for how long
   ksysak.fleet.runlatency_facts:
     duration: 30
   become: true
@@ -102,12 +102,12 @@ EXAMPLES = r"""
     ttl_s: 7200
   become: true
 
-- name: What was there so far?
+- name: Report the measurement so far
   ksysak.fleet.runlatency_facts:
     state: reported
   become: true
 
-- name: That was it
+- name: End the measurement
   ksysak.fleet.runlatency_facts:
     state: stopped
   become: true
@@ -128,44 +128,59 @@ ansible_facts:
           type: dict
           contains:
             histograms:
-              description: Waits by what they began with; lower bound of the bucket in microseconds to the number of waits.
+              description: 'Waits by what began them, as log2 histograms: C(wakeup) or C(preempted) (the task lost the CPU while
+                runnable). Empty: not traced.'
               type: dict
               sample:
                 wakeup: {'0': 9, '1': 20, '2': 38, '4': 11}
                 preempted: {'4': 2}
+              contains:
+                wakeup:
+                  description: Waits after a wakeup. The key is the lower bound of the bucket in microseconds (0, 1, 2, 4, …);
+                    the value counts the waits.
+                  type: dict
+                preempted:
+                  description: 'Waits after a preemption. The upper bound of each bucket is twice its lower bound (of 0: 1).'
+                  type: dict
             percentiles_us:
-              description: Of all waits, as the upper bound of the bucket.
+              description: 'Percentiles of all waits: the upper bound of the bucket that holds the percentile, at most C(max_us).'
               type: dict
               sample: {p50: 32.0, p90: 64.0, p99: 512.0, p999: 1421.608}
-            cpus:
-              description: The CPUs on which tasks waited most, longest sum first, each with its histogram.
-              type: list
-              elements: dict
-              sample:
-                - cpu: 3
-                  count: 79
-                  total_us: 2113.4
-                  max_us: 1421.608
-                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 512.0, p999: 1421.608}
-                  histogram: {'0': 9, '1': 20, '2': 37, '4': 11, '256': 1, '1024': 1}
-            tasks:
-              description: The tasks that waited most, longest sum first, each with its histogram.
-              type: list
-              elements: dict
-              sample:
-                - pid: 4711
-                  comm: postgres
-                  count: 31
-                  total_us: 1822.9
-                  max_us: 1421.608
-                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 1421.608, p999: 1421.608}
-                  histogram: {'2': 25, '4': 4, '256': 1, '1024': 1}
-            waits_unattributed:
-              description: Waits that are not attributed to a task, because more tasks waited than are counted at a time.
+              contains:
+                p50:
+                  description: Median.
+                  type: float
+                p90:
+                  description: 90th percentile.
+                  type: float
+                p99:
+                  description: 99th percentile.
+                  type: float
+                p999:
+                  description: 99.9th percentile.
+                  type: float
+            count:
+              description: Number of waits that were measured.
               type: int
-              sample: 0
+              sample: 22968
+            total_us:
+              description: Sum of all waits.
+              type: float
+              sample: 12213166.2
+            max_us:
+              description: The longest wait.
+              type: float
+              sample: 118985.695
+            threshold_us:
+              description: The option C(runq_us) of this measurement.
+              type: int
+              sample: 1000
+            over_threshold:
+              description: Number of waits of at least C(threshold_us), also those that are not in C(events).
+              type: int
+              sample: 2857
             events:
-              description: The longest waits, longest first.
+              description: The longest waits, longest first. The probe keeps the 16 longest of each CPU.
               type: list
               elements: dict
               sample:
@@ -187,20 +202,184 @@ ansible_facts:
                     - {pid: 14, comm: ksoftirqd/0, prio: 120, policy: normal, ran_us: 21.04}
                   idle_us: 0.0
                   unattributed_us: 5.722
+              contains:
+                kind:
+                  description: Always C(runq).
+                  type: str
+                wait:
+                  description: 'What began the wait: C(wakeup) or C(preempted).'
+                  type: str
+                delay_us:
+                  description: Length of the wait.
+                  type: float
+                cpu:
+                  description: CPU on which the task ran after the wait.
+                  type: int
+                pid:
+                  description: Thread id of the task that waited.
+                  type: int
+                comm:
+                  description: Name of the task that waited.
+                  type: str
+                from_cpu:
+                  description: CPU on which the wait began. It differs from C(cpu) when the kernel moved the task.
+                  type: int
+                queue_length:
+                  description: 'Tasks on the run queue of C(cpu) when the task got the CPU, this one included. Null: the kernel
+                    has no BTF.'
+                  type: int
+                prio:
+                  description: 'Kernel priority: below 100 is real-time, 120 is nice 0.'
+                  type: int
+                policy:
+                  description: Scheduling class that the priority belongs to.
+                  type: str
+                throttled:
+                  description: 'The CPU quota that the task''s control group, or one above it, used up within the window. Null:
+                    none, or the task has ended.'
+                  type: dict
+                at_s:
+                  description: When the wait ended, in seconds from the start of the window.
+                  type: float
+                blockers:
+                  description: Tasks that ran on the CPU during the wait, longest first. Each CPU keeps its 16 most recent short
+                    timeslices and its 16 most recent long ones (at least a sixteenth of C(threshold_us)).
+                  type: list
+                  elements: dict
+                idle_us:
+                  description: How long the CPU was idle during the wait.
+                  type: float
+                unattributed_us:
+                  description: Part of the wait in timeslices that the CPU no longer keeps.
+                  type: float
+                longest_runner:
+                  description: 'The task that ran longest on the CPU during the wait. Null: the CPU was idle for longer, or
+                    C(unattributed_us) is longer.'
+                  type: dict
+            cpus:
+              description: The C(top) CPUs with the largest sum of waits, largest first. A wait counts on the CPU on which the
+                task ran after it.
+              type: list
+              elements: dict
+              sample:
+                - cpu: 3
+                  count: 79
+                  total_us: 2113.4
+                  max_us: 1421.608
+                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 512.0, p999: 1421.608}
+                  histogram: {'0': 9, '1': 20, '2': 37, '4': 11, '256': 1, '1024': 1}
+              contains:
+                cpu:
+                  description: Number of the CPU.
+                  type: int
+                count:
+                  description: Number of waits.
+                  type: int
+                total_us:
+                  description: Sum of the waits.
+                  type: float
+                max_us:
+                  description: The longest wait.
+                  type: float
+                percentiles_us:
+                  description: Percentiles of the waits, as above.
+                  type: dict
+                histogram:
+                  description: Histogram of the waits, both kinds together.
+                  type: dict
+            tasks:
+              description: The C(top) tasks with the largest sum of waits, largest first. Each CPU counts 512 tasks at a time
+                and keeps those that wait most.
+              type: list
+              elements: dict
+              sample:
+                - pid: 4711
+                  comm: postgres
+                  count: 31
+                  total_us: 1822.9
+                  max_us: 1421.608
+                  percentiles_us: {p50: 4.0, p90: 8.0, p99: 1421.608, p999: 1421.608}
+                  histogram: {'2': 25, '4': 4, '256': 1, '1024': 1}
+              contains:
+                pid:
+                  description: Thread id.
+                  type: int
+                comm:
+                  description: Name that the task had at one of its waits.
+                  type: str
+                count:
+                  description: Number of waits; on a CPU with more tasks than it counts, those since the task entered the table.
+                  type: int
+                total_us:
+                  description: Sum of the waits.
+                  type: float
+                max_us:
+                  description: The longest wait.
+                  type: float
+                percentiles_us:
+                  description: Percentiles of the waits, as above.
+                  type: dict
+                histogram:
+                  description: Histogram of the waits. Its last bucket, from 1048576 µs, has no upper bound.
+                  type: dict
+            waits_unattributed:
+              description: Waits that the probe could not assign to a task. In a report of a running measurement, this includes
+                waits that came while it was read.
+              type: int
+              sample: 0
             throttled:
-              description: Control groups whose CPU quota ran out within the window, longest first.
+              description: Control groups that used up their CPU quota within the window, longest first. Their tasks wait although
+                CPUs may be idle.
               type: list
               elements: dict
               sample:
                 - {cgroup: /system.slice/nginx.service, times: 41, total_us: 3250112}
+              contains:
+                cgroup:
+                  description: Path, as in C(/proc/PID/cgroup).
+                  type: str
+                times:
+                  description: Periods in which the quota ran out.
+                  type: int
+                total_us:
+                  description: How long the group was throttled, summed over all CPUs.
+                  type: int
             followed:
-              description: Whose waits these are; V(none) for all tasks.
+              description: 'The tasks whose waits these are, with C(pid), C(tid), C(cgroup) or C(comm). Null: all tasks.'
               type: dict
               sample: {by: cgroup, tasks: 9}
+              contains:
+                by:
+                  description: The option that selected the tasks.
+                  type: str
+                tasks:
+                  description: Number of threads; 0 with C(comm), because the kernel compares the names.
+                  type: int
+            stall_counts:
+              description: 'Number of stalls by kind, also those that are not in C(stalls). Absent: the probe could not watch
+                for stalls on this kernel.'
+              type: dict
+              sample: {cpu_not_running: 0, irqoff: 0, nosched: 0}
+              contains:
+                irqoff:
+                  description: Interrupts were off for at least C(irqoff_us).
+                  type: int
+                nosched:
+                  description: The kernel did not switch tasks for at least C(nosched_us).
+                  type: int
+                cpu_not_running:
+                  description: The CPU did not run although interrupts were on.
+                  type: int
+                syscall:
+                  description: System calls and page faults of at least C(syscall_us). Absent without that option.
+                  type: int
+            stall_period_us:
+              description: 'Precision of a stall''s length: a fifth of the smallest threshold. The clock that detects stalls
+                ticks slightly more often.'
+              type: int
+              sample: 2000
             stalls:
-              description:
-                - Interrupts that were off, missed task switches, CPUs that did not run and long system calls, longest first.
-                - The true length lies between C(least_us) and C(delay_us).
+              description: The longest stalls, longest first.
               type: list
               elements: dict
               sample:
@@ -215,9 +394,72 @@ ansible_facts:
                   reasons: []
                   culprit: finish_task_switch
                   stack: [finish_task_switch.isra.0+0x93, __schedule+0x3e4]
-            over_threshold:
-              description: Waits of at least C(threshold_us), also those beyond the returned ones.
-              type: int
+              contains:
+                kind:
+                  description: C(irqoff), C(nosched), C(cpu_not_running) or C(syscall); see 'Stalls' in C(docs/runlatency.md).
+                  type: str
+                delay_us:
+                  description: Maximum of the true length.
+                  type: float
+                least_us:
+                  description: Minimum of the true length.
+                  type: float
+                cpu:
+                  description: CPU of the stall.
+                  type: int
+                pid:
+                  description: Thread id of the task that had the CPU; with C(irqoff), at the end.
+                  type: int
+                comm:
+                  description: Name of that task.
+                  type: str
+                at_s:
+                  description: When the stall ended, in seconds from the start of the window.
+                  type: float
+                syscall_nr:
+                  description: 'Of a C(syscall): its number on the host''s architecture. Null: it was a page fault.'
+                  type: int
+                certain:
+                  description: 'True: nothing contradicts this kind and this culprit.'
+                  type: bool
+                reasons:
+                  description: What contradicts the stall or its culprit, or why the kind is C(cpu_not_running).
+                  type: list
+                  elements: str
+                culprit:
+                  description: 'Innermost function of the stack that is not a lock''s own. Null: no stack.'
+                  type: str
+                stack:
+                  description: 'Call stack, innermost first. C(irqoff): where interrupts came back on; C(nosched) and C(syscall):
+                    during the stall.'
+                  type: list
+                  elements: str
+            run_delay:
+              description: 'The scheduler''s own sum over the window (C(/proc/schedstat)), of the CPUs that stayed online. Null:
+                the kernel does not keep it.'
+              type: dict
+              sample: {total_us: 181234.0, timeslices: 20000, mean_us: 9.1}
+              contains:
+                total_us:
+                  description: Sum of all waits.
+                  type: float
+                timeslices:
+                  description: Number of timeslices.
+                  type: int
+                mean_us:
+                  description: Mean wait for a timeslice.
+                  type: float
+            pressure:
+              description: 'Growth of C(some) in C(/proc/pressure/cpu) over the window. Null: the kernel does not keep it.'
+              type: dict
+              sample: {some_share: 0.5429, some_us: 5429123}
+              contains:
+                some_us:
+                  description: Time in which at least one task waited for a CPU.
+                  type: int
+                some_share:
+                  description: The same as a share of the window.
+                  type: float
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode, and with O(state=started)

@@ -5,7 +5,7 @@
 DOCUMENTATION = r"""
 ---
 module: selftest
-short_description: Judge what the probes said of injected leaks and delays, and write the verdicts
+short_description: Compare what the probes reported of injected leaks and delays with the ground truth, and write the verdicts
 version_added: 0.1.0
 description:
   - Compares the result of a scan with the ground truth of what was injected while it ran.
@@ -13,13 +13,13 @@ description:
 options:
   state:
     description:
-      - V(judged) returns the verdicts of the cases of one round.
+      - V(compared) returns the verdicts of the cases of one round.
       - V(written) writes the document of this host, C(<results>/<scan_id>/selftest/<host>.json).
     type: str
     required: true
-    choices: [judged, written]
+    choices: [compared, written]
   cases:
-    description: What was injected, for V(judged); the verdicts of all rounds, for V(written).
+    description: What was injected, for V(compared); the verdicts of all rounds, for V(written).
     type: list
     elements: dict
     required: true
@@ -43,7 +43,7 @@ options:
     description: Name of the self-test, and of its folder. Required for O(state=written).
     type: str
   system:
-    description: The host's system, as a judged round returns it.
+    description: The host's system, as a compared round returns it.
     type: dict
     default: {}
   reason:
@@ -65,7 +65,7 @@ options:
     default: []
 attributes:
   check_mode:
-    description: Is to be left out in check mode, in which there is nothing to judge.
+    description: Is to be left out in check mode, in which there is nothing to compare.
     support: none
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in check mode), when in diff mode.
@@ -82,25 +82,25 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Judge a round
+- name: Compare a round
   ksysak.fleet.selftest:
-    state: judged
+    state: compared
     cases: "{{ cases }}"
     injected: "{{ leaks.results }}"
     job: "{{ scan }}"
     truth: "{{ truth }}"
-  register: judged
+  register: compared
 """
 
 RETURN = r"""
 cases:
   description: The cases with their verdicts, as in the document.
-  returned: when O(state=judged)
+  returned: when O(state=compared)
   type: list
   elements: dict
 system:
   description: The system of the host as the scan saw it.
-  returned: when O(state=judged)
+  returned: when O(state=compared)
   type: dict
 path:
   description: The document.

@@ -93,9 +93,13 @@ def write_headers(folder):
     (folder / "bcc.h").write_text(declarations())
 
 
-def errors_of(folder, text):
-    """Return what clang reports of a BPF text, '' when it compiles. folder: of write_headers()."""
+def errors_of(folder, texts):
+    """Return what clang reports of BPF texts, '' when all compile. folder: of write_headers(); texts: {name: text}."""
+    files = []
+    for name, text in texts.items():
+        files.append(folder / (name + ".c"))
+        files[-1].write_text(text)
     include = ("-nostdinc", "-I", folder / "include", "-include", folder / "bcc.h")
-    done = subprocess.run(["clang", *_FLAGS, *_ALLOWED, *include, "-"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(["clang", *_FLAGS, *_ALLOWED, *include, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0 or done.stderr
     return done.stderr if done.returncode else ""

@@ -44,10 +44,17 @@ def _memleak():
     pages = {"nopages": [], "pages": memleak.pages(False), "rawpages": memleak.pages(True)}
     percpu = {"nopercpu": [], "percpu": memleak.percpu()}
     vmalloc = {"novmalloc": [], "vmalloc": memleak.vmalloc(None), "vmallocprobe": memleak.vmalloc("__vmalloc_node_range")}
-    for names in itertools.product(slab, pages, percpu, vmalloc):
-        functions = [function for name, table in zip(names, (slab, pages, percpu, vmalloc), strict=True) for function in table[name]]
-        if functions:
-            yield "-".join(names), memleak.text(functions, 12345, stacks.DEPTH, 4, (96, 28))
+    parts = (slab, pages, percpu, vmalloc)
+    for index, part in enumerate(parts):  # no part uses another: each alternative alone, and beside the longest of all others
+        for name, functions in part.items():
+            beside = [max(other.values(), key=_length) if number != index else functions for number, other in enumerate(parts)]
+            for kind, chosen in (("alone", functions), ("all", sum(beside, []))):
+                if chosen:
+                    yield f"{name}-{kind}", memleak.text(chosen, 12345, stacks.DEPTH, 4, (96, 28))
+
+
+def _length(functions):
+    return sum(len(function.text) for function in functions)
 
 
 PROBES = {"runlatency": _runlatency, "interference": _interference, "memleak": _memleak}
@@ -68,8 +75,7 @@ def _whole(text):
 def test_every_variant_compiles(headers, name):
     variants = {text: variant for variant, text in PROBES[name]()}  # some options change only what is attached
     assert len(variants) > 1
-    wrong = {variant: errors for text, variant in variants.items() if (errors := errors_of(headers, _whole(text)))}
-    assert wrong == {}
+    assert errors_of(headers, {variant: _whole(text) for text, variant in variants.items()}) == ""
 
 
 MUTATIONS = {
@@ -99,8 +105,8 @@ def test_a_text_that_is_wrong_does_not_compile(headers, name, mutation):
         text = next(text for _variant, text in PROBES[name]() if "args->" in text)
         places = list(re.finditer(pattern, text))
     mutated = text[: places[-1].start()] + places[-1].expand(wrong) + text[places[-1].end() :]
-    assert errors_of(headers, _whole(text)) == ""
-    assert "error:" in errors_of(headers, _whole(mutated))
+    assert errors_of(headers, {"right": _whole(text)}) == ""
+    assert "error:" in errors_of(headers, {"wrong": _whole(mutated)})
 
 
 def test_a_probe_requires_each_argument_that_its_text_reads():
@@ -110,22 +116,29 @@ def test_a_probe_requires_each_argument_that_its_text_reads():
     assert {event: set(TRACEPOINTS[event]) for event in required} == required
 
 
-def _unformatted(path, text):
-    """Return how many lines clang-format would change."""
+@pytest.fixture
+def formatted(repo, tmp_path):
+    """``formatted({name: text})``: return the C texts that clang-format would change."""
     formatter = Path(sys.executable).with_name("clang-format")
-    command = [formatter, "--output-replacements-xml", f"--assume-filename={path}"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    return done.stdout.count("<replacement ")
+
+    def check(texts, style=".clang-format"):
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+        command = [formatter, "--dry-run", "--Werror", f"--style=file:{repo / style}", *texts]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == (done.stderr == "")
+        return done.stderr
+
+    return check
 
 
-def test_bpf_texts_are_formatted(repo):
-    names = ("runlatency", "interference")
-    texts = {f"{name}: {variant}": text for name in names for variant, text in PROBES[name]()}
-    assert {variant: count for variant, text in texts.items() if (count := _unformatted(repo / "text.c", text))} == {}
-    assert _unformatted(repo / "text.c", next(iter(texts.values())).replace("  return", " return"))
+def test_bpf_texts_are_formatted(formatted):
+    texts = {f"{variant}.c": text for name in ("runlatency", "interference") for variant, text in PROBES[name]()}
+    assert formatted(texts) == ""
+    assert "clang-format-violations" in formatted({"wrong.c": texts.popitem()[1].replace("  return", " return")})
 
 
-def test_kernel_modules_are_formatted(repo, files):
-    sources = [name for name in files if name.parts[0] == "kmods" and name.suffix in (".c", ".h")]
-    assert sources
-    assert {str(name): count for name in sources if (count := _unformatted(repo / name, (repo / name).read_text()))} == {}
+def test_kernel_modules_are_formatted(repo, files, formatted):
+    texts = {name.name: (repo / name).read_text() for name in files if name.parts[0] == "kmods" and name.suffix in (".c", ".h")}
+    assert texts
+    assert formatted(texts, "kmods/.clang-format") == ""

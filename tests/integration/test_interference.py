@@ -60,7 +60,7 @@ def test_a_process_that_ends_leaves_what_was_seen(on_host):
     validate_data("ksysak.interference/1", result["data"])
     assert "ended within the window" in " ".join(result["degradations"])
     process = result["data"]["process"]
-    assert (process["comm"], process["cpu_us"], process["wait_us"], process["turns"]) == ("ks-victim", None, None, None)
+    assert (process["comm"], process["cpu_us"], process["wait_us"], process["timeslices"]) == ("ks-victim", None, None, None)
 
 
 def test_a_process_that_is_not_there_is_refused(on_host):

@@ -256,7 +256,7 @@ def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
     for stall, event in stalls_found(result, "nosched"):
         assert event, (stall, result["data"]["stalls"])
         assert (event["pid"], event["comm"]) == (result["truth"]["pid"], "ks-stall")
-        # The wish comes with one of the scheduler's ticks, within the stall.
+        # need_resched comes with one of the scheduler's ticks, within the stall.
         assert 2000 <= event["delay_us"] <= stall["most_us"] + result["data"]["stall_period_us"]
         assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
 
@@ -274,7 +274,7 @@ def test_a_stall_that_is_under_way_as_the_window_opens_is_measured_from_its_begi
     period_us = result["data"]["stall_period_us"]
     if kind == "irqoff":
         assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"] <= stall["most_us"] + period_us
-    else:  # the wish comes with one of the scheduler's ticks
+    else:  # need_resched comes with one of the scheduler's ticks
         assert 10_000 <= event["delay_us"] <= stall["most_us"] + period_us
 
 

@@ -4,6 +4,8 @@
 import os
 import platform
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text, uptime_s
+
 _HYPERVISORS = (('kvm', 'kvm'), ('vmware', 'vmware'), ('microsoft', 'hyper-v'), ('xen', 'xen'), ('virtualbox', 'virtualbox'),
                 ('innotek', 'virtualbox'), ('qemu', 'kvm'), ('amazon', 'kvm'), ('google', 'kvm'), ('alibaba', 'kvm'))
 _MOST_MODULES = 512
@@ -20,7 +22,7 @@ def system():
         'memory_bytes': os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'),
         'virtualization': virtualization(),
         'boot_id': read_text('/proc/sys/kernel/random/boot_id').strip()[:64],
-        'uptime_s': float((read_text('/proc/uptime').split() or ['0'])[0]),
+        'uptime_s': uptime_s(),
         'modules': sorted(line.split(' ')[0][:64] for line in read_text('/proc/modules').splitlines())[:_MOST_MODULES],
     }
 
@@ -59,12 +61,3 @@ def _cpu(field):
         if colon and name.strip() == field:
             return value.strip() if field != 'flags' else ' ' + value.strip()
     return ''
-
-
-def read_text(path):
-    """Return what a file holds, '' where it cannot be read."""
-    try:
-        with open(path, errors='replace') as stream:
-            return stream.read()
-    except (IOError, OSError):
-        return ''

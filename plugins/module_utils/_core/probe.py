@@ -12,9 +12,6 @@ import time
 
 RESULT_BYTES = 64 * 1024
 _TEXT_CHARS = 2048
-# More lost events than both make a result degraded; a handful in a quiet window changes nothing.
-LOST_SHARE = 0.001
-LOST_COUNT = 100
 
 
 class Unavailable(Exception):

@@ -8,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import host, linux, service, window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux, procfs, service, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds, fit
 
 DURATION = {'type': 'int'}
@@ -90,7 +90,7 @@ def _stop(module, probe, _ttl_s):
 
 def _not_running(probe):
     return ('%s is not running on this host: it was not started, its ttl_s was over, it was killed, or the host was started anew '
-            '(it is up for %d s)' % (probe.NAME, float(host.read_text('/proc/uptime').split()[0])))
+            '(it is up for %d s)' % (probe.NAME, procfs.uptime_s()))
 
 
 _STATES = {'started': _start, 'reported': _report, 'stopped': _stop}

@@ -8,6 +8,8 @@ unloaded before the names are asked for has none any more.
 import bisect
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
+
 _KALLSYMS = '/proc/kallsyms'
 _MODULES = '/proc/modules'
 _SYMBOL = re.compile(r'^([0-9a-f]{16}) ([a-zA-Z]) (\S+)\t\[(\S+)\]$', re.M)
@@ -27,7 +29,7 @@ class ModuleSymbols(object):
 
     def refresh(self):
         """Read the symbols anew when modules were loaded or unloaded since."""
-        rows = [line.split() for line in _lines(_MODULES)]
+        rows = [line.split() for line in read_text(_MODULES).splitlines()]
         loaded = [(words[0], int(words[1]), int(words[5], 16)) for words in rows if len(words) > 5]  # name, bytes, address
         if loaded != self._loaded:
             self._loaded = loaded
@@ -74,11 +76,3 @@ class ModuleSymbols(object):
         if not code or not first <= address < end:
             return None
         return '%s+0x%x [%s]' % (name, address - self._addresses[index], module)
-
-
-def _lines(path):
-    try:
-        with open(path) as stream:
-            return stream.read().splitlines()
-    except (IOError, OSError):
-        return []

@@ -6,7 +6,7 @@ import re
 import resource
 import tempfile
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux, procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import headers, requirements, sandbox
 
@@ -37,12 +37,8 @@ def _raise_memory_limit():
 
 def tracepoint_fields(event):
     """Return the argument names of a tracepoint ('kmem:kmalloc') as a set; None when the kernel has no such event."""
-    try:
-        with open('%s/%s/format' % (_EVENTS, event.replace(':', '/'))) as stream:
-            text = stream.read()
-    except (IOError, OSError):
-        return None
-    return set(re.findall(r'field:[^;]*?(\w+)(?:\[\w*\])?;', text))
+    text = procfs.read_text('%s/%s/format' % (_EVENTS, event.replace(':', '/')))
+    return set(re.findall(r'field:[^;]*?(\w+)(?:\[\w*\])?;', text)) if text else None
 
 
 def require(event, fields):
@@ -175,11 +171,7 @@ class Program(object):
         """The kernel memory of all maps, as the kernel accounts it."""
         total = 0
         for name in os.listdir('/proc/self/fdinfo'):
-            try:
-                with open('/proc/self/fdinfo/' + name) as stream:
-                    found = re.search(r'^map_type:.*^memlock:\s*(\d+)', stream.read(), re.M | re.S)
-            except (IOError, OSError):
-                continue  # that of the listing itself
+            found = re.search(r'^map_type:.*^memlock:\s*(\d+)', procfs.read_text('/proc/self/fdinfo/' + name), re.M | re.S)
             total += int(found.group(1)) if found else 0
         return total
 

@@ -5,7 +5,7 @@ import errno
 import os
 import platform
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import linux, procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 
 _LOCKDOWN = '/sys/kernel/security/lockdown'
@@ -48,12 +48,8 @@ def check_bcc():
 
 def check_lockdown():
     """Lockdown in its confidentiality mode refuses every read of kernel memory; integrity mode does not."""
-    try:
-        with open(_LOCKDOWN) as stream:
-            mode = stream.read()
-    except (IOError, OSError):
-        return  # securityfs is not mounted, or the kernel has no lockdown: bpf() itself will tell
-    if '[confidentiality]' in mode:
+    # Without securityfs bpf() itself will tell.
+    if '[confidentiality]' in procfs.read_text(_LOCKDOWN):
         raise Unavailable('kernel lockdown is in confidentiality mode',
                           'Boot with lockdown=integrity (or none) if your policy allows it.')
 

@@ -3,6 +3,8 @@
 
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
+
 DEPTH = 24
 
 # Functions that allocate on behalf of others, by what they do; whoever called them is to blame.
@@ -16,18 +18,10 @@ _PLUMBING = re.compile(
     r'|alloc_vmap_area|__get_vm_area_node\w*|cache_random_seq_create|__pte_alloc_kernel|__kernfs_new_node|kobject_set_name_vargs'
     r'|_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+'
     r')$')
-# The compiler's suffixes; .isra.0 on one kernel build, none on the next.
-_SUFFIX = re.compile(r'\.(?:isra|constprop|part|cold|llvm|lto_priv)\b.*$')
-
 
 # Functions that call a BPF program, which is the frame before them, and how deep at most they are.
 _CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
 _TRACING_DEPTH = 8
-
-
-def bare(symbol):
-    """Return a function's name without offset, module and compiler suffix: 'f.isra.0+0x1c [ext4]' gives 'f'."""
-    return _SUFFIX.sub('', symbol.split(' ')[0].split('+')[0])
 
 
 def culprit(stack):

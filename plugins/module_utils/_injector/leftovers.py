@@ -2,10 +2,8 @@
 """What injectors and probes could leave on a host."""
 
 import os
-import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux
-from ansible_collections.ksysak.fleet.plugins.module_utils._injector.refusals import read
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux, procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import parse_meminfo
 
 KERNEL_MODULES = ('test_page_leak', 'test_slab_leak', 'test_vmalloc_leak', 'test_irqoff', 'test_nosched')
@@ -21,22 +19,17 @@ def look():
 
     sockets: of running scans and of testrunlatency; memory_bytes: counters that grow with a leak.
     """
-    loaded = set(line.split(' ')[0] for line in read('/proc/modules').splitlines())
-    sockets = [line.split()[-1] for line in read('/proc/net/unix').splitlines()]
-    meminfo = parse_meminfo(read('/proc/meminfo'))
+    loaded = set(line.split(' ')[0] for line in procfs.read_text('/proc/modules').splitlines())
+    sockets = [line.split()[-1] for line in procfs.read_text('/proc/net/unix').splitlines()]
+    meminfo = parse_meminfo(procfs.read_text('/proc/meminfo'))
     # Freed pages first go to lists of each CPU, which may hold tens of MiB and are in no field of meminfo.
-    meminfo['unaccounted'] -= waiting_pages(read('/proc/zoneinfo')) * os.sysconf('SC_PAGE_SIZE')
+    meminfo['unaccounted'] -= procfs.parse_cpu_list_pages(procfs.read_text('/proc/zoneinfo')) * os.sysconf('SC_PAGE_SIZE')
     return {
         'kernel_modules': [name for name in KERNEL_MODULES if name in loaded],
         'sockets': sorted(set(name[:64] for name in sockets if name.startswith(_SOCKETS))),
         'tracing_programs': _tracing_programs(),
         'memory_bytes': dict((name, meminfo[name]) for name in _MEMORY if name in meminfo),
     }
-
-
-def waiting_pages(zoneinfo):
-    """Return the number of free pages on the lists of all CPUs. zoneinfo: text of /proc/zoneinfo."""
-    return sum(int(count) for count in re.findall(r'^ +count: +(\d+)$', zoneinfo, re.MULTILINE))
 
 
 def _tracing_programs():

@@ -5,6 +5,8 @@ import os
 import platform
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
+
 LOCKDOWN = '/sys/kernel/security/lockdown'
 SIG_ENFORCE = '/sys/module/module/parameters/sig_enforce'
 MODULES_DISABLED = '/proc/sys/kernel/modules_disabled'
@@ -39,9 +41,9 @@ def check_root(euid):
 def check_can_load():
     """Raise unless this process may load kernel modules that nobody signed."""
     check_arch(platform.machine())
-    check_lockdown(read(LOCKDOWN))
-    check_signing(read(SIG_ENFORCE))
-    check_modules_allowed(read(MODULES_DISABLED), read('/proc/self/status'))
+    check_lockdown(read_text(LOCKDOWN))
+    check_signing(read_text(SIG_ENFORCE))
+    check_modules_allowed(read_text(MODULES_DISABLED), read_text('/proc/self/status'))
 
 
 def check_arch(machine):
@@ -121,18 +123,9 @@ def check_prebuilt(raw, name, release):
                       % (built_for[:80], release))
 
 
-def read(path):
-    """Return the text of a file of the kernel, empty when there is none."""
-    try:
-        with open(path, errors='replace') as stream:
-            return stream.read()
-    except (IOError, OSError):
-        return ''
-
-
 def check_build(release, make, compiler):
     """Raise unless a module can be built here. make, compiler: paths of the tools, or None."""
-    check_headers(release, read('/etc/os-release'), os.path.exists('/lib/modules/%s/build/Makefile' % release))
+    check_headers(release, read_text('/etc/os-release'), os.path.exists('/lib/modules/%s/build/Makefile' % release))
     missing = [name for name, path in (('make', make), ('gcc', compiler)) if not path]
     if missing:
         raise Refused('%s is missing on the host: install it, or give a prebuilt module as ko' % ' and '.join(missing))

@@ -4,6 +4,8 @@
 import glob
 import os
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
+
 _PCI = '/sys/bus/pci/devices'
 
 
@@ -30,8 +32,4 @@ def describe(irq):
 
 
 def _text(path):
-    try:
-        with open(path) as stream:
-            return stream.read().strip()[:128]
-    except (IOError, OSError):
-        return ''
+    return read_text(path).strip()[:128]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What interrupted the CPUs, or one process: how often, for how long, and where."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.stacks import bare
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, counters, cputime, rows
 
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
@@ -54,22 +54,20 @@ class _Books(object):
         took = dict((name, max(0, after[name] - before[name]) if same else None) for name in ('cpu_ns', 'wait_ns', 'turns'))
         return {'pid': self._pid, 'comm': (before or after or {'comm': ''})['comm'], 'interrupted_us': round(interrupted_us, 3),
                 'cpu_us': round(took['cpu_ns'] / 1e3, 3) if same else None,
-                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'turns': took['turns']}
+                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'timeslices': took['turns']}
 
 
-class BccEngine(Engine):
+class BccEngine(engine.BccEngine):
     """bcc at entry and exit of each handler; what it cannot trace is counted by the kernel alone."""
 
-    NAME = 'bcc'
-
     def __init__(self, options):
-        super(BccEngine, self).__init__(options)
-        self._program = None
+        super().__init__(options)
         self._books = _Books(options)
 
-    def open(self):
+    def check_options(self):
         self._books.require_process()
-        program.prepare()
+
+    def compile_and_attach(self):
         for event, fields in _EVENTS:
             program.require('irq:' + event, fields)
         vectors = [name for name, _unused in bpf.VECTORS if program.tracepoint_fields('irq_vectors:%s_exit' % name) is not None]
@@ -141,17 +139,10 @@ class BccEngine(Engine):
         data.update(self._books.data(traced, check, window_s, self.degradations))
         return data
 
-    def close(self):
-        if self._program is not None:
-            self._program.close()
-
     def _account(self, traced):
         dropped, timers_dropped = (self._program.table('dropped')[index].value for index in (0, 1))
-        self.lost_events = self._program.missed() + dropped
         handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
-        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (handled + self.lost_events)):
-            self.degradations.append('%d of %d interrupts were lost: counts and times are too low' % (
-                self.lost_events, handled + self.lost_events))
+        self.account_lost(self._program.missed() + dropped, handled, 'interrupts', 'counts and times are too low')
         if timers_dropped:
             self.degradations.append('%d timers were left out: too many different functions or owners' % timers_dropped)
 

@@ -10,6 +10,7 @@ frame below the dispatching code.
 
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.patterns import OOPS_KINDS, STALL_KINDS
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_classes import (
     DISPATCH,
@@ -53,7 +54,7 @@ _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_loc
 
 def clean(name):
     """A function's name as all builds of the kernel have it: no .isra.0, .constprop.1, .cold."""
-    return name.lstrip('.').split('.', 1)[0][:200]
+    return bare(name.lstrip('.'))[:200]
 
 
 def parse(text):

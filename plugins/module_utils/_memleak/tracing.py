@@ -7,8 +7,8 @@ import random
 import re
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, kallsyms, overhead, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, overhead, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, places, suspects, triage
 
 SETTLE_S = 2.0
@@ -33,26 +33,25 @@ def settle_ns(duration_s):
     return int(min(SETTLE_S, duration_s / 5.0) * 1e9)
 
 
-class BccEngine(Engine):
+class BccEngine(engine.BccEngine):
     """bcc on the kmem tracepoints."""
-
-    NAME = 'bcc'
 
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
-        self._program = self._overhead = None
+        self._overhead = None
         self._flagged = {}  # call site: when it began to be followed with its stacks
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
         self._lowered = 1
         self._dropped = 0  # objects, when the table of live ones was looked at last
 
-    def open(self):
+    def check_options(self):
         self._types = facts.types(self.options)
         self._size = 0
         if self.options['cache']:
             self._size = facts.cache_size(self.options['cache'])
-        program.prepare()
+
+    def compile_and_attach(self):
         self._modules = kallsyms.ModuleSymbols()
         self._modules.refresh()
         if self._modules.hidden:
@@ -282,22 +281,19 @@ class BccEngine(Engine):
     def close(self):
         if self._overhead is not None:
             self._overhead.close()
-        if self._program is not None:
-            self._program.close()
+        super(BccEngine, self).close()
 
     def _account(self, counts):
         # What was dropped had been chosen to be followed; what was missed had not been looked at yet.
         sample = self._sample * self._lowered
         events = counts[bpf.FOLLOWED] * sample
-        self.lost_events = counts[bpf.DROPPED] * sample + self._program.missed()
-        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (events + self.lost_events)):
-            self.degradations.append('%d of %d events were lost (%d because the table of live objects was full): '
-                               'counts are too low or objects look unfreed that are not'
-                               % (self.lost_events, events + self.lost_events, counts[bpf.DROPPED] * sample))
-        if counts[bpf.STACKLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
+        dropped = counts[bpf.DROPPED] * sample
+        self.account_lost(dropped + self._program.missed(), events, 'events', 'counts are too low or objects look unfreed that are not '
+                          '(%d because the table of live objects was full)' % dropped)
+        if engine.is_degrading(counts[bpf.STACKLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
                                % counts[bpf.STACKLESS])
-        if counts[bpf.GROUPLESS] > max(100, LOST_SHARE * counts[bpf.FOLLOWED]):
+        if engine.is_degrading(counts[bpf.GROUPLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
             self.degradations.append('one address in %d was followed instead of one in %d, %s'

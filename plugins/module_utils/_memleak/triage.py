@@ -4,7 +4,7 @@
 import os
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.host import read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, trend
 
 _PAGE_BYTES = 4096
@@ -28,25 +28,10 @@ _CACHES = '/sys/kernel/slab'
 
 def parse_meminfo(text):
     """Return {field: bytes} of /proc/meminfo's text, with 'unaccounted' added."""
-    fields = {}
-    for line in text.splitlines():
-        name, colon, value = line.partition(':')
-        words = value.split()
-        if colon and words and words[0].isdigit():
-            fields[name] = int(words[0]) * (1024 if words[-1] == 'kB' else 1)
+    fields = parse_fields(text)
     if 'MemTotal' in fields:
         fields['unaccounted'] = fields['MemTotal'] - sum(fields.get(name, 0) for name in _ACCOUNTED)
     return fields
-
-
-def parse_zoneinfo(text):
-    """Return the bytes in the CPUs' own lists of free pages, of /proc/zoneinfo's text."""
-    pages = 0
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0] == 'count:' and words[1].isdigit():
-            pages += int(words[1])
-    return pages * _PAGE_BYTES
 
 
 def parse_buddyinfo(text):
@@ -77,7 +62,7 @@ def snapshot():
     """
     with open('/proc/meminfo') as stream:
         meminfo = parse_meminfo(stream.read())
-    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - parse_zoneinfo(read_text('/proc/zoneinfo'))
+    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - _PAGE_BYTES * parse_cpu_list_pages(read_text('/proc/zoneinfo'))
     try:
         held = areas.read()
         meminfo['areas'] = sum(size for _address, _caller, size in held)
@@ -93,13 +78,13 @@ def _holders():
     files = read_text('/proc/sys/fs/file-nr').split()
     sockets = read_text('/proc/net/sockstat').split()
     counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
-    groups = [line.split() for line in read_text('/sys/fs/cgroup/cgroup.stat').splitlines()]
+    groups = parse_fields(read_text('/sys/fs/cgroup/cgroup.stat'))
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
-            'cgroups': sum(int(row[1]) for row in groups if row[0] in ('nr_descendants', 'nr_dying_descendants'))}
+            'cgroups': sum(groups.get(name, 0) for name in ('nr_descendants', 'nr_dying_descendants'))}
 
 
 def cache_size(name):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel itself keeps about tasks that wait for a CPU."""
 
-import os
-import re
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 
 
 def snapshot():
@@ -10,17 +9,16 @@ def snapshot():
 
     Returns {'run_delay': {CPU: (ns, timeslices)} or None, 'pressure_us': int or None, 'stolen_us': {CPU: int}}.
     """
-    return {'run_delay': _read('/proc/schedstat', parse_schedstat), 'pressure_us': _read('/proc/pressure/cpu', parse_pressure),
-            'stolen_us': _read('/proc/stat', parse_stolen)}
+    return {'run_delay': parse_run_delay(procfs.read_text('/proc/schedstat')),
+            # PSI can be compiled in and still be off: then the file cannot be read
+            'pressure_us': parse_pressure(procfs.read_text('/proc/pressure/cpu')),
+            'stolen_us': procfs.parse_steal_us(procfs.read_text('/proc/stat'))}
 
 
-def parse_schedstat(text):
-    """Return {CPU: (nanoseconds waited, timeslices)} of /proc/schedstat's text; None without a CPU line.
-
-    The last two numbers of a cpu line are the 8th and 9th in every version of the file (Documentation/scheduler/sched-stats).
-    """
-    rows = [line.split() for line in text.splitlines() if re.match(r'cpu\d', line)]
-    return dict((int(words[0][3:]), (int(words[8]), int(words[9]))) for words in rows if len(words) >= 10) or None
+def parse_run_delay(text):
+    """Return {CPU: (nanoseconds waited, timeslices)} of /proc/schedstat's text; None without a CPU line."""
+    by_cpu = procfs.parse_schedstat(text)
+    return by_cpu and {cpu: (waited_ns, slices) for cpu, (_ran_ns, waited_ns, slices) in by_cpu.items()}
 
 
 def parse_pressure(text):
@@ -31,13 +29,6 @@ def parse_pressure(text):
     return None
 
 
-def parse_stolen(text):
-    """Return {CPU: microseconds that the hypervisor took from it}, of /proc/stat's text (proc(5): the eighth number, in ticks)."""
-    tick_us = 10 ** 6 // os.sysconf('SC_CLK_TCK')
-    rows = [line.split() for line in text.splitlines() if re.match(r'cpu\d', line)]
-    return dict((int(words[0][3:]), int(words[8]) * tick_us) for words in rows if len(words) > 8)
-
-
 def growth(before, after):
     """Return {key: how much it grew} of two dicts of numbers."""
     return dict((key, after[key] - before[key]) for key in after if key in before)
@@ -45,17 +36,17 @@ def growth(before, after):
 
 def sample_rate_limit():
     """Return how often perf may sample in a second; the kernel lowers this by itself. Infinite where it does not say."""
-    return _read('/proc/sys/kernel/perf_event_max_sample_rate', int) or float('inf')
+    return procfs.read_int('/proc/sys/kernel/perf_event_max_sample_rate') or float('inf')
 
 
 def online_cpus():
     """Return the set of CPUs that are online; empty where the kernel does not tell."""
-    return _read('/sys/devices/system/cpu/online', parse_cpus) or set()
+    return parse_cpus(procfs.read_text('/sys/devices/system/cpu/online'))
 
 
 def parse_cpus(text):
     """Return the set of CPUs of a list as the kernel writes it ('0-2,5')."""
-    ranges = [part.partition('-') for part in text.strip().split(',')]
+    ranges = [part.partition('-') for part in text.strip().split(',') if part]
     return set(cpu for first, _dash, last in ranges for cpu in range(int(first), int(last or first) + 1))
 
 
@@ -85,11 +76,3 @@ def compare(before, after, window_s):
         some_us = after['pressure_us'] - before['pressure_us']
         pressure = {'some_us': some_us, 'some_share': round(some_us / 1e6 / window_s, 4)}
     return {'run_delay': run_delay, 'pressure': pressure}
-
-
-def _read(path, parse):
-    try:
-        with open(path) as stream:
-            return parse(stream.read())
-    except (IOError, OSError):  # PSI can be compiled in and still be off: then reading says EOPNOTSUPP
-        return None

@@ -5,8 +5,8 @@ import itertools
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import host
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import LOST_COUNT, LOST_SHARE, Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import kallsyms, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, kallsyms, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import counters, kernel_time, quota, stalls, targets
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
 
@@ -18,22 +18,20 @@ _EVENTS = (
 )
 
 
-class BccEngine(Engine):
+class BccEngine(engine.BccEngine):
     """bcc on sched_wakeup, sched_wakeup_new and sched_switch, and on perf's software clock."""
-
-    NAME = 'bcc'
 
     def __init__(self, options):
         super(BccEngine, self).__init__(options)
-        self._program = None
         self._clock = False
         self._targets = targets.Targets(options)
         self._followed = set()
 
-    def open(self):
+    def check_options(self):
         if self._targets.by_tid:
             self._targets.require()
-        program.prepare()
+
+    def compile_and_attach(self):
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
         self._program = program.Program(text.text(self.options, targets.MOST if self._targets.by_tid else None, text.offsets()))
@@ -106,9 +104,8 @@ class BccEngine(Engine):
                           for index, wait in enumerate(constants.names(constants.Wait)))
         whole = _row(by_cpu.values(), 2)
         count = whole['count']
-        self.lost_events = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
-        if self.lost_events > max(LOST_COUNT, LOST_SHARE * (count + self.lost_events)):
-            self.degradations.append('%d of %d waits were lost: counts are too low' % (self.lost_events, count + self.lost_events))
+        lost = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
+        self.account_lost(lost, count, 'waits', 'counts are too low')
         data = {
             'histograms': histograms, 'percentiles_us': whole['percentiles_us'], 'count': count,
             'total_us': whole['total_us'], 'max_us': whole['max_us'],
@@ -129,10 +126,6 @@ class BccEngine(Engine):
                 self.degradations.append('%d stalls came too fast to be collected' % self._found.overwritten)
             data['stall_period_us'] = stalls.period_us(self.options)
         return data
-
-    def close(self):
-        if self._program is not None:
-            self._program.close()
 
     def _most(self, rows):
         """Return those rows that have waited most."""

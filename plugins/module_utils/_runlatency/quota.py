@@ -3,6 +3,8 @@
 
 import os
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
+
 _ROOTS = ('/sys/fs/cgroup', '/sys/fs/cgroup/cpu')
 _MOST = 4096
 
@@ -17,7 +19,7 @@ def snapshot():
             if folder == _ROOTS[0] and 'cgroup.controllers' not in files:
                 del folders[:]  # version 1: the controllers' own folders
             elif _limited(folder, files):
-                throttled = parse(_read(os.path.join(folder, 'cpu.stat')))
+                throttled = parse(read_text(os.path.join(folder, 'cpu.stat')))
                 if throttled is not None:
                     found[folder[len(root):]] = throttled
     return found
@@ -28,11 +30,11 @@ def parse(text):
 
     Version 2 has throttled_usec, version 1 throttled_time in nanoseconds.
     """
-    values = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) >= 2)
+    values = parse_fields(text)
     if 'nr_throttled' not in values:
         return None
-    throttled_us = int(values['throttled_usec']) if 'throttled_usec' in values else int(values.get('throttled_time', 0)) // 1000
-    return int(values['nr_throttled']), throttled_us
+    throttled_us = values['throttled_usec'] if 'throttled_usec' in values else values.get('throttled_time', 0) // 1000
+    return values['nr_throttled'], throttled_us
 
 
 def throttled(before, after):
@@ -47,7 +49,7 @@ def throttled(before, after):
 
 def of_task(tid, groups):
     """Return the entry of `groups` (see throttled) that limits a task: its own group's, or the nearest one's above; None without."""
-    for line in _read('/proc/%d/cgroup' % tid).splitlines():
+    for line in read_text('/proc/%d/cgroup' % tid).splitlines():
         _number, controllers, path = line.split(':', 2)
         if controllers and 'cpu' not in controllers.split(','):
             continue
@@ -61,13 +63,5 @@ def of_task(tid, groups):
 def _limited(folder, files):
     """Whether a group has a quota, or had one: what it counted does not go away."""
     if 'cpu.max' in files:
-        return not _read(os.path.join(folder, 'cpu.max')).startswith('max')
-    return 'cpu.cfs_quota_us' in files and _read(os.path.join(folder, 'cpu.cfs_quota_us')).strip() not in ('', '-1')
-
-
-def _read(path):
-    try:
-        with open(path) as stream:
-            return stream.read()
-    except (IOError, OSError):
-        return ''
+        return not read_text(os.path.join(folder, 'cpu.max')).startswith('max')
+    return 'cpu.cfs_quota_us' in files and read_text(os.path.join(folder, 'cpu.cfs_quota_us')).strip() not in ('', '-1')

@@ -11,9 +11,9 @@ import struct
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.headers import version_code
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.stacks import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, kernel_time
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants
 

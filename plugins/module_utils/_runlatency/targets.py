@@ -3,6 +3,7 @@
 
 import os
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 
 FILTERS = ('pid', 'tid', 'cgroup', 'comm')
@@ -44,7 +45,7 @@ class Targets(object):
         if self.name == 'tid':
             return set([self._options['tid']]) if os.path.exists('/proc/%d/schedstat' % self._options['tid']) else set()
         if self.name == 'pid':
-            return set(_numbers('/proc/%d/task' % self._options['pid'])) if self._is_process() else set()
+            return set(procfs.numbers('/proc/%d/task' % self._options['pid'])) if self._is_process() else set()
         found = set()
         for folder, _folders, _files in os.walk(self._cgroup()):
             found.update(_threads(folder))
@@ -54,7 +55,7 @@ class Targets(object):
 
     def _is_process(self):
         # /proc/TID exists for a thread, too; only a process is listed.
-        return self._options['pid'] in _numbers('/proc')
+        return self._options['pid'] in procfs.numbers('/proc')
 
     def _cgroup(self):
         relative = self._options['cgroup'].strip('/')
@@ -74,19 +75,10 @@ class Targets(object):
         return tids
 
 
-def _numbers(folder):
-    try:
-        return [int(name) for name in os.listdir(folder) if name.isdigit()]
-    except (IOError, OSError):
-        return []
-
-
 def _threads(folder):
     """Thread ids in one cgroup: version 2 has cgroup.threads, version 1 tasks; a threaded subtree's root refuses to list them."""
     for name in ('cgroup.threads', 'tasks', 'cgroup.procs'):
-        try:
-            with open(os.path.join(folder, name)) as stream:
-                return [int(line) for line in stream]
-        except (IOError, OSError):
-            continue
+        listed = procfs.read_text(os.path.join(folder, name))
+        if listed:
+            return [int(line) for line in listed.split()]
     return []

@@ -9,22 +9,17 @@ from pathlib import Path
 from ..known_bugs.known_bugs import KnownBugs
 from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES, Judgement, Policy
-from ..policy.text import plain_function
 from ..results.names import host_file_name
-from ..sections.host_health import Section as HostHealth
 from . import load, selftest
 from .compliance import Compliance
 from .drift import Drift
-from .exceptions import Exceptions
 from .factors import Factors
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
-from .interference import Interference
-from .jitter import Jitter
 from .judged import judged_hosts
-from .leaks import Leaks
 from .measurement import Measurement
 from .outliers import Outliers
+from .sections import Sections, listed as listed_sections
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
@@ -40,7 +35,8 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement, analysis = Groups(), _Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
+    groups, sections, measurement, analysis = Groups(), Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
+    host_scan_id = None
     rules: dict[str, list[str]] = {}
     for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
         if document is None or judged is None:
@@ -50,11 +46,12 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
         for trouble in judged.problems:
             rules.setdefault(trouble, []).append(host)
         groups.add(host, judged.findings)
+        host_scan_id = host_scan_id or document["scan_id"]
         sections.add(document, judged.findings)
         analysis.add(document, judged)
         measurement.add(host, document["probes"])
         hosts[host] = summary(document, judged.findings, requested)
-    scan_id = scan["scan_id"] if scan else next(iter(sections.scan_ids), folder.name[:64])
+    scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
     notes = _add_absent(hosts, broken, scan, say)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
@@ -87,56 +84,13 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
         },
         "findings": listed,
         "hosts": entries,
+        "sections": listed_sections(),
         **sections.result(listed),
         **analysed,
         "measurement": measurement.result(),
         "selftest": tested,
         "problems": problems,
     }
-
-
-class _Sections:
-    """The sections that are about one probe each."""
-
-    def __init__(self, known_bugs: KnownBugs):
-        self.scan_ids: dict[str, None] = {}
-        self._jitter, self._leaks, self._interference, self._exceptions = Jitter(), Leaks(), Interference(), Exceptions(known_bugs)
-        self._health = HostHealth()
-        self._suspected: dict[tuple, str] = {}
-        self._reported: dict[str, str] = {}
-
-    def add(self, document: dict, findings: list[dict]) -> None:
-        self.scan_ids[document["scan_id"]] = None
-        host = document["host"]
-        measured = {name: probe for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-        if "runlatency" in measured:
-            self._jitter.add(host, measured["runlatency"]["data"])
-        if "memleak" in measured:
-            self._leaks.add(host, measured["memleak"]["data"])
-        if "interference" in measured:
-            self._interference.add(host, measured["interference"]["data"], measured["interference"]["window_s"])
-        if "os_exceptions" in measured:
-            self._exceptions.add(host, measured["os_exceptions"]["data"])
-        if "host_health" in measured:
-            self._health.add(host, measured["host_health"])
-        for finding in findings:
-            evidence = finding["evidence"]
-            if {"type", "culprit", "module"} <= set(evidence):
-                self._suspected[evidence["type"], plain_function(evidence["culprit"]), evidence["module"]] = finding["signature"]
-            if {"kind", "signature", "excerpt"} <= set(evidence):
-                self._reported.setdefault(evidence["signature"], finding["signature"])
-
-    def result(self, groups: list[dict]) -> dict:
-        by_signature = {group["signature"]: group for group in groups}
-        suspected = {key: by_signature[signature]["id"] for key, signature in self._suspected.items() if signature in by_signature}
-        reported = {key: by_signature[signature] for key, signature in self._reported.items() if signature in by_signature}
-        return {
-            "jitter": self._jitter.result(),
-            "leaks": self._leaks.result(suspected),
-            "interference": self._interference.result(),
-            "exceptions": self._exceptions.result(reported),
-            "host_health": self._health.result(groups),
-        }
 
 
 class _Analysis:

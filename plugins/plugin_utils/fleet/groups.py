@@ -12,6 +12,7 @@ from ..policy.policy import SEVERITIES
 GROUPS = 2000
 HOSTS_WITH_EVIDENCE = 25
 EVIDENCE_A_HOST = 3
+FIELDS = ("signature", "rule", "probes", "severity", "category", "title", "remedy", "references")  # of the worst finding of a group
 
 
 class Groups:
@@ -45,7 +46,7 @@ class Groups:
             listed.append(
                 {
                     "id": hashlib.sha256(signature.encode()).hexdigest()[:12],
-                    **{field: worst[field] for field in ("signature", "rule", "severity", "category", "title", "remedy", "references")},
+                    **{field: worst[field] for field in FIELDS},
                     "host_count": len(members),
                     "finding_count": sum(member["count"] for member in members),
                     "hosts": [_shown(member, place < HOSTS_WITH_EVIDENCE) for place, member in enumerate(members)],

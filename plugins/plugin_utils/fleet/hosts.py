@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 
 from ..policy.policy import SEVERITIES
+from .sections import summaries
 
 STATES = ("scanned", "unreachable", "failed", "lost", "missing", "unreadable")
 NO_RESULT = "no result was collected: the scan was interrupted, or this host was never reached"
@@ -24,7 +25,6 @@ def summary(document: dict, findings: list[dict], requested: list[str]) -> dict:
     else:
         coverage = "partial" if blind or any(probes[name]["status"] == "degraded" for name in measured) else "full"
     count = collections.Counter(finding["severity"] for finding in findings)
-    data = document["probes"].get("runlatency", {}).get("data") if "runlatency" in measured else None
     return {
         "host": document["host"],
         "state": document["state"],
@@ -36,7 +36,7 @@ def summary(document: dict, findings: list[dict], requested: list[str]) -> dict:
         "probes": probes,
         "not_measured": blind if document["state"] == "scanned" else [],
         "findings": {severity: count[severity] for severity in SEVERITIES},
-        "jitter": {"p99_us": data["percentiles_us"].get("p99"), "max_us": data["max_us"], "count": data["count"]} if data else None,
+        **summaries(document),
     }
 
 
@@ -53,7 +53,6 @@ def absent(host: str, state: str, reason: str) -> dict:
         "probes": {},
         "not_measured": [],
         "findings": dict.fromkeys(SEVERITIES, 0),
-        "jitter": None,
     }
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import math
 import statistics
 
+from .sections import classes, measured
+
 HOSTS = 8
 SCORE = 3.5
 RATIO = 2.0 + 1e-9  # more than twice, also after rounding
 KEPT = 50
+OWN = {"probe_cpu_s": "CPU time of the probes"}  # of what no probe alone is measured by
 # 0.6745 MAD, and 1.2533 mean absolute deviations, are a standard deviation of a normal distribution.
 MAD_SCALE = 1.4826
 MEAN_SCALE = 1.2533
@@ -21,18 +24,11 @@ MEAN_SCALE = 1.2533
 
 def _measures(document: dict) -> dict[str, float]:
     """Return what is compared of one host: {measure: value}; of probes that measured."""
-    probes = {name: probe for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-    found = {}
-    if "runlatency" in probes:
-        data = probes["runlatency"]["data"]
-        if data["count"]:
-            found["wait_p99_us"] = data["percentiles_us"].get("p99")
-            found["wait_longest_us"] = data["max_us"]
-    if "memleak" in probes:
-        found["unfreed_bytes_per_s"] = sum(leak["growth_bytes_per_s"] for leak in probes["memleak"]["data"]["outstanding"])
-    if "interference" in probes:
-        found["interrupts_per_s"] = sum(vector["rate_per_s"] for vector in probes["interference"]["data"]["vectors"])
-        found["interrupted_share"] = max((cpu["share"] for cpu in probes["interference"]["data"]["cpus"]), default=None)
+    probes = measured(document)
+    found: dict[str, float | None] = {}
+    for section in classes():
+        if section.PROBE in probes:
+            found.update(section.measures(probes[section.PROBE]))
     if probes:
         found["probe_cpu_s"] = sum(probe["cost"]["cpu_s"] for probe in document["probes"].values())
     return {name: value for name, value in found.items() if value is not None and value > 0}
@@ -72,9 +68,11 @@ class Outliers:
     def result(self) -> list[dict]:
         """Return the section 'outliers' of the fleet document: one entry for each measure that enough hosts have."""
         listed = []
+        titles = {name: title for section in classes() for name, title in section.MEASURES.items()} | OWN
         for name, values in sorted(self._values.items()):
             found = outliers(values)
             if found:
                 kept = found["outliers"][:KEPT]
-                listed.append({"measure": name, **found, "outliers": kept, "cut": len(found["outliers"]) - len(kept)})
+                cut = len(found["outliers"]) - len(kept)
+                listed.append({"measure": name, "title": titles[name], **found, "outliers": kept, "cut": cut})
         return listed

@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from ...module_utils._core.registry import NAMES
 from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
@@ -105,6 +106,7 @@ class Rule:
             remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._say('First check: {command}', command=check)}"
         return {
             "rule": self.id,
+            "probes": [name for name in NAMES if name in self.probes],
             "severity": outcome["severity"],
             "category": outcome["category"],
             "title": bounded(outcome["title"].render(values), TITLE_CHARS),

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 
-from ...module_utils._core.registry import NAMES as PROBES
-from ..schema.validate import FOLDER, versions
+from ...module_utils._core.registry import NAMES
+from ..schema.validate import read, versions
 
 SIMPLE = {"string": str, "number": (int, float), "integer": (int, float), "boolean": bool}
 
@@ -23,10 +22,6 @@ class NeverMatches(ValueError):
     def __init__(self, what: str, word: str):
         super().__init__(what)
         self.word = word
-
-
-def _read(name: str, version: int) -> dict:
-    return json.loads((FOLDER / f"{name}-{version}.json").read_text(encoding="utf-8"))
 
 
 def _resolved(schema: dict, root: dict) -> list[dict]:
@@ -41,13 +36,12 @@ def _resolved(schema: dict, root: dict) -> list[dict]:
 @functools.cache
 def host_shape() -> tuple:
     """Return the shape of a host document, the data of each probe in its envelope (as a tuple, to be cached)."""
-    host = _read("host", max(versions()["host"]))
+    host = read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
-    for name in PROBES:
-        data = [{**probe, "root": probe} for probe in (_read(name, version) for version in versions()[name])]
-        properties = {**envelope["properties"], "data": {"oneOf": data}}
-        probes[name] = {**envelope, "properties": properties}
+    for name in NAMES:
+        data = [{**probe, "root": probe} for probe in (read(name, version) for version in versions()[name])]
+        probes[name] = {**envelope, "properties": {**envelope["properties"], "data": {"oneOf": data}}}
     (shape,) = _resolved(host, host)
     shape["properties"] = {**shape["properties"], "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
     return (shape,)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 
+from ...module_utils._core.symbols import without_suffixes
+
 # C0 and C1 controls, DEL, bidirectional overrides, zero-width characters, line separators, lone surrogates
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]")
 _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _ADDRESS = re.compile(r"\+?0x[0-9a-fA-F]+(/0x[0-9a-fA-F]+)?|\b[0-9a-fA-F]{16}\b")
-_CLONE = re.compile(r"(\.(isra|constprop|part|cold|llvm|lto_priv)(\.[0-9]+)*)+\b")
 _DIGITS = re.compile(r"[0-9]+")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -49,7 +50,7 @@ def bounded(text: str, chars: int) -> str:
 
 def plain_function(name: str | None) -> str:
     """Return a function's name without address, offset and compiler suffixes ('?' for null)."""
-    return "?" if name is None else _CLONE.sub("", _ADDRESS.sub("", name)).strip()
+    return "?" if name is None else without_suffixes(_ADDRESS.sub("", name)).strip()
 
 
 def family(name: str | None) -> str:

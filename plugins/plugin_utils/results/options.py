@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-PROBES = ("memleak", "runlatency", "interference", "os_exceptions", "host_health")
+from ...module_utils._core.registry import ALL, NAMES
+
 MAX_DURATION_S = 3600
 MAX_HOST_NAME = 255
 
@@ -34,28 +35,28 @@ def _duration(value: object, problems: list[str]) -> int:
 def _probes(value: object, problems: list[str]) -> list[str]:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
-        problems.append(f"ksysak_probes: {_shown(value)} is not a list of probes (known: {', '.join(PROBES)})")
+        problems.append(f"ksysak_probes: {_shown(value)} is not a list of probes (known: {', '.join((*NAMES, ALL))})")
         return []
-    unknown = [name for name in names if name not in PROBES]
+    unknown = [name for name in names if name not in NAMES and name != ALL]
     if unknown:
-        problems.append(f"ksysak_probes: no probe is called {', '.join(map(_shown, unknown))} (known: {', '.join(PROBES)})")
-    return [name for name in PROBES if name in names]
+        problems.append(f"ksysak_probes: no probe is called {', '.join(map(_shown, unknown))} (known: {', '.join((*NAMES, ALL))})")
+    return [name for name in NAMES if name in names or ALL in names]
 
 
 def _probe_options(value: object, probes: list[str], problems: list[str]) -> dict:
     if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
         problems.append(f"ksysak_probe_options: {_shown(value)} is not a dictionary of options by probe")
         return {}
-    unknown = [name for name in value if name not in PROBES]
+    unknown = [name for name in value if name not in NAMES]
     if unknown:
-        problems.append(f"ksysak_probe_options: no probe is called {', '.join(map(_shown, unknown))} (known: {', '.join(PROBES)})")
+        problems.append(f"ksysak_probe_options: no probe is called {', '.join(map(_shown, unknown))} (known: {', '.join(NAMES)})")
     return {name: options for name, options in value.items() if name in probes}
 
 
 def check_options(duration: object, probes: object, probe_options: object) -> dict:
     """Return {'duration_s': int, 'probes': [str], 'probe_options': {probe: {option: value}}}.
 
-    duration: seconds, int or its decimal text; probes: list of names, or their text with commas between.
+    duration: seconds, int or its decimal text; probes: list of names, or their text with commas between; 'all' stands for all.
     Options of probes that are not asked for are dropped. Raises OptionsError, which lists all that is wrong.
     """
     problems: list[str] = []

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check documents against the JSON Schemas of this folder.
 
-A document names its schema itself: {"schema": "ksysak.host/1", ...} is described by host-1.json.
+A document names its schema itself: {"schema": "ksysak.host/1", ...} is described by host-1.json. fleet-1.json is a frame: each file
+of the folder 'sections' describes one more member of the document, and its definition 'host' one more member of each host there.
 """
 
 from __future__ import annotations
@@ -50,8 +51,33 @@ def versions() -> dict[str, list[int]]:
 def _validator(name: str, version: int):
     import fastjsonschema  # here, because ansible-test imports every plugin without third-party libraries
 
-    schema = json.loads((FOLDER / f"{name}-{version}.json").read_text(encoding="utf-8"))
+    schema = read(name, version)
     return fastjsonschema.compile(_inlined(schema, schema.get("definitions", {})), use_default=False, use_formats=False)
+
+
+def read(name: str, version: int) -> dict:
+    """Return a schema of this folder as a whole: that of a fleet document with its sections."""
+    schema = _json(FOLDER / f"{name}-{version}.json")
+    if name == "fleet":
+        for path in sorted((FOLDER / "sections").glob("*.json")):
+            _add_section(schema, path.stem, _json(path))
+    return schema
+
+
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _add_section(fleet: dict, key: str, section: dict) -> None:
+    """Raises ValueError when the frame, or a host of it, has a member of that name already."""
+    of_host = section.pop("definitions", {}).get("host")
+    host = fleet["definitions"]["host"]
+    if key in fleet["properties"] or key in host["properties"]:
+        raise ValueError(f"sections/{key}.json: a fleet document has a member of that name already")
+    fleet["properties"][key] = section
+    fleet["required"].append(key)
+    if of_host is not None:
+        host["properties"][key] = of_host
 
 
 def _inlined(schema, definitions: dict):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..fleet.section import Section as Base
+
 ROWS = 500
 HOSTS = 1000
 DETAIL_CHARS = 256
@@ -20,7 +22,7 @@ LISTS = (
 )
 
 
-class Section:
+class Section(Base):
     """Adds up the facts of hosts by what they say.
 
     A row is {topic, text, values, host_count, hosts: [{host, detail}]}; text is a key for translation with {names} of values.
@@ -30,7 +32,8 @@ class Section:
     KEY = "host_health"
     TITLE = "Host health"
 
-    def __init__(self, _known_bugs: object = None):
+    def __init__(self, known_bugs):
+        super().__init__(known_bugs)
         self._hosts = 0
         self._rows: dict[tuple, dict] = {}
 

@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.jitter import percentiles, upper_bound
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.sections.runlatency import percentiles, upper_bound
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
 
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.exceptions import Exceptions
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.sections.os_exceptions import Section
 from ansible_collections.ksysak.fleet.tests import fleet_data
 
 BUG = {

@@ -41,18 +41,14 @@ def test_this_kernels_interrupts_are_understood():
     assert interrupts.descriptions()["LOC"] == "Local timer interrupts"
 
 
-def test_steal_time_by_cpu(monkeypatch):
-    monkeypatch.setattr(waits.os, "sysconf", lambda name: {"SC_CLK_TCK": 100}[name])
-    text = "cpu  9 9 9 9 9 9 9 12 0 0\ncpu0 1 2 3 4 5 6 7 5 0 0\ncpu7 1 2 3 4 5 6 7 7 0 0\nintr 4\nbtime 1\n"
-    assert waits.parse_stolen(text) == {0: 50000, 7: 70000}
-    assert waits.parse_stolen("") == {}
+def test_growth_of_what_is_in_both():
     assert waits.growth({0: 50000, 1: 5}, {0: 60000, 7: 1}) == {0: 10000}
 
 
 def test_schedstat_has_waits_by_cpu():
     text = "version 16\ntimestamp 1\ncpu0 0 0 0 0 0 0 111 2000 7\ndomain0 3 1 2\ncpu1 0 0 0 0 0 0 222 3000 8\n"
-    assert waits.parse_schedstat(text) == {0: (2000, 7), 1: (3000, 8)}
-    assert waits.parse_schedstat("version 16\n") is None
+    assert waits.parse_run_delay(text) == {0: (2000, 7), 1: (3000, 8)}
+    assert waits.parse_run_delay("version 16\n") is None
 
 
 def test_pressure():

@@ -119,16 +119,20 @@ def test_who_is_runnable():
 
 
 def test_steal():
-    text = "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 100 0 0\ncpu3 1 2 3 4 5 6 7 50 0 0\nintr 5\n"
-    before = cputime.parse_steal(text)
-    assert before == {0: 1.0, 3: 0.5}
-    assert rows.steal(before, {0: 1.2, 3: 0.5, 4: 9.0}, 10.0) == [{"cpu": 0, "share": 0.02}, {"cpu": 3, "share": 0.0}]
-    assert cputime.parse_steal("cpu0 1 2 3\n") == {}
+    assert rows.steal({0: 1.0, 3: 0.5}, {0: 1.2, 3: 0.5, 4: 9.0}, 10.0) == [{"cpu": 0, "share": 0.02}, {"cpu": 3, "share": 0.0}]
 
 
-def test_busy_time_of_schedstat():
-    assert cputime.parse_busy("version 16\ncpu0 0 0 9 9 9 9 111 2000 7\ndomain0 3 1\ncpu1 0 0 9 9 9 9 222 3000 8\n") == {0: 111, 1: 222}
-    assert cputime.parse_busy("") is None
+def test_busy_time_of_schedstat(monkeypatch):
+    text = "version 16\ncpu0 0 0 9 9 9 9 111 2000 7\ndomain0 3 1\ncpu1 0 0 9 9 9 9 222 3000 8\n"
+    monkeypatch.setattr(cputime.procfs, "read_text", {"/proc/schedstat": text}.get)
+    assert cputime.busy_ns() == {0: 111, 1: 222}
+    monkeypatch.setattr(cputime.procfs, "read_text", lambda path: "")
+    assert cputime.busy_ns() is None
+
+
+def test_steal_of_this_host_in_seconds(monkeypatch):
+    monkeypatch.setattr(cputime.procfs, "parse_steal_us", lambda text: {0: 1500000})
+    assert cputime.steal() == {0: 1.5}
 
 
 def test_own_process_has_times_and_one_that_is_not_there_has_none():

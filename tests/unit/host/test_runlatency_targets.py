@@ -73,6 +73,6 @@ def test_the_group_that_was_throttled_or_one_above_it(monkeypatch):
         "/proc/3/cgroup": "3:cpu,cpuacct:/new\n1:name=systemd:/a\n",
         "/proc/4/cgroup": "0::/\n",
     }
-    monkeypatch.setattr(quota, "_read", lambda path: files.get(path, ""))
+    monkeypatch.setattr(quota, "read_text", lambda path: files.get(path, ""))
     found = [quota.of_task(tid, groups) for tid in range(1, 6)]
     assert found == [groups["/a"], None, groups["/new"], None, None]

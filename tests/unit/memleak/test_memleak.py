@@ -161,11 +161,6 @@ def test_free_blocks_of_all_zones_are_added_up():
     assert triage.parse_buddyinfo("") == []
 
 
-def test_free_pages_of_the_cpus_are_accounted_for():
-    text = "Node 0, zone DMA32\n  pages free 100\n  pagesets\n    cpu: 0\n      count: 12\n      high:  18\n    cpu: 1\n      count: 3\n"
-    assert triage.parse_zoneinfo(text) == 15 * 4096
-
-
 def btf_of(name, members):
     """BTF with one struct. members: [(name, bits)]."""
     strings = b"\0other\0" + name.encode() + b"\0"

@@ -239,7 +239,9 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypat
 def test_the_filter_gives_the_findings_of_the_design():
     found = findings(data.host("web1", "oopsing"), overrides={"os-exception": {"enabled": True}})
     assert [finding["severity"] for finding in found] == ["critical", "error"]
-    assert set(found[0]) == {"id", "rule", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references"}
+    assert set(found[0]) == {
+        "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references",
+    }  # fmt: skip
     for wrong, said in ((data.scan(["web1"]), "a host document is expected"), ({}, "no schema"), ("text", "JSON object")):
         with pytest.raises(AnsibleFilterError, match=said):
             findings(wrong)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
-import yaml
 
-from ansible_collections.ksysak.fleet.plugins.modules import scan
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import PROBES, OptionsError, check_hosts, check_options
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import NAMES
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError, check_hosts, check_options
 
 
 @pytest.mark.parametrize("duration", [1, 3600, "20"])
@@ -20,6 +19,11 @@ def test_bad_durations(duration):
 @pytest.mark.parametrize("probes", [["memleak", "interference"], "interference, memleak", ["interference", "memleak", "memleak"]])
 def test_good_probes(probes):
     assert check_options(1, probes, {})["probes"] == ["memleak", "interference"]
+
+
+@pytest.mark.parametrize("probes", ["all", ["all"], "memleak, all"])
+def test_all_stands_for_every_probe_of_the_registry(probes):
+    assert check_options(1, probes, {})["probes"] == list(NAMES)
 
 
 @pytest.mark.parametrize("probes", [[], "", "nope", ["memleak", "nope"], None, {"memleak": 1}, [["memleak"]], [None]])
@@ -49,7 +53,3 @@ def test_a_host_name_that_no_document_can_hold():
     check_hosts(["../../etc/x", "x" * 255])
     with pytest.raises(OptionsError, match="inventory: host name"):
         check_hosts(["x" * 256])
-
-
-def test_the_probes_are_those_of_the_scan_module():
-    assert list(PROBES) == yaml.safe_load(scan.DOCUMENTATION)["options"]["probes"]["choices"]

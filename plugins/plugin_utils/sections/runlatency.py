@@ -6,6 +6,8 @@ from __future__ import annotations
 import collections
 import heapq
 
+from ..fleet.section import Section as Base
+
 EVENTS = 50
 STALL_RANK = {"cpu_not_running": 0, "syscall": 1}  # what a CPU suffered is shown before them
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -63,10 +65,16 @@ class Longest:
         return [item for _key, _seen, item in sorted(self._kept, key=lambda row: row[:2], reverse=True)]
 
 
-class Jitter:
+class Section(Base):
     """Adds up the runlatency data of hosts. Histograms are merged exactly: their buckets are the same everywhere."""
 
-    def __init__(self):
+    PROBE = "runlatency"
+    KEY = "jitter"
+    TITLE = "Jitter"
+    MEASURES = {"wait_p99_us": "99th percentile of waits for a CPU", "wait_longest_us": "longest wait for a CPU"}
+
+    def __init__(self, known_bugs):
+        super().__init__(known_bugs)
         self._histograms = {"wakeup": collections.Counter(), "preempted": collections.Counter()}
         self._hosts = 0
         self._count = 0
@@ -76,8 +84,18 @@ class Jitter:
         self._events, self._stalls = Longest(), Longest()
         self._stall_counts = collections.Counter(hosts=0, irqoff=0, nosched=0, cpu_not_running=0)
 
-    def add(self, host: str, data: dict) -> None:
-        """data: what runlatency measured on this host."""
+    @staticmethod
+    def measures(envelope: dict) -> dict[str, float | None]:
+        data = envelope["data"]
+        return {"wait_p99_us": data["percentiles_us"].get("p99"), "wait_longest_us": data["max_us"]} if data["count"] else {}
+
+    @staticmethod
+    def summary(envelope: dict) -> dict:
+        data = envelope["data"]
+        return {"p99_us": data["percentiles_us"].get("p99"), "max_us": data["max_us"], "count": data["count"]}
+
+    def add(self, host: str, envelope: dict) -> None:
+        data = envelope["data"]
         self._hosts += 1
         self._count += data["count"]
         self._over += data["over_threshold"]
@@ -93,8 +111,7 @@ class Jitter:
         if "stall_counts" in data:
             self._stall_counts.update(hosts=1, **data["stall_counts"])
 
-    def result(self) -> dict:
-        """Return the section 'jitter' of the fleet document."""
+    def result(self, groups: list[dict]) -> dict:
         both = self._histograms["wakeup"] + self._histograms["preempted"]
         max_us, host = self._max
         return {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..fleet.section import Section as Base
 from ..policy.text import plain_function
 
 VECTORS = 300
@@ -11,10 +12,16 @@ TIMERS = 100
 THREADS = 50
 
 
-class Interference:
+class Section(Base):
     """Adds up the interference data of hosts by kind and name of the vector."""
 
-    def __init__(self):
+    PROBE = "interference"
+    KEY = "interference"
+    TITLE = "Interference"
+    MEASURES = {"interrupts_per_s": "interrupts per second", "interrupted_share": "largest share of a CPU in interrupts"}
+
+    def __init__(self, known_bugs):
+        super().__init__(known_bugs)
         self._vectors: dict[tuple, dict] = {}
         self._timers: dict[tuple, dict] = {}
         self._threads: list[dict] = []
@@ -22,8 +29,16 @@ class Interference:
         self._cpu_count = 0
         self._hosts = 0
 
-    def add(self, host: str, data: dict, window_s: float) -> None:
-        """data: what interference measured on this host in window_s seconds."""
+    @staticmethod
+    def measures(envelope: dict) -> dict[str, float | None]:
+        data = envelope["data"]
+        return {
+            "interrupts_per_s": sum(vector["rate_per_s"] for vector in data["vectors"]),
+            "interrupted_share": max((cpu["share"] for cpu in data["cpus"]), default=None),
+        }
+
+    def add(self, host: str, envelope: dict) -> None:
+        data, window_s = envelope["data"], envelope["window_s"]
         self._hosts += 1
         for vector in data["vectors"]:
             entry = self._vectors.setdefault(
@@ -72,8 +87,7 @@ class Interference:
             owner = timer["started_by"][0] if timer["started_by"] else None
             entry.update(worst_rate_per_s=timer["rate_per_s"], worst_host=host, started_by=owner)
 
-    def result(self) -> dict:
-        """Return the section 'interference' of the fleet document."""
+    def result(self, groups: list[dict]) -> dict:
         vectors = sorted(
             ({**entry, "hosts": len(entry["hosts"]), "mean_us": _mean(entry)} for entry in self._vectors.values()),
             key=lambda entry: (-(entry["total_us"] or 0.0), -entry["count"], entry["kind"], entry["name"]),

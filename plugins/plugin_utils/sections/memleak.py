@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..fleet.section import Section as Base
 from ..policy.text import plain_function
 
 ENTRIES = 200
@@ -11,23 +12,38 @@ HOSTS = 50
 FIELDS = ("verdict", "reasons", "cache", "growth_ci95", "trend", "corroborated", "stack", "comms")
 
 
-class Leaks:
+class Section(Base):
     """Adds up the memleak data of hosts by type, function and module."""
 
-    def __init__(self):
+    PROBE = "memleak"
+    KEY = "leaks"
+    TITLE = "Leaks"
+    MEASURES = {"unfreed_bytes_per_s": "kernel memory not freed, per second"}
+
+    def __init__(self, known_bugs):
+        super().__init__(known_bugs)
         self._entries: dict[tuple, dict] = {}
         self._hosts = 0
 
-    def add(self, host: str, data: dict) -> None:
-        """data: what memleak measured on this host."""
+    @staticmethod
+    def measures(envelope: dict) -> dict[str, float | None]:
+        return {"unfreed_bytes_per_s": sum(leak["growth_bytes_per_s"] for leak in envelope["data"]["outstanding"])}
+
+    def finding_key(self, evidence: dict) -> tuple | None:
+        """Return the key of the entry that a rule suspects; None of a rule that is about no function."""
+        if not isinstance(evidence.get("culprit"), str):
+            return None
+        return _key(evidence.get("type"), evidence["culprit"], evidence.get("module"))
+
+    def add(self, host: str, envelope: dict) -> None:
         self._hosts += 1
+        data = envelope["data"]
         for leak in [*data["leaks"], *data["outstanding"]]:
-            culprit = plain_function(leak["culprit"])
-            key = (leak["type"], culprit, leak["module"])
+            key = _key(leak["type"], leak["culprit"], leak["module"])
             entry = self._entries.setdefault(
                 key,
                 {
-                    "type": leak["type"], "culprit": culprit, "module": leak["module"], "hosts": {},
+                    "type": key[0], "culprit": key[1], "module": key[2], "hosts": {},
                     "bytes_outstanding": 0, "objects_outstanding": 0, "growth_bytes_per_s": 0.0,
                     "confidence": 0.0, "oldest_age_s": 0.0, "worst": (False, -1.0),
                 },
@@ -42,11 +58,8 @@ class Leaks:
                 entry.update(worst=worst, worst_host=host)
                 entry.update((field, leak[field]) for field in FIELDS)
 
-    def result(self, suspected: dict[tuple, str]) -> dict:
-        """Return the section 'leaks' of the fleet document.
-
-        suspected: {(type, function, module): id of the group of findings that suspects it}.
-        """
+    def result(self, groups: list[dict]) -> dict:
+        suspected = self.by_key(groups)
         listed = []
         for key, entry in self._entries.items():
             hosts = sorted(entry["hosts"], key=lambda host: (-entry["hosts"][host], host))
@@ -55,8 +68,12 @@ class Leaks:
                     **{name: value for name, value in entry.items() if name not in ("worst", "hosts")},
                     "host_count": len(hosts),
                     "hosts": [{"host": host, "growth_bytes_per_s": entry["hosts"][host]} for host in hosts[:HOSTS]],
-                    "finding": suspected.get(key),
+                    "finding": suspected[key]["id"] if key in suspected else None,
                 }
             )
         listed.sort(key=lambda entry: (entry["finding"] is None, -entry["growth_bytes_per_s"], entry["culprit"]))
         return {"hosts": self._hosts, "outstanding": listed[:ENTRIES], "cut": max(0, len(listed) - ENTRIES)}
+
+
+def _key(kind: str | None, culprit: str, module: str | None) -> tuple:
+    return kind, plain_function(culprit), module

@@ -5,28 +5,33 @@ from __future__ import annotations
 
 import collections
 
-from ..known_bugs.known_bugs import KnownBugs
+from ..fleet.section import Section as Base
 
 ENTRIES = 500
 HOSTS = 50
 KERNELS = 50
 
 
-class Exceptions:
-    """Adds up the os_exceptions data of hosts by signature.
+class Section(Base):
+    """Adds up the os_exceptions data of hosts by signature."""
 
-    known_bugs: where each report is looked up.
-    """
+    PROBE = "os_exceptions"
+    KEY = "exceptions"
+    TITLE = "OS exceptions"
 
-    def __init__(self, known_bugs: KnownBugs):
-        self._known_bugs = known_bugs
+    def __init__(self, known_bugs):
+        super().__init__(known_bugs)
         self._entries: dict[str, dict] = {}
         self._kinds: collections.Counter[str] = collections.Counter()
         self._hosts = 0
         self._unread: collections.Counter[tuple] = collections.Counter()
 
-    def add(self, host: str, data: dict) -> None:
-        """data: what os_exceptions found on this host."""
+    def finding_key(self, evidence: dict) -> str | None:
+        """Return the signature of the event; None of a rule that is about no event."""
+        return evidence["signature"] if isinstance(evidence.get("signature"), str) else None
+
+    def add(self, host: str, envelope: dict) -> None:
+        data = envelope["data"]
         self._hosts += 1
         self._kinds.update(data["kinds"])
         for source in data["sources"]:
@@ -53,20 +58,17 @@ class Exceptions:
             if kernel and len(entry["kernels"]) < KERNELS:
                 entry["kernels"].add(kernel)
 
-    def result(self, groups: dict[str, dict]) -> dict:
-        """Return the section 'exceptions' of the fleet document.
-
-        groups: {signature of an event: group of findings that it made}.
-        """
+    def result(self, groups: list[dict]) -> dict:
+        found = self.by_key(groups)
         listed = []
         for signature, entry in self._entries.items():
             hosts = sorted(entry["hosts"], key=lambda host: (-entry["hosts"][host], host))
-            group = groups.get(signature)
+            group = found.get(signature)
             listed.append(
                 {
                     **{name: value for name, value in entry.items() if name not in ("newest", "hosts", "kernels")},
                     "kernels": sorted(entry["kernels"]),
-                    "known": self._known_bugs.match(entry, entry["kernels"]),
+                    "known": self.known_bugs.match(entry, entry["kernels"]),
                     "host_count": len(hosts),
                     "hosts": [{"host": host, "count": entry["hosts"][host]} for host in hosts[:HOSTS]],
                     "severity": group["severity"] if group else None,

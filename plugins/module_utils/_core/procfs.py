@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read and parse files of /proc, /sys and /etc. What cannot be read is empty or None, never an error; parsers take text."""
+
+import os
+import re
+
+_STEAL = 8  # the column of a cpu line of /proc/stat (proc(5))
+
+
+def read_text(path):
+    """Return what a file holds, '' where it cannot be read."""
+    try:
+        with open(path, errors='replace') as stream:
+            return stream.read()
+    except OSError:
+        return ''
+
+
+def read_int(path):
+    """Return the decimal number that a file holds, None where it cannot be read or holds none."""
+    try:
+        return int(read_text(path))
+    except ValueError:
+        return None
+
+
+def numbers(folder):
+    """Return the entries of a folder that are numbers, as of processes in /proc; [] where it cannot be read."""
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdigit()]
+    except OSError:
+        return []
+
+
+def uptime_s():
+    """Return the seconds since the host was booted, 0.0 where the kernel does not report them."""
+    return float((read_text('/proc/uptime').split() or ['0'])[0])
+
+
+def parse_fields(text):
+    """Return {name: int} of lines such as 'MemFree:  12 kB' (in bytes then) or 'nr_throttled 12'; other lines are left out."""
+    fields = {}
+    for line in text.splitlines():
+        words = line.replace(':', ' ', 1).split()
+        if len(words) in (2, 3) and words[1].isdigit():
+            fields[words[0]] = int(words[1]) * (1024 if words[2:] == ['kB'] else 1)
+    return fields
+
+
+def parse_steal_us(text):
+    """Return {CPU: microseconds that the hypervisor took from it} of /proc/stat's text; empty where the kernel does not report them."""
+    tick_us = 10 ** 6 // os.sysconf('SC_CLK_TCK')
+    rows = (line.split() for line in text.splitlines() if re.match(r'cpu\d', line))
+    return {int(row[0][3:]): int(row[_STEAL]) * tick_us for row in rows if len(row) > _STEAL}
+
+
+def parse_schedstat(text):
+    """Return {CPU: (nanoseconds that tasks ran, nanoseconds that tasks waited, timeslices)} of /proc/schedstat's text.
+
+    None without a CPU line. The numbers are the 7th to 9th in every version of the file (Documentation/scheduler/sched-stats).
+    """
+    rows = (line.split() for line in text.splitlines() if re.match(r'cpu\d', line))
+    return {int(row[0][3:]): tuple(int(word) for word in row[7:10]) for row in rows if len(row) >= 10} or None
+
+
+def parse_cpu_list_pages(text):
+    """Return the number of free pages that all CPUs keep in lists of their own, of /proc/zoneinfo's text."""
+    return sum(int(count) for count in re.findall(r'^ +count: +(\d+)$', text, re.MULTILINE))
