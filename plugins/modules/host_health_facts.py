@@ -60,57 +60,171 @@ ansible_facts:
           type: dict
           contains:
             kernel:
-              description: The running and the newest installed release, why a reboot is pending (V(newer_kernel) or V(asked_for)), and
-                how often this kernel has oopsed and warned since boot.
+              description: Running and newest installed release, pending reboot, and counts of oopses and warnings since boot.
               type: dict
-              sample: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0, warn_count: 1}
+              contains:
+                running:
+                  description: Release of the running kernel.
+                  type: str
+                newest_installed:
+                  description: 'Newest installed release of the running kernel''s flavour. Null: not known.'
+                  type: str
+                reboot_pending:
+                  description: 'Why a reboot is pending: C(newer_kernel) is installed, or a package C(asked_for) it. Null: no
+                    reason is known.'
+                  type: str
+                oops_count:
+                  description: 'Oopses since boot. Null: this kernel does not count them.'
+                  type: int
+                warn_count:
+                  description: 'Warnings since boot. Null: this kernel does not count them.'
+                  type: int
             panic_settings:
-              description: The sysctls that decide when the kernel panics and what it does then.
+              description: Sysctls of C(kernel.*), and C(vm.panic_on_oom).
               type: dict
-              sample: {panic: 10, panic_on_oops: 1, watchdog: 1}
             kdump:
-              description: Whether a crash kernel is loaded, and how much memory is reserved for it.
+              description: Whether a crash kernel is loaded, and its reserved memory.
               type: dict
-              sample: {loaded: true, reserved_bytes: 268435456}
-            taint:
-              description: The value and letters of C(/proc/sys/kernel/tainted), or null.
-              type: dict
-              sample: {value: 512, flags: [W]}
+              contains:
+                loaded:
+                  description: 'Whether a crash kernel is loaded. Null: this kernel cannot load one.'
+                  type: bool
+                reserved_bytes:
+                  description: 'Memory that is reserved for a crash kernel. Null: not known.'
+                  type: int
             unclean_boots:
-              description: Earlier boots whose journal ends without a shutdown, newest first; null where no journal tells.
+              description: 'Earlier boots whose journal ends without a shutdown, newest first. Null: no journal.'
               type: list
               elements: dict
-              sample: [{boot_id: 0123456789abcdef0123456789abcdef, ended_at: '2026-11-20T22:14:07Z'}]
+              contains:
+                boot_id:
+                  description: Id of the boot in the journal.
+                  type: str
+                ended_at:
+                  description: 'Time of the last line in its journal. Null: not known.'
+                  type: str
             ecc:
-              description: Memory errors since boot by controller, and the modules that they came from.
+              description: Memory errors since boot, by controller.
               type: list
               elements: dict
-              sample: [{controller: mc0, corrected: 5, uncorrected: 0, dimms: [{dimm: DIMM_A1, corrected: 5, uncorrected: 0}]}]
+              contains:
+                controller:
+                  description: Name of the memory controller.
+                  type: str
+                corrected:
+                  description: Corrected errors.
+                  type: int
+                uncorrected:
+                  description: Uncorrected errors.
+                  type: int
+                dimms:
+                  description: Modules that have counted errors.
+                  type: list
+                  elements: dict
             disks:
               description: SCSI and ATA disks that failed requests since boot.
               type: list
               elements: dict
-              sample: [{device: sda, errors: 31, timeouts: 0, requests: 88123}]
+              contains:
+                device:
+                  description: Name of the disk.
+                  type: str
+                errors:
+                  description: Requests that failed.
+                  type: int
+                timeouts:
+                  description: Requests that timed out.
+                  type: int
+                requests:
+                  description: All requests.
+                  type: int
             nvme:
-              description: What NVMe drives report of their own health.
+              description: Health of NVMe drives, worst first.
               type: list
               elements: dict
-              sample: [{device: nvme0, warnings: [], media_errors: 0, used_percent: 3, spare_percent: 100, unsafe_shutdowns: 4}]
+              contains:
+                device:
+                  description: Name of the controller.
+                  type: str
+                warnings:
+                  description: Critical warnings of the drive.
+                  type: list
+                  elements: str
+                media_errors:
+                  description: Errors of the drive's media.
+                  type: int
+                used_percent:
+                  description: Share of the wear that the maker allows for; may exceed 100.
+                  type: int
+                spare_percent:
+                  description: Spare blocks that are left.
+                  type: int
+                unsafe_shutdowns:
+                  description: Power losses without a shutdown.
+                  type: int
             file_systems:
               description: File systems that have errors on record.
               type: list
               elements: dict
-              sample: [{file_system: ext4, device: sda1, errors: 2, last_at: '2026-11-20T22:14:07Z'}]
+              contains:
+                file_system:
+                  description: 'Type: C(ext4) or C(btrfs).'
+                  type: str
+                device:
+                  description: Name of the device.
+                  type: str
+                errors:
+                  description: Errors on record.
+                  type: int
+                last_at:
+                  description: 'Time of the last error. Null: not known.'
+                  type: str
             arrays:
               description: Software RAID that lacks a member or whose copies differ.
               type: list
               elements: dict
-              sample: [{array: md0, missing_members: 1, mismatched_sectors: 0}]
+              contains:
+                array:
+                  description: Name of the array.
+                  type: str
+                missing_members:
+                  description: Members that are missing.
+                  type: int
+                mismatched_sectors:
+                  description: Sectors in which the copies differ.
+                  type: int
             pcie:
               description: Devices whose PCI Express link reported errors since boot.
               type: list
               elements: dict
-              sample: [{device: '0000:01:00.0', corrected: 3, non_fatal: 0, fatal: 0}]
+              contains:
+                device:
+                  description: Address of the device.
+                  type: str
+                corrected:
+                  description: Corrected errors.
+                  type: int
+                non_fatal:
+                  description: Uncorrected errors that are not fatal.
+                  type: int
+                fatal:
+                  description: Fatal errors.
+                  type: int
+            taint:
+              description: 'The kernel''s taint flags. Null: not known.'
+              type: dict
+              sample:
+                value: 512
+                flags: [W]
+              contains:
+                value:
+                  description: Value of C(/proc/sys/kernel/tainted).
+                  type: int
+                flags:
+                  description: 'Letters as the kernel prints them: C(D) oops, C(W) warning, C(L) lockup, C(M) machine check,
+                    C(P), C(O) and C(E) modules from elsewhere.'
+                  type: list
+                  elements: str
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

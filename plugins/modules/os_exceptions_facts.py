@@ -174,7 +174,7 @@ ansible_facts:
                   description: 'True: it happened at least once within the window.'
                   type: bool
                 written_by:
-                  description: V(kernel), V(program) (through C(/dev/kmsg)), or V(unknown) where no log names the writer.
+                  description: C(kernel), C(program) (through C(/dev/kmsg)), or C(unknown) where no log names the writer.
                   type: str
                 induced:
                   description: 'True: it follows from an earlier exception, as a panic after an oops.'
@@ -201,7 +201,7 @@ ansible_facts:
                     end with C(_bytes), times with C(_s), C(_ms) or C(_jiffies).
                   type: dict
             kinds:
-              description: Number of reports by kind, also of those beyond C(top).
+              description: Number of the kernel's own reports by kind, also of those beyond C(top).
               type: dict
               sample: {soft_lockup: 2}
             sources:
