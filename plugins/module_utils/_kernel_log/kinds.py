@@ -45,7 +45,7 @@ KINDS = tuple(Kind(*row) for row in (
      'that the excerpt names, and report it.', _TAINT_CHECK, _BUG_HUNTING),
     ('warning', 'warning', 'exception', 'kernel warning',
      'The kernel met something unexpected and went on. Harmless alone; look for the culprit in the distribution\'s bug tracker, most are '
-     'mended by a kernel update.', _TAINT_CHECK, _BUG_HUNTING),
+     'fixed by a kernel update.', _TAINT_CHECK, _BUG_HUNTING),
     ('info_other', 'info', 'exception', 'other kernel notice',
      'The kernel noticed a wrong setting or use and went on. Read the excerpt; it matters only where something else is wrong too.',
      _REPORTED, None),
