@@ -4,8 +4,6 @@
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.sections.os_exceptions import Section
-from ansible_collections.ksysak.fleet.tests import fleet_data
 
 BUG = {
     "id": "ksy-read", "subject": "ksy: do not read twice", "kinds": ["warning", "kasan"], "culprits": ["ksy_read"], "frames": ["ksy_open"],
