@@ -7,8 +7,8 @@ module: host_health_facts
 short_description: Read the health of a host's hardware, storage and settings
 version_added: 0.1.0
 description:
-  - Reads what the kernel and the drives count and no log line reports, as memory errors that were corrected, disks that failed requests, the
-    health log of NVMe drives, errors on record in file systems, software RAID without a member, and PCI Express link errors.
+  - Reads what the kernel and the drives count and no log line reports, as memory errors that were corrected, disks that failed requests,
+    the health log of NVMe drives, errors on record in file systems, software RAID without a member, and PCI Express link errors.
   - Reads what a crash of this kernel would leave behind (kdump and the panic settings), what has tainted the kernel, and how often it has
     oopsed and warned since boot.
   - Finds earlier boots that ended without a shutdown, and a newer kernel or a package that waits for a reboot.
