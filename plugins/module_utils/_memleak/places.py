@@ -24,7 +24,7 @@ def read_groups(items):
                   list(value.born_bytes), list(value.freed_bytes), list(value.born), list(value.died)) for key, value in items]
 
 
-class Place(object):
+class Place:
     """One type and call stack. It may have several groups: inlined copies, several caches, pages of several sizes."""
 
     def __init__(self, kind, frames, cohort, traced):
@@ -74,7 +74,7 @@ class Place(object):
         return found
 
 
-class Places(object):
+class Places:
     """Sorts groups and live objects into places.
 
     names: frames_of(stack id, site) gives a tuple of names; cache_of(pointer) the name of a slab cache or None.

@@ -15,7 +15,7 @@ PARTS = 16
 AGES = 8
 
 
-class Cohort(object):
+class Cohort:
     """The allocations of one place.
 
     since_ns, until_ns: the part of the window in which the place was followed; settle_ns: see the module.

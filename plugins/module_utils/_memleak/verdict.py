@@ -99,7 +99,7 @@ def holder_of(stack, objects, grown):
     return ''
 
 
-class Case(object):
+class Case:
     """What is known of one place.
 
     stack: names; cohort: Cohort; reclaimable: its slab cache is one that the kernel shrinks; corroborated: the kernel's own counter
