@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..fleet.section import Section as Base
+from ..known_bugs.known_bugs import KnownBugs
 
 ROWS = 500
 HOSTS = 1000
@@ -22,6 +23,26 @@ LISTS = (
 )
 
 
+# Facts that are no list: (topic, text of the row).
+UNCLEAN = ("Boots", "a boot ended without a shutdown")
+BOOTS_UNKNOWN = ("Boots", "no journal reports how earlier boots ended")
+NEWER_KERNEL = ("Kernel", "{running} runs, {newest} is installed and waits for a reboot")
+REBOOT_ASKED = ("Kernel", "a package that was installed asks for a reboot")
+OOPSED = ("Kernel", "oopsed since boot")
+WARNED = ("Kernel", "warned since boot")
+TAINTED = ("Kernel", "tainted: {flags}")
+NO_KEXEC = ("kdump", "this kernel cannot load a crash kernel")
+KDUMP_LOADED = ("kdump", "a crash kernel is loaded")
+KDUMP_NOT_LOADED = ("kdump", "no crash kernel is loaded, but memory is reserved")
+KDUMP_NOT_RESERVED = ("kdump", "no crash kernel is loaded, no memory is reserved")
+SETTING = ("Panic settings", "{name} = {value}")
+SINGLE = (
+    UNCLEAN, BOOTS_UNKNOWN, NEWER_KERNEL, REBOOT_ASKED, OOPSED, WARNED, TAINTED,
+    NO_KEXEC, KDUMP_LOADED, KDUMP_NOT_LOADED, KDUMP_NOT_RESERVED, SETTING,
+)  # fmt: skip
+TOPICS = tuple(dict.fromkeys([*(topic for _field, topic, *_rest in LISTS), *(topic for topic, _text in SINGLE)]))
+
+
 class Section(Base):
     """Adds up the facts of hosts by what they say.
 
@@ -31,8 +52,9 @@ class Section(Base):
     PROBE = "host_health"
     KEY = "host_health"
     TITLE = "Host health"
+    TEXTS = frozenset({*TOPICS, *(text for _field, _topic, text, *_rest in LISTS), *(text for _topic, text in SINGLE)} - {SETTING[1]})
 
-    def __init__(self, known_bugs):
+    def __init__(self, known_bugs: KnownBugs):
         super().__init__(known_bugs)
         self._hosts = 0
         self._rows: dict[tuple, dict] = {}
@@ -77,9 +99,9 @@ def _facts(data: dict) -> Iterator[Fact]:
         for entry in data[field]:
             yield topic, text, {"device": str(entry[name])}, _detail(entry, details)
     for boot in data["unclean_boots"] or []:
-        yield "Boots", "a boot ended without a shutdown", {}, boot["ended_at"] or ""
+        yield *UNCLEAN, {}, boot["ended_at"] or ""
     if data["unclean_boots"] is None:
-        yield "Boots", "no journal reports how earlier boots ended", {}, ""
+        yield *BOOTS_UNKNOWN, {}, ""
     yield from _kernel(data["kernel"], data["taint"])
     yield from _crash(data["kdump"], data["panic_settings"])
 
@@ -93,30 +115,27 @@ def _detail(entry: dict, fields: tuple[str, ...]) -> str:
 def _kernel(kernel: dict, taint: dict | None) -> Iterator[Fact]:
     if kernel["reboot_pending"] == "newer_kernel":
         values = {"running": kernel["running"], "newest": str(kernel["newest_installed"])}
-        yield "Kernel", "{running} runs, {newest} is installed and waits for a reboot", values, ""
+        yield *NEWER_KERNEL, values, ""
     elif kernel["reboot_pending"]:
-        yield "Kernel", "a package that was installed asks for a reboot", {}, kernel["running"]
+        yield *REBOOT_ASKED, {}, kernel["running"]
     if kernel["oops_count"]:
-        yield "Kernel", "oopsed since boot", {}, str(kernel["oops_count"])
+        yield *OOPSED, {}, str(kernel["oops_count"])
     if kernel["warn_count"]:
-        yield "Kernel", "warned since boot", {}, str(kernel["warn_count"])
+        yield *WARNED, {}, str(kernel["warn_count"])
     if taint and taint["flags"]:
-        yield "Kernel", "tainted: {flags}", {"flags": " ".join(taint["flags"])}, ""
+        yield *TAINTED, {"flags": " ".join(taint["flags"])}, ""
 
 
 def _crash(kdump: dict, panic: dict) -> Iterator[Fact]:
     reserved = kdump["reserved_bytes"]
     detail = f"{reserved >> 20} MiB" if reserved else ""
     if kdump["loaded"] is None:
-        yield "kdump", "this kernel cannot load a crash kernel", {}, ""
+        yield *NO_KEXEC, {}, ""
     elif kdump["loaded"]:
-        yield "kdump", "a crash kernel is loaded", {}, detail
+        yield *KDUMP_LOADED, {}, detail
     elif reserved:
-        yield "kdump", "no crash kernel is loaded, but memory is reserved", {}, detail
+        yield *KDUMP_NOT_LOADED, {}, detail
     else:
-        yield "kdump", "no crash kernel is loaded, no memory is reserved", {}, ""
+        yield *KDUMP_NOT_RESERVED, {}, ""
     for name, value in sorted(panic.items()):
-        yield "Panic settings", "{name} = {value}", {"name": name, "value": str(value)}, ""
-
-
-TOPICS = (*(topic for _field, topic, *_rest in LISTS), "Boots", "Kernel", "kdump", "Panic settings")
+        yield *SETTING, {"name": name, "value": str(value)}, ""

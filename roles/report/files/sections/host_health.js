@@ -2,7 +2,7 @@
 /* Health of the hosts: each fact once, with the hosts that have it. */
 import { bdi, el, hostLink, lead, plainTable } from '../lib/dom.js'
 import { number, plural } from '../lib/format.js'
-import { t } from '../lib/messages.js'
+import { t, word } from '../lib/messages.js'
 
 function leadText(health) {
   if (!health.hosts) return t('No host was read.')
@@ -17,7 +17,7 @@ const hosts = (row) => el('details', {}, el('summary', {}, plural(row.host_count
 export function render(health, root) {
   root.append(lead(leadText(health)))
   if (!health.rows.length) return 0
-  const lines = health.rows.map((row) => [t(row.topic), bdi(t(row.text, row.values)), hosts(row)])
+  const lines = health.rows.map((row) => [word(row.topic), bdi(t(row.text, row.values)), hosts(row)])
   root.append(plainTable([t('Topic'), t('Fact'), t('Hosts')], lines))
   return health.rows.length
 }
