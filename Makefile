@@ -25,6 +25,13 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
+# What make test runs, two lanes at a time: a machine of the fleet is one thread, and its tests mostly wait for
+# it. The host's own measurements come last, when the machines have ended or nearly so.
+lane-machines := tests/fleet --ignore=tests/fleet/test_selftest.py
+lane-selftest := tests/fleet/test_selftest.py
+lane-host := tests --ignore=tests/fleet
+LANES := lane-machines lane-selftest lane-host
+
 .PHONY: help scan probes build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
@@ -46,12 +53,6 @@ build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/
 bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and what a report costs (root; a quiet machine)
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
 	$(VENV_TEST)/bin/python tests/bench/report.py --cmdb $(VENV_BENCH)/bin
-
-# What make test runs, two lanes at a time. A machine of the fleet is one thread; its tests mostly wait for it.
-lane-machines := tests/fleet --ignore=tests/fleet/test_selftest.py
-lane-selftest := tests/fleet/test_selftest.py
-lane-host := tests --ignore=tests/fleet
-LANES := lane-machines lane-selftest lane-host
 
 test: build test-needs ## set up what tests need and run all of them
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(LANES)

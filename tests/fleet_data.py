@@ -7,7 +7,7 @@ import random
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
 
 SCAN_ID = "20261123T030800Z-a1b2c3"
-PROBES = ["memleak", "runlatency", "interference", "os_exceptions"]
+PROBES = ["memleak", "runlatency", "interference", "os_exceptions", "host_health"]
 NOW = "2026-11-23T03:08:00Z"
 KINDS = ("healthy", "leaking", "noisy", "oopsing", "degraded", "unreachable", "failed", "lost")
 
@@ -30,7 +30,7 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
         "status": status,
         "reason": reason,
         "remedy": remedy,
-        "engine": ("journal" if probe == "os_exceptions" else "bcc") if measured else "none",
+        "engine": {"os_exceptions": "logs", "host_health": "sysfs"}.get(probe, "bcc") if measured else "none",
         "started_at": NOW,
         "window_s": 20.0 if measured else 0,
         "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "truncated": False},
@@ -266,8 +266,22 @@ def os_exceptions(*events):
         "events": list(events),
         "kinds": kinds,
         "sources": [{"name": "journal", "status": "read", "reason": "", "lines": 21034, "bytes": 2301022}],
-        "taint": {"value": 12288, "flags": ["O", "E"]},
     }
+
+
+def host_health(**changes):
+    """Data of host_health: nothing is wrong."""
+    return {
+        "kernel": {
+            "running": "6.1.0-28-amd64", "newest_installed": "6.1.0-28-amd64", "reboot_pending": None, "oops_count": 0, "warn_count": 0,
+        },
+        "panic_settings": {"panic": 10, "panic_on_oops": 1, "watchdog": 1, "hung_task_timeout_secs": 120},
+        "kdump": {"loaded": True, "reserved_bytes": 268435456},
+        "taint": {"value": 12288, "flags": ["O", "E"]},
+        "unclean_boots": [],
+        **{name: [] for name in ("ecc", "disks", "nvme", "file_systems", "arrays", "pcie")},
+        **changes,
+    }  # fmt: skip
 
 
 def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
@@ -299,6 +313,7 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
             "runlatency": envelope("runlatency", runlatency(rng=rng)),
             "interference": envelope("interference", interference()),
             "os_exceptions": envelope("os_exceptions", os_exceptions()),
+            "host_health": envelope("host_health", host_health()),
         },
     }
     probes = document["probes"]

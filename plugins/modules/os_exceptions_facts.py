@@ -16,8 +16,6 @@ description:
     kernel builds.
   - History is read at the lowest CPU priority while the window is open, the ring buffer when it has ended, so that an exception
     that happens within the window is seen.
-  - Reports counters outside the logs too, as memory errors that were corrected, disks that failed
-    requests, boots that ended without a shutdown, and a newer kernel that waits for a reboot.
   - Nothing is written or cleared; every other reader of the ring buffer still sees all of it.
 author:
   - ksysak.fleet maintainers (@ksysak)
@@ -135,6 +133,7 @@ ansible_facts:
                   first_seen: '2026-11-20T22:14:07Z'
                   last_seen: '2026-11-23T03:08:00Z'
                   in_window: false
+                  written_by: kernel
                   induced: false
                   sources: [journal, kmsg]
                   trace: [isolate_lru_pages, xfs_reclaim_inodes_ag, shrink_slab]
@@ -174,6 +173,9 @@ ansible_facts:
                 in_window:
                   description: 'True: it happened at least once within the window.'
                   type: bool
+                written_by:
+                  description: C(kernel), C(program) (through C(/dev/kmsg)), or C(unknown) where no log names the writer.
+                  type: str
                 induced:
                   description: 'True: it follows from an earlier exception, as a panic after an oops.'
                   type: bool
@@ -199,7 +201,7 @@ ansible_facts:
                     end with C(_bytes), times with C(_s), C(_ms) or C(_jiffies).
                   type: dict
             kinds:
-              description: Number of reports by kind, also of those beyond C(top).
+              description: Number of the kernel's own reports by kind, also of those beyond C(top).
               type: dict
               sample: {soft_lockup: 2}
             sources:
@@ -225,81 +227,6 @@ ansible_facts:
                 bytes:
                   description: Bytes that were read.
                   type: int
-            patrol:
-              description: Counters and settings outside the logs; lists hold only entries that have counted something.
-              type: dict
-              sample:
-                kernel: {running: 6.1.0-9-amd64, newest_installed: 6.1.0-28-amd64, reboot_pending: newer_kernel, oops_count: 0,
-                  warn_count: 0}
-                panic_settings: {panic: 10, panic_on_oops: 1}
-                kdump: {loaded: true, reserved_bytes: 268435456}
-                unclean_boots: []
-                ecc:
-                  - controller: mc0
-                    corrected: 5
-                    uncorrected: 0
-                    dimms:
-                      - {dimm: DIMM_A1, corrected: 5, uncorrected: 0}
-                disks:
-                  - {device: sda, errors: 31, timeouts: 0, requests: 88123}
-                file_systems: []
-                arrays: []
-                pcie: []
-                nvme: []
-              contains:
-                kernel:
-                  description: Running and newest installed release, pending reboot, and counts of oopses and warnings since
-                    boot.
-                  type: dict
-                panic_settings:
-                  description: Sysctls of C(kernel.*), and C(vm.panic_on_oom).
-                  type: dict
-                kdump:
-                  description: Whether a crash kernel is loaded, and its reserved memory.
-                  type: dict
-                unclean_boots:
-                  description: 'Earlier boots whose journal ends without a shutdown, newest first. Null: no journal.'
-                  type: list
-                  elements: dict
-                ecc:
-                  description: Memory errors since boot, by controller.
-                  type: list
-                  elements: dict
-                disks:
-                  description: SCSI and ATA disks that failed requests since boot.
-                  type: list
-                  elements: dict
-                nvme:
-                  description: Health of NVMe drives, worst first.
-                  type: list
-                  elements: dict
-                file_systems:
-                  description: File systems that have errors on record.
-                  type: list
-                  elements: dict
-                arrays:
-                  description: Software RAID that lacks a member or whose copies differ.
-                  type: list
-                  elements: dict
-                pcie:
-                  description: Devices whose PCI Express link reported errors since boot.
-                  type: list
-                  elements: dict
-            taint:
-              description: 'The kernel''s taint flags. Null: not known.'
-              type: dict
-              sample:
-                value: 512
-                flags: [W]
-              contains:
-                value:
-                  description: Value of C(/proc/sys/kernel/tainted).
-                  type: int
-                flags:
-                  description: 'Letters as the kernel prints them: C(D) oops, C(W) warning, C(L) lockup, C(M) machine check,
-                    C(P), C(O) and C(E) modules from elsewhere.'
-                  type: list
-                  elements: str
 preflight:
   description: What the probe could do here, without measuring.
   returned: in check mode

@@ -13,8 +13,10 @@ NUMBERS = '"MESSAGE":['  # a journal's record whose text is not printable, as JS
 
 # text: what the kernel printed; timestamp_s: printk seconds or None; wall: ISO UTC instant or None;
 # local_date: date without year or zone as the line has it, or None; caller: 'T12' or 'C0' or None;
-# kernel: the line says by itself that the kernel printed it
-Segment = collections.namedtuple('Segment', 'text timestamp_s wall local_date caller kernel')
+# kernel: the line says by itself that it is from the kernel's log;
+# written_by: 'kernel', 'program' (through /dev/kmsg), or None where the line does not tell
+Segment = collections.namedtuple('Segment', 'text timestamp_s wall local_date caller kernel written_by')
+Segment.__new__.__defaults__ = (None,)
 
 _MONTH_DATE = re.compile(r'(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d) ')
 _ISO_DATE = re.compile(r'(?:<\d{1,3}>)?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:([.,])\d{1,9})?(Z|[+-]\d\d:?\d\d)? ')
@@ -32,7 +34,8 @@ _KMSG = re.compile(r'(\d{1,4}),\d{1,20},(\d{1,15}),[-c+](?:,[^;]{0,64})?;')
 _KMSG_CALLER = re.compile(r',caller=([TC]\d{1,8})')
 _ESCAPE = re.compile(r'\x1b(?:\[[0-9;?]{0,16}[A-Za-z]|[()][A-Z0-9]|[=>])')  # of a serial console
 _EPOCH = datetime.datetime(1970, 1, 1)
-PRINTED_BY_KERNEL_OR_USER = (0, 1)  # syslog facilities; what is written to /dev/kmsg is 'user', daemons have their own
+WRITERS = {0: 'kernel', 1: 'program'}  # by syslog facility: what a program writes to /dev/kmsg is 'user'; daemons have their own
+_BY_NAME = {'kern': 'kernel', 'user': 'program'}
 
 
 def _utc(date, clock, zone):
@@ -52,16 +55,17 @@ def _utc(date, clock, zone):
 def _carrier(line):
     """Strip a syslog's, journal's or dmesg's prefix.
 
-    Returns (text, wall, local_date, kernel), or None where the line is another program's.
+    Returns (text, wall, local_date, kernel, written_by), or None where the line is another program's.
     """
-    wall = local_date = None
+    wall = local_date = written_by = None
     modern = _RFC5424.match(line)
     if modern:
-        return (line[modern.end():], _utc(*modern.group(1, 2, 3)), None, True) if modern.group(4) == 'kernel' else None
+        return (line[modern.end():], _utc(*modern.group(1, 2, 3)), None, True, None) if modern.group(4) == 'kernel' else None
     facility = _FACILITY.match(line)
     if facility:
-        if facility.group(1) not in ('kern', 'user'):
+        if facility.group(1) not in _BY_NAME:
             return None
+        written_by = _BY_NAME[facility.group(1)]
         line = line[facility.end():]
     tagged = False
     iso = _ISO_DATE.match(line)
@@ -79,27 +83,29 @@ def _carrier(line):
         tag = _TAG.match(line)
         if not tag or tag.group(1) != 'kernel':
             return None
-        return line[tag.end():], wall, local_date, True
+        return line[tag.end():], wall, local_date, True, written_by
     human = _HUMAN_DATE.match(line)
     if human:
-        return line[human.end():], None, human.group(1), True
+        return line[human.end():], None, human.group(1), True, written_by
     relative = _RELATIVE_DATE.match(line)
     if relative:
-        return line[relative.end():], None, None, True
+        return line[relative.end():], None, None, True, written_by
     if line.startswith('kernel: '):
-        return line[8:], wall, None, True
+        return line[8:], wall, None, True, written_by
     slash = _SLASH_DATE.match(line)
     if slash:
         line = line[slash.end():]
-    return line, wall, None, facility is not None or iso is not None
+    return line, wall, None, facility is not None or iso is not None, written_by
 
 
 def _kmsg_record(record, line):
     """A record as /dev/kmsg gives it."""
-    if int(record.group(1)) >> 3 not in PRINTED_BY_KERNEL_OR_USER:
+    facility = int(record.group(1)) >> 3
+    if facility not in WRITERS:
         return []
     caller = _KMSG_CALLER.search(record.group())
-    return [Segment(line[record.end():], int(record.group(2)) / 1e6, None, None, caller.group(1) if caller else None, True)]
+    return [Segment(line[record.end():], int(record.group(2)) / 1e6, None, None, caller.group(1) if caller else None, True,
+                    WRITERS[facility])]
 
 
 def _journal_json(line):
@@ -119,7 +125,8 @@ def _journal_json(line):
 def journal_record(fields):
     """Segments of a record of systemd's journal.
 
-    fields: {name: str}, of which _TRANSPORT, __REALTIME_TIMESTAMP and _SOURCE_MONOTONIC_TIMESTAMP (microseconds) and MESSAGE are used.
+    fields: {name: str}, of which _TRANSPORT, SYSLOG_FACILITY, __REALTIME_TIMESTAMP and _SOURCE_MONOTONIC_TIMESTAMP (microseconds) and
+    MESSAGE are used.
     """
     if fields.get('_TRANSPORT') != 'kernel' or not fields.get('MESSAGE'):
         return []
@@ -129,7 +136,8 @@ def journal_record(fields):
     if real_s is not None and 0 <= real_s < 253402300800:
         wall = (_EPOCH + datetime.timedelta(seconds=int(real_s))).strftime('%Y-%m-%dT%H:%M:%SZ')
     text = fields['MESSAGE'][:MAX_LINE_CHARS].replace('\0', ' ')
-    return [Segment(part, since_boot_s, wall, None, None, True) for part in text.split('\n')]
+    written_by = {'0': 'kernel', '1': 'program'}.get(fields.get('SYSLOG_FACILITY'))
+    return [Segment(part, since_boot_s, wall, None, None, True, written_by) for part in text.split('\n')]
 
 
 def _microseconds(text):
@@ -175,7 +183,7 @@ def segments(line):
     carrier = _carrier(line)
     if carrier is None:
         return []
-    text, wall, local_date, kernel = carrier
+    text, wall, local_date, kernel, written_by = carrier
     if 'message repeated' in text:
         repeated = _REPEATED.match(text)
         if repeated:
@@ -185,14 +193,14 @@ def segments(line):
     for stamp in _PRINTK.finditer(text) if '[' in text else ():
         head = text[start:stamp.start()]
         if head.strip():
-            result.append(Segment(head, seconds, wall, local_date, caller, kernel or seconds is not None))
+            result.append(Segment(head, seconds, wall, local_date, caller, kernel or seconds is not None, written_by))
         start, seconds, caller = stamp.end(), float(stamp.group(1)), stamp.group(2)
     rest = text[start:]
     priority = _PRIORITY.match(rest)
     if priority:
         rest = rest[priority.end():]
     if rest.strip() or not result:
-        result.append(Segment(rest, seconds, wall, local_date, caller, kernel or seconds is not None))
+        result.append(Segment(rest, seconds, wall, local_date, caller, kernel or seconds is not None, written_by))
     return result
 
 

@@ -83,7 +83,7 @@ class _Report:
 
     def takes(self, segment):
         """True where the segment belongs to this report."""
-        if self.ended or self.body >= self.most_lines:
+        if self.ended or self.body >= self.most_lines or segment.written_by != self.segment.written_by:
             return False
         if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
             return False
@@ -124,6 +124,7 @@ class _Report:
             'title': printable(self.header.strip(), TITLE_CHARS),
             'culprit': blamed,
             'line': self.number,
+            'written_by': segment.written_by or 'unknown',
             'induced': self.induced,
             'timestamp_s': segment.timestamp_s,
             'wall': segment.wall,
@@ -216,7 +217,7 @@ class Scanner:
     def _relate(self, report, owner):
         """Decide whether a new report only follows from an earlier one, and end that one."""
         last = self._last
-        if last is not None and self._near(last, report):
+        if last is not None and last.segment.written_by == report.segment.written_by and self._near(last, report):
             if report.kind == 'panic':
                 report.induced = bool(_FOLLOW_PANIC.match(report.header))
             elif last.kind in patterns.OOPS_KINDS and report.kind in _AFTERMATH:
@@ -252,7 +253,7 @@ def scan_lines(lines):
     """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
 
     kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
-    induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
+    written_by: 'kernel', 'program' or 'unknown'; induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
     excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
     Never raises on what a line holds.

@@ -28,7 +28,7 @@ def read():
         return parse(stream.read())
 
 
-class Areas(object):
+class Areas:
     """What was allocated since the first reading, by caller."""
 
     def __init__(self, settle_ns):

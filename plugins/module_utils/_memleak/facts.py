@@ -31,7 +31,7 @@ def cache_size(name):
     return size
 
 
-class Measured(object):
+class Measured:
     """What one window gave.
 
     watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols; complete: all survivors

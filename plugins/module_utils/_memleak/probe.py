@@ -17,7 +17,7 @@ class ProcfsEngine(Engine):
         try:
             if not triage.snapshot()['caches']:
                 raise Unavailable('/proc/slabinfo cannot be read', 'Run the play with become: true.')
-        except (IOError, OSError) as error:
+        except OSError as error:
             raise Unavailable('the kernel\'s memory counters cannot be read: %s' % error, 'Mount /proc on the host.')
         if not self.options['check_only']:
             self.degradations.append('no call stacks: only the growth of the kernel\'s own counters')
@@ -27,7 +27,7 @@ class ProcfsEngine(Engine):
         self._watch.start()
 
     def poll(self, timeout_s):
-        super(ProcfsEngine, self).poll(timeout_s)
+        super().poll(timeout_s)
         self._watch.poll()
 
     def stop(self):
@@ -56,7 +56,7 @@ class MemleakProbe(Probe):
     BOUNDS = {'min_bytes': (0, 2 ** 50), 'top': (1, 1000), 'max_overhead_percent': (0.1, 100)}
 
     def __init__(self, options):
-        super(MemleakProbe, self).__init__(options)
+        super().__init__(options)
         if not options['type']:
             raise ValueError('type is empty; it may have %s' % ', '.join(self.OPTIONS['type']['choices']))
         if options['check_only']:

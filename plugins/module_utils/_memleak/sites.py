@@ -32,7 +32,7 @@ def read_objects(items):
                    value.comm.decode('utf-8', 'replace')) for _key, value in items]
 
 
-class Site(object):
+class Site:
     """One type and call stack. It may have several groups: inlined copies, several caches, pages of several sizes."""
 
     def __init__(self, kind, frames, cohort, traced):
@@ -85,7 +85,7 @@ class Site(object):
         return found
 
 
-class Sites(object):
+class Sites:
     """Sorts groups and survivors into allocation sites.
 
     names: frames_of(stack, call site) gives a tuple of names; cache_of(pointer) the name of a slab cache or None.

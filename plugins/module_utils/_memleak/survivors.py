@@ -15,7 +15,7 @@ PARTS = 16
 AGES = 8
 
 
-class Cohort(object):
+class Cohort:
     """The allocations of one allocation site.
 
     since_ns, until_ns: the part of the window in which the site was followed completely; settle_ns: see the module.

@@ -46,7 +46,7 @@ class BccEngine(engine.BccEngine):
     """bcc on the kmem tracepoints."""
 
     def __init__(self, options):
-        super(BccEngine, self).__init__(options)
+        super().__init__(options)
         self._overhead = None
         self._flagged = {}  # call site: when it began to be followed with its stacks
         self._rates = {}  # call site: allocations per second
@@ -167,7 +167,7 @@ class BccEngine(engine.BccEngine):
     def _vmalloc(self, kprobes):
         try:
             triage.areas.read()
-        except (IOError, OSError) as error:
+        except OSError as error:
             if self.options['type'] == ['auto']:
                 self.degradations.append('vmalloc is not measured: %s' % error)
                 return []
@@ -388,7 +388,7 @@ class BccEngine(engine.BccEngine):
     def close(self):
         if self._overhead is not None:
             self._overhead.close()
-        super(BccEngine, self).close()
+        super().close()
 
     def _account(self, counts, groups):
         # What was dropped had been chosen to be followed; what was missed had not been chosen yet.

@@ -66,7 +66,7 @@ def snapshot():
     try:
         held = areas.read()
         meminfo['areas'] = sum(size for _address, _caller, size in held)
-    except (IOError, OSError):
+    except OSError:
         held = None
     holders = _holders()
     holders['process_bytes'] = sum(meminfo.get(name, 0) for name in ('AnonPages', 'Shmem', 'PageTables'))
@@ -124,7 +124,7 @@ def is_reclaimable(cache):
     return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
 
 
-class Watch(object):
+class Watch:
     """The counters over a window: start(), poll() again and again, stop()."""
 
     def __init__(self, duration_s, settle_ns, now_ns):

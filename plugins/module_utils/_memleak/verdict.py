@@ -90,7 +90,7 @@ def compare(points, rate, slack_bytes):
     return (CONTRADICTED if most * span_s + slack_bytes < 0.5 * rate * span_s else FLAT), slope
 
 
-class Case(object):
+class Case:
     """What is known of one allocation site.
 
     stack: names; cohort: Cohort; counter: what compare() returned of its class, or SHARED: the counter grew by less than all sites

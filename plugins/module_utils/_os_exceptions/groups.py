@@ -58,51 +58,108 @@ def seconds_of_local(date, not_after_s):
 
 
 class _Occurrence:
-    __slots__ = ('seconds', 'timestamp_s', 'sources')
+    __slots__ = ('seconds', 'timestamp_s', 'sources', 'written_by', 'in_window', 'induced')
 
-    def __init__(self, seconds, timestamp_s, source):
+    def __init__(self, seconds, timestamp_s, source, written_by):
         self.seconds = seconds
         self.timestamp_s = timestamp_s
         self.sources = set((source,))
+        self.written_by = written_by
+        self.in_window = False
+        self.induced = True
 
 
-class _Group:
-    def __init__(self, event):
-        self.kind = event['kind']
-        self.signature = event['signature']
-        self.newest = event
+class _Side:
+    """The reports of one signature that the kernel wrote (or an unknown one did), or those that programs wrote."""
+
+    def __init__(self):
+        self.newest = None  # event
         self.newest_s = None
         self.first_s = None
         self.count = 0
         self.in_window = False
         self.induced = True
         self.sources = []
+
+    def count_one(self, event, seconds, induced):
+        self.count += 1
+        self.induced = self.induced and induced
+        if seconds is not None:
+            self.first_s = seconds if self.first_s is None else min(self.first_s, seconds)
+        if self.newest is None or self.newest_s is None or (seconds is not None and seconds >= self.newest_s):
+            self.newest, self.newest_s = event, seconds if seconds is not None else self.newest_s
+
+    def note(self, source, in_window):
+        if source not in self.sources:
+            self.sources.append(source)
+        self.in_window = self.in_window or in_window
+
+    def recount(self, occurrences):
+        """Take the times and marks from these occurrences, after others turned out to be a program's."""
+        times = [occurrence.seconds for occurrence in occurrences if occurrence.seconds is not None]
+        self.first_s, self.newest_s = (min(times), max(times)) if times else (None, None)
+        self.in_window = any(occurrence.in_window for occurrence in occurrences)
+        self.induced = all(occurrence.induced for occurrence in occurrences)
+        self.sources = [source for source in self.sources if any(source in occurrence.sources for occurrence in occurrences)]
+
+
+class _Group:
+    def __init__(self, event):
+        self.kind = event['kind']
+        self.signature = event['signature']
+        self.sides = {}         # whether a program wrote them: _Side
+        self.moved = False      # some were counted as the kernel's before another source told that a program wrote them
         self.by_time = []       # (seconds, number) of the occurrences that have a time, sorted
         self.by_timestamp = {}  # printk microseconds: occurrence
         self.timeless = {}      # excerpt: occurrence
         self.occurrences = []
 
-    def entry(self, rank):
-        event = self.newest
+    def side(self, program):
+        return self.sides.setdefault(program, _Side())
+
+    def move(self, occurrence, event):
+        """Count an occurrence as a program's."""
+        self.side(False).count -= 1
+        self.side(True).count_one(event, occurrence.seconds, occurrence.induced)
+        for source in occurrence.sources:
+            self.side(True).note(source, occurrence.in_window)
+        self.moved = True
+
+    def written(self, program):
+        return [occurrence for occurrence in self.occurrences if (occurrence.written_by == 'program') == program]
+
+    def settled(self):
+        """[(_Side, program)] of those that have counted something."""
+        if self.moved and False in self.sides:
+            self.sides[False].recount(self.written(False))
+            self.moved = False
+        return [(side, program) for program, side in sorted(self.sides.items()) if side.count > 0]
+
+    def entry(self, side, program, rank):
+        event, occurrences = side.newest, self.written(program)
         excerpt = _LONG_EXCERPT_CHARS if rank < _LONG_EXCERPTS else _SHORT_EXCERPT_CHARS
+        by_kernel = any(occurrence.written_by == 'kernel' for occurrence in occurrences)
         return {
-            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'signature': self.signature, 'count': self.count,
-            'first_seen': instant(self.first_s), 'last_seen': instant(self.newest_s), 'in_window': self.in_window,
-            'induced': self.induced, 'sources': self.sources[:MAX_SOURCES], 'boots': self._boots(),
+            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'],
+            'signature': ('program:' if program else '') + self.signature, 'count': side.count,
+            'first_seen': instant(side.first_s), 'last_seen': instant(side.newest_s), 'in_window': side.in_window,
+            'written_by': 'program' if program else 'kernel' if by_kernel else 'unknown',
+            'induced': side.induced, 'sources': side.sources[:MAX_SOURCES], 'boots': _boots(occurrences),
             'context': event['context'], 'details': event['details'],
             'trace': event['trace'] if rank < _LONG_TRACES else event['trace'][:_SHORT_TRACE], 'excerpt': event['excerpt'][:excerpt],
         }
 
-    def _boots(self):
-        """In how many boots it happened, or None where no report tells when its boot was."""
-        began = sorted((occurrence.seconds - occurrence.timestamp_s, occurrence.timestamp_s) for occurrence in self.occurrences
-                       if occurrence.seconds is not None and occurrence.timestamp_s is not None)
-        boots, last = 0, None
-        for start_s, uptime_s in began:
-            if last is None or start_s - last > _BOOT_APART_S + _DRIFT * uptime_s:
-                boots += 1
-            last = start_s
-        return boots or None
+
+def _boots(occurrences):
+    """In how many boots it happened, or None where no report tells when its boot was."""
+    began = sorted((occurrence.seconds - occurrence.timestamp_s, occurrence.timestamp_s) for occurrence in occurrences
+                   if occurrence.seconds is not None and occurrence.timestamp_s is not None)
+    boots, last = 0, None
+    for start_s, uptime_s in began:
+        if last is None or start_s - last > _BOOT_APART_S + _DRIFT * uptime_s:
+            boots += 1
+        last = start_s
+    return boots or None
 
 
 class Groups:
@@ -118,41 +175,50 @@ class Groups:
         """Count a report, unless another source has told it already.
 
         event: dict of scan_lines(); source: name; seconds: since 1970 or None; in_window: it happened within the window.
+        What a program wrote is not among the kinds.
         """
+        written_by = event['written_by']
         group = self._groups.get(event['signature'])
         if group is None:
             if len(self._groups) >= MAX_SIGNATURES:
                 self.full = True
-                self._count(event['kind'])
+                self._count(event['kind'], written_by, 1)
                 return
             group = self._groups[event['signature']] = _Group(event)
-        if source not in group.sources:
-            group.sources.append(source)
-        group.in_window = group.in_window or in_window
         known = self._known(group, event, source, seconds)
+        if known is None:
+            known = self._remember(group, event, source, seconds)
+            group.side(written_by == 'program').count_one(event, seconds, event['induced'])
+            self._count(event['kind'], written_by, 1)
+        elif known.written_by == 'unknown' != written_by:
+            known.written_by = written_by
+            if written_by == 'program':
+                group.move(known, event)
+                self._count(event['kind'], 'unknown', -1)
         if known is not None:
             known.sources.add(source)
-            return
-        self._remember(group, event, source, seconds)
-        group.count += 1
-        group.induced = group.induced and event['induced']
-        self._count(event['kind'])
-        if seconds is not None:
-            group.first_s = seconds if group.first_s is None else min(group.first_s, seconds)
-        if group.newest_s is None or (seconds is not None and seconds >= group.newest_s):
-            group.newest, group.newest_s = event, seconds if seconds is not None else group.newest_s
+            known.in_window = known.in_window or in_window
+            written_by = known.written_by
+        group.side(written_by == 'program').note(source, in_window)
 
     def entries(self, top):
-        """The `top` newest groups as in the schema ksysak.os_exceptions/1, newest first, those without a time last."""
-        ordered = sorted(self._groups.values(), key=lambda group: (
-            not group.in_window, group.newest_s is None, -(group.newest_s or 0), group.signature))
-        return [group.entry(rank) for rank, group in enumerate(ordered[:top])]
+        """The `top` newest groups as in the schema ksysak.os_exceptions/1, newest first, those without a time last.
+
+        What a program wrote has entries of its own, beside those of the kernel with the same signature.
+        """
+        settled = [(side, program, group) for group in self._groups.values() for side, program in group.settled()]
+        settled.sort(key=lambda found: (
+            not found[0].in_window, found[0].newest_s is None, -(found[0].newest_s or 0), found[2].signature, found[1]))
+        return [group.entry(side, program, rank) for rank, (side, program, group) in enumerate(settled[:top])]
 
     def __len__(self):
         return len(self._groups)
 
-    def _count(self, kind):
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+    def _count(self, kind, written_by, number):
+        if written_by != 'program':
+            self.kinds[kind] = self.kinds.get(kind, 0) + number
+            if not self.kinds[kind]:
+                del self.kinds[kind]
 
     @staticmethod
     def _known(group, event, source, seconds):
@@ -160,18 +226,18 @@ class Groups:
         timestamp_s = event['timestamp_s']
         if timestamp_s is not None:
             same = group.by_timestamp.get(int(round(timestamp_s * 1e6)))
-            if same is not None and source not in same.sources and (
+            if same is not None and source not in same.sources and _may_be_one(same, event) and (
                     same.seconds is None or seconds is None or abs(same.seconds - seconds) < 86400):
                 return same
         if seconds is None:
             same = group.timeless.get(event['excerpt']) if timestamp_s is None else None
-            return same if same is not None and source not in same.sources else None
+            return same if same is not None and source not in same.sources and _may_be_one(same, event) else None
         near_s = _NEAR_S + _DRIFT * (timestamp_s or 0.0)
         middle = bisect.bisect_left(group.by_time, (seconds, -1))
         best = None
         for when, number in group.by_time[max(0, middle - _CANDIDATES):middle + _CANDIDATES]:
             other = group.occurrences[number]
-            if source in other.sources or (timestamp_s is not None and other.timestamp_s is not None):
+            if source in other.sources or not _may_be_one(other, event) or (timestamp_s is not None and other.timestamp_s is not None):
                 continue  # two printk times that differ are two events
             if abs(when - seconds) <= max(near_s, _NEAR_S + _DRIFT * (other.timestamp_s or 0.0)):
                 if best is None or abs(when - seconds) < abs(best.seconds - seconds):
@@ -181,9 +247,10 @@ class Groups:
     def _remember(self, group, event, source, seconds):
         if self._occurrences >= MAX_OCCURRENCES:
             self.full = True
-            return
+            return None
         self._occurrences += 1
-        occurrence = _Occurrence(seconds, event['timestamp_s'], source)
+        occurrence = _Occurrence(seconds, event['timestamp_s'], source, event['written_by'])
+        occurrence.induced = event['induced']
         group.occurrences.append(occurrence)
         if event['timestamp_s'] is not None:
             group.by_timestamp[int(round(event['timestamp_s'] * 1e6))] = occurrence
@@ -191,3 +258,9 @@ class Groups:
             bisect.insort(group.by_time, (seconds, len(group.occurrences) - 1))
         elif event['timestamp_s'] is None:
             group.timeless[event['excerpt']] = occurrence
+        return occurrence
+
+
+def _may_be_one(occurrence, event):
+    """False where one is known to be the kernel's and the other a program's."""
+    return 'unknown' in (occurrence.written_by, event['written_by']) or occurrence.written_by == event['written_by']

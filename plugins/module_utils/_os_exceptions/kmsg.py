@@ -4,7 +4,7 @@
 import errno
 import os
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.lines import MAX_LINE_CHARS, PRINTED_BY_KERNEL_OR_USER
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.lines import MAX_LINE_CHARS, WRITERS
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.source import Source, explain
 
 _RECORD_BYTES = 64 * 1024  # the largest record is smaller
@@ -120,20 +120,19 @@ def _sequence(record):
 
 
 def _kmsg_line(record):
-    """Turn a record 'priority,sequence,microseconds,flags[,caller=T1];text' into a line.
+    """Turn a record 'priority,sequence,microseconds,flags[,caller=T1];text' into one line that has the same prefix.
 
-    Returns (line, whether it continues the line before), or (None, False) for what a daemon wrote.
+    Its priority tells whether the kernel or a program wrote it. Returns (line, whether it continues the line before; then the text
+    alone), or (None, False) for what a daemon wrote.
     """
     header, _unused, text = record.partition(b';')
     fields = header.split(b',')
-    if len(fields) < 4 or not (fields[0].isdigit() and fields[2].isdigit()):
+    if len(fields) < 4 or not (fields[0].isdigit() and fields[1].isdigit() and fields[2].isdigit()):
         return None, False
-    if int(fields[0]) >> 3 not in PRINTED_BY_KERNEL_OR_USER:
+    if int(fields[0]) >> 3 not in WRITERS:
         return None, False
     text = text.split(b'\n', 1)[0].decode('utf-8', 'replace')  # what follows are KEY=value lines about the device
     if fields[3] == b'+':
         return text, True
-    caller = next((field[7:].decode('ascii', 'replace') for field in fields[4:] if field.startswith(b'caller=')), '')
-    microseconds = int(fields[2])
-    stamp = '[%5d.%06d]' % (microseconds // 1000000, microseconds % 1000000)
-    return '%s%s %s' % (stamp, '[%6s]' % caller if caller else '', text), False
+    caller = next((field.decode('ascii', 'replace') for field in fields[4:] if field.startswith(b'caller=')), '')
+    return '%d,%d,%d,-%s;%s' % (int(fields[0]), int(fields[1]), int(fields[2]), ',' + caller if caller else '', text), False

@@ -9,7 +9,7 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable, check_bounds
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, patrol, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.grep_prefilter import Sifted
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.kmsg import Kmsg
 
@@ -109,8 +109,7 @@ class LogsEngine(Engine):
         if self._groups.full:
             self.degradations.append('there are too many reports to tell them all apart, some may be counted twice')
         return {'events': self._groups.entries(self.options['top']), 'kinds': self._groups.kinds,
-                'sources': [_described(source) for source in self._opened if not source.missing], 'taint': patrol.taint(),
-                'patrol': patrol.look(self._max_age_s)}
+                'sources': [_described(source) for source in self._opened if not source.missing],}
 
     def close(self):
         for source in self._opened:

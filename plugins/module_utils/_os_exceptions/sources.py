@@ -275,7 +275,8 @@ class Journal(Source):
             return self.unread('the journal is empty', damaged=False)
         since = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(time.time() - self._max_age_s))
         self._command = [path, '--no-pager', '--quiet', '--output=json', '--lines=%d' % MAX_JOURNAL_LINES,
-                         '--output-fields=MESSAGE,_TRANSPORT,_SOURCE_MONOTONIC_TIMESTAMP', '--since=' + since, '_TRANSPORT=kernel']
+                         '--output-fields=MESSAGE,_TRANSPORT,SYSLOG_FACILITY,_SOURCE_MONOTONIC_TIMESTAMP',
+                         '--since=' + since, '_TRANSPORT=kernel']
         return True
 
     def read(self):

@@ -22,7 +22,7 @@ class BccEngine(engine.BccEngine):
     """bcc on sched_wakeup, sched_wakeup_new and sched_switch, and on perf's software clock."""
 
     def __init__(self, options):
-        super(BccEngine, self).__init__(options)
+        super().__init__(options)
         self._clock = False
         self._targets = targets.Targets(options)
         self._followed = set()
@@ -75,7 +75,7 @@ class BccEngine(engine.BccEngine):
         return bool(tids)
 
     def poll(self, timeout_s):
-        super(BccEngine, self).poll(timeout_s)
+        super().poll(timeout_s)
         self._follow()
         if self._clock:
             self._found.collect(constants.STALLS_KEPT // 4)
@@ -204,7 +204,7 @@ class RunlatencyProbe(Probe):
               'top': (1, 1000)}
 
     def __init__(self, options):
-        super(RunlatencyProbe, self).__init__(options)
+        super().__init__(options)
         targets.check(options)
 
 

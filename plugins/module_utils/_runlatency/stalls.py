@@ -73,7 +73,7 @@ def learn_resched_mask(program):
     return mask
 
 
-class Found(object):
+class Found:
     """The stalls of one window: collect() them while it is open, as each CPU keeps the last STALLS_KEPT of each kind and class.
 
     program: Program with the text of `bpf/text.py`; kinds: as given by watched(); symbols: Symbols; opened_ns: CLOCK_MONOTONIC at the begin

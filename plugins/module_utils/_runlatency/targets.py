@@ -28,7 +28,7 @@ def check(options):
         raise ValueError('cgroup must be a path below %s, got %r' % (_CGROUPS, cgroup[:100]))
 
 
-class Targets(object):
+class Targets:
     """The tasks that an option names, as they come and go. options: those of the probe, which check() let pass."""
 
     def __init__(self, options):

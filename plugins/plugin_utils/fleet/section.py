@@ -15,7 +15,7 @@ class Section(ABC):
 
     PROBE: name of the probe; KEY: member of the fleet document, name of its schema (schema/sections/<KEY>.json) and id of the
     report's section; TITLE: its heading, in English; MEASURES: {name: what it is, in English} of what is compared between hosts;
-    a name ends with its unit (_us, _s, _bytes, _per_s, _share).
+    a name ends with its unit (_us, _s, _bytes, _per_s, _share); TEXTS: English texts within the section that its script translates.
     known_bugs: where kernel reports are looked up.
     """
 
@@ -23,6 +23,7 @@ class Section(ABC):
     KEY: ClassVar[str]
     TITLE: ClassVar[str]
     MEASURES: ClassVar[dict[str, str]] = {}
+    TEXTS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, known_bugs: KnownBugs):
         self.known_bugs = known_bugs

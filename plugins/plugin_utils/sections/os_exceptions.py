@@ -22,7 +22,6 @@ class Section(Base):
 
     def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
-        self._noted: list[dict] = []
         self._entries: dict[str, dict] = {}
         self._kinds: collections.Counter[str] = collections.Counter()
         self._hosts = 0
@@ -39,7 +38,6 @@ class Section(Base):
         for source in data["sources"]:
             if source["status"] == "unread":
                 self._unread[source["name"], source["reason"]] += 1
-        self._noted += [{"host": host, **note} for note in _notes(data.get("patrol"))]
         for event in data["events"]:
             entry = self._entries.setdefault(
                 event["signature"],
@@ -84,40 +82,5 @@ class Section(Base):
             "events": listed[:ENTRIES],
             "cut": max(0, len(listed) - ENTRIES),
             "kinds": dict(self._kinds.most_common()),
-            "notes": self._noted[:ENTRIES],
             "unread": [{"source": name, "reason": reason, "hosts": hosts} for (name, reason), hosts in self._unread.most_common(ENTRIES)],
         }
-
-
-def _notes(patrol: dict | None) -> list[dict]:
-    """What a patrol noticed on one host that no log line tells, as [{topic, text}]."""
-    if patrol is None:
-        return []
-    notes = []
-    kernel = patrol["kernel"]
-    if kernel["reboot_pending"] == "newer_kernel":
-        notes.append(("reboot", f"runs {kernel['running']}, {kernel['newest_installed']} is installed and waits for a reboot"))
-    elif kernel["reboot_pending"]:
-        notes.append(("reboot", "a package that was installed asks for a reboot"))
-    for name, what in (("oops_count", "oopses"), ("warn_count", "warnings")):
-        if kernel[name]:
-            notes.append(("kernel", f"{kernel[name]} {what} since boot"))
-    for boot in patrol["unclean_boots"] or []:
-        notes.append(("boot", f"the boot that ended at {boot['ended_at'] or 'an unknown time'} was not shut down"))
-    for entry in patrol["ecc"]:
-        if entry["corrected"] or entry["uncorrected"]:
-            where = ", ".join(dimm["dimm"] for dimm in entry["dimms"][:4])
-            text = f"{entry['controller']}: {entry['corrected']} corrected and {entry['uncorrected']} uncorrected memory errors"
-            notes.append(("memory", text + (f" ({where})" if where else "")))
-    for entry in patrol["disks"]:
-        text = f"{entry['device']}: {entry['errors']} of {entry['requests']} requests failed, {entry['timeouts']} timed out"
-        notes.append(("disk", text))
-    for entry in patrol["file_systems"]:
-        notes.append(("file system", f"{entry['file_system']} on {entry['device']}: {entry['errors']} errors on record"))
-    for entry in patrol["arrays"]:
-        text = f"{entry['array']}: {entry['missing_members']} members are missing, {entry['mismatched_sectors']} sectors differ"
-        notes.append(("array", text))
-    for entry in patrol["pcie"]:
-        text = f"{entry['device']}: {entry['corrected']} corrected, {entry['non_fatal']} non-fatal and {entry['fatal']} fatal link errors"
-        notes.append(("PCI Express", text))
-    return [{"topic": topic, "text": text[:512]} for topic, text in notes[:HOSTS]]

@@ -133,7 +133,7 @@ static noinline void leak_skb(struct kind *kind)
 	struct sk_buff *skb = alloc_skb(900, GFP_KERNEL);
 
 	if (skb)
-		KEEP(kind, skb->data, NULL, 1024 + 256);
+		KEEP(kind, skb->data, NULL, 2048 + 256);
 	if (skb)
 		*(struct sk_buff **)((struct kept *)skb->data + 1) = skb;
 }

@@ -4,8 +4,6 @@
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.sections.os_exceptions import Section
-from ansible_collections.ksysak.fleet.tests import fleet_data
 
 BUG = {
     "id": "ksy-read", "subject": "ksy: do not read twice", "kinds": ["warning", "kasan"], "culprits": ["ksy_read"], "frames": ["ksy_open"],
@@ -82,27 +80,3 @@ def test_wrong_files_are_named(tmp_path, text, said):
     with pytest.raises(known_bugs.KnownBugsError, match=said) as raised:
         known_bugs.load([str(path)])
     assert str(path) in str(raised.value)
-
-
-PATROL = {
-    "kernel": {
-        "running": "6.1.0-9-amd64", "newest_installed": "6.1.0-28-amd64", "reboot_pending": "newer_kernel", "oops_count": 2,
-        "warn_count": None,
-    },
-    "panic_settings": {}, "kdump": {"loaded": None, "reserved_bytes": None},
-    "unclean_boots": [{"boot_id": "1" * 32, "ended_at": "2026-11-23T03:20:00Z"}],
-    "ecc": [{"controller": "mc0", "corrected": 5, "uncorrected": 1, "dimms": [{"dimm": "A1", "corrected": 5, "uncorrected": 1}]}],
-    "disks": [{"device": "sda", "errors": 3, "timeouts": 1, "requests": 99}],
-    "file_systems": [{"file_system": "ext4", "device": "sda1", "errors": 2, "last_at": None}],
-    "arrays": [{"array": "md0", "missing_members": 1, "mismatched_sectors": 0}],
-    "pcie": [{"device": "0000:01:00.0", "corrected": 3, "non_fatal": 0, "fatal": 0}],
-}  # fmt: skip
-
-
-def test_what_a_patrol_noticed_is_listed_by_host():
-    found = Section(known_bugs.load([]))
-    found.add("web1", fleet_data.envelope("os_exceptions", {**fleet_data.os_exceptions(), "patrol": PATROL}))
-    found.add("web2", fleet_data.envelope("os_exceptions", fleet_data.os_exceptions()))
-    notes = found.result([])["notes"]
-    assert [note["topic"] for note in notes] == ["reboot", "kernel", "boot", "memory", "disk", "file system", "array", "PCI Express"]
-    assert {note["host"] for note in notes} == {"web1"} and "(A1)" in notes[3]["text"]

@@ -15,7 +15,7 @@ DAY = 1795404000.0
 def event(signature="warning:ksy", timestamp_s=None, **other):
     return dict({
         "kind": signature.split(":")[0], "title": "title", "culprit": "ksy", "signature": signature, "timestamp_s": timestamp_s,
-        "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500,
+        "written_by": "unknown", "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500,
         "context": {}, "details": {}}, **other)
 
 
@@ -139,3 +139,38 @@ def test_boots_are_told_apart_by_when_they_began():
     unknown = groups.Groups()
     unknown.add(event(), "journal", DAY)
     assert unknown.entries(10)[0]["boots"] is None
+
+
+def written(found):
+    return [(entry["written_by"], entry["count"], entry["sources"], entry["signature"]) for entry in found.entries(9)]
+
+
+def test_what_a_program_wrote_is_not_counted_as_the_kernels():
+    found = groups.Groups()
+    found.add(event(timestamp_s=7.0, written_by="kernel"), "kmsg", DAY)
+    found.add(event(timestamp_s=8.0, written_by="program"), "kmsg", DAY + 1)
+    one = event()
+    assert sorted(written(found)) == [
+        ("kernel", 1, ["kmsg"], one["signature"]), ("program", 1, ["kmsg"], "program:" + one["signature"])]  # fmt: skip
+    assert found.kinds == {one["kind"]: 1}
+
+
+@pytest.mark.parametrize("order", [("kern.log", "kmsg"), ("kmsg", "kern.log")])
+def test_a_log_that_does_not_tell_the_writer_follows_one_that_does(order):
+    found = groups.Groups()
+    for source in order:
+        found.add(event(timestamp_s=8.0, written_by="program" if source == "kmsg" else "unknown"), source, DAY)
+    ((writer, count, sources, signature),) = written(found)
+    assert (writer, count, sorted(sources), signature) == ("program", 1, ["kern.log", "kmsg"], "program:" + event()["signature"])
+    assert found.kinds == {}
+
+
+def test_the_kernels_own_keep_their_times_when_others_turn_out_to_be_a_programs():
+    found = groups.Groups()
+    found.add(event(timestamp_s=7.0), "kern.log", DAY)
+    found.add(event(timestamp_s=9.0), "kern.log", DAY + 2)
+    found.add(event(timestamp_s=9.0, written_by="program"), "kmsg", DAY + 2, in_window=True)
+    program, kernel = sorted(found.entries(9), key=lambda entry: entry["written_by"])
+    assert (program["written_by"], program["count"], program["in_window"]) == ("program", 1, True)
+    assert (kernel["written_by"], kernel["count"], kernel["in_window"], kernel["sources"]) == ("unknown", 1, False, ["kern.log"])
+    assert kernel["last_seen"] == kernel["first_seen"] == groups.instant(DAY)

@@ -10,7 +10,7 @@ import fastjsonschema
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, kmsg, patrol, probe, sources
+from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, kmsg, probe, sources
 
 WARNING = "WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
 
@@ -44,16 +44,15 @@ def host(tmp_path, monkeypatch):
         nice = priorities
 
         @staticmethod
-        def printk(text):
-            """Log a text as the kernel does, now."""
-            records.append(b"4,%d,%d,-;%s" % (len(records), int(time.monotonic() * 1e6), text.encode()))
+        def printk(text, facility=0):
+            """Log a text as the kernel does (facility 0), or a program through /dev/kmsg (1), now."""
+            records.append(b"%d,%d,%d,-;%s" % (facility * 8 + 4, len(records), int(time.monotonic() * 1e6), text.encode()))
             for feed in feeds:
                 feed.send(records[-1])
 
     monkeypatch.setattr(kmsg.Kmsg, "_open", open_device)
     monkeypatch.setattr(kmsg.Kmsg, "_skip_old", staticmethod(skip_old))
     monkeypatch.setattr(sources, "program", lambda name: None)
-    monkeypatch.setattr(patrol, "program", lambda name: None)
     monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
     monkeypatch.setattr(sources.crash_files, "__defaults__", ((str(tmp_path / "crash/*/dmesg*"),),))
     monkeypatch.setattr(sources.Pstore.__init__, "__defaults__", (str(tmp_path / "pstore"),))
@@ -95,6 +94,21 @@ def test_what_happens_within_the_window_is_told_from_what_was_before(host, valid
         ("warning", "ksy_init", True, ["kmsg"]), ("bug_other", None, False, ["kmsg"])]
     assert data["kinds"] == {"warning": 1, "bug_other": 1} and engine.degradations == []
     assert abs(groups.seconds_of(data["events"][0]["last_seen"]) - time.time()) < 3600
+
+
+def test_what_a_program_wrote_to_the_ring_buffer_is_not_the_kernels(host, valid):
+    host.printk(WARNING)
+    host.printk(WARNING, facility=1)
+    host.printk("Call Trace:", facility=1)
+    host.printk(" ksy_other+0x1/0x2", facility=1)
+    host.printk("BUG: ksy: a test", facility=1)
+    data, _unused = measure()
+    valid(data)
+    assert sorted((entry["kind"], entry["written_by"], entry["count"]) for entry in data["events"]) == [
+        ("bug_other", "program", 1), ("warning", "kernel", 1), ("warning", "program", 1)]
+    assert data["kinds"] == {"warning": 1}
+    (kernels,) = [entry for entry in data["events"] if entry["written_by"] == "kernel"]
+    assert "ksy_other" not in kernels["trace"] and "ksy_other" not in kernels["excerpt"]
 
 
 def test_a_report_that_the_log_file_has_as_well_counts_once(host, valid):
@@ -141,7 +155,6 @@ def test_a_crash_is_dated_by_when_it_was_saved(host, valid):
     panic, warning = data["events"]
     assert (panic["kind"], warning["kind"]) == ("panic", "warning")
     assert groups.seconds_of(panic["last_seen"]) - groups.seconds_of(warning["last_seen"]) == pytest.approx(300, abs=1)
-    assert data["patrol"]["unclean_boots"] is None
 
 
 def test_a_large_file_is_sifted_to_the_same_result(host, valid, monkeypatch):

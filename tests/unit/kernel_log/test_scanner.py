@@ -464,3 +464,17 @@ def test_records_of_the_journal(form):
 ])
 def test_records_of_other_programs_are_silent(line):
     assert kinds(line % HEADERS[0][1]) == []
+
+
+@pytest.mark.parametrize(("facility", "writer"), [("0", "kernel"), ("1", "program"), (None, "unknown")])
+def test_the_journal_tells_who_wrote_a_kernel_message(facility, writer):
+    fields = {"_TRANSPORT": "kernel", "MESSAGE": "WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"}
+    if facility is not None:
+        fields["SYSLOG_FACILITY"] = facility
+    assert [found["written_by"] for found in scan_lines([json.dumps(fields)])] == [writer]
+
+
+@pytest.mark.parametrize(("prefix", "writer"), [("kern  :warn  : ", "kernel"), ("user  :warn  : ", "program"), ("", "unknown")])
+def test_a_decoded_facility_tells_who_wrote_a_message(prefix, writer):
+    line = prefix + "[    1.000000] WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
+    assert [found["written_by"] for found in scan_lines([line])] == [writer]

@@ -350,7 +350,8 @@ def test_records_of_the_ring_buffer(ring):
         b"not a record",
     ):
         feed.send(record)
-    assert read(source) == ["[    1.000001] first", "[    2.000002] second begins and goes on", "[    3.000003][  T812] written by a user"]
+    assert read(source) == [
+        "6,1,1000001,-;first", "4,2,2000002,-;second begins and goes on", "12,5,3000003,-,caller=T812;written by a user"]  # fmt: skip
     assert source.status == "read" and source.lines == 3
 
 
@@ -365,7 +366,7 @@ def test_overwritten_records_make_it_partial(ring, monkeypatch):
         return real(fd, size)
 
     monkeypatch.setattr(os, "read", fails_once)
-    assert read(source) == ["[    1.000001] newer"] and source.status == "partial" and not source.damaged
+    assert read(source) == ["6,9,1000001,-;newer"] and source.status == "partial" and not source.damaged
 
 
 @pytest.mark.parametrize("number,reason", [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import NAMES as PROBES
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.expressions import Expression, ExpressionError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import PolicyError, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
@@ -83,25 +84,53 @@ def test_a_leak_that_is_known_can_be_accepted():
     assert found(document, **{"memleak-suspected": {"accepted": ["f"]}}) == set()
 
 
-def test_what_a_patrol_noticed_is_a_finding():
-    def noticed(**changes):
-        lists = dict.fromkeys(("unclean_boots", "ecc", "disks", "arrays"), [])
-        return found(with_probe("os_exceptions", {**data.os_exceptions(), "patrol": {**lists, **changes}}))
+ECC = {"controller": "mc0", "corrected": 99, "uncorrected": 0, "dimms": []}
+DISK = {"device": "sda", "errors": 9, "timeouts": 9, "requests": 99}
+DRIVE = {"device": "nvme0", "warnings": [], "media_errors": 0, "used_percent": 99, "spare_percent": 100, "unsafe_shutdowns": 4}
+ARRAY = {"array": "md0", "missing_members": 0, "mismatched_sectors": 0}
+LINK = {"device": "0000:01:00.0", "corrected": 99, "non_fatal": 0, "fatal": 0}
+KERNEL = data.host_health()["kernel"]
+PANIC = {"panic": 10, "softlockup_panic": 1, "hung_task_panic": 1, "watchdog": 1, "hung_task_timeout_secs": 120}
 
-    ecc = {"controller": "mc0", "corrected": 99, "uncorrected": 0, "dimms": []}
-    disk = {"device": "sda", "errors": 9, "timeouts": 0, "requests": 99}
-    assert noticed(ecc=[ecc], disks=[disk], arrays=[{"array": "md0", "missing_members": 0, "mismatched_sectors": 8}]) == set()
-    assert noticed(ecc=[{**ecc, "corrected": 100}]) == {("memory-corrected", "warning")}
-    assert noticed(ecc=[{**ecc, "uncorrected": 1}]) == {("memory-uncorrected", "critical")}
-    assert noticed(disks=[{**disk, "errors": 10}]) == {("disk-failed-requests", "warning")}
-    drive = {"device": "nvme0", "warnings": [], "media_errors": 0, "used_percent": 99, "spare_percent": 100, "unsafe_shutdowns": 4}
-    assert noticed(nvme=[drive]) == set()
-    assert noticed(nvme=[{**drive, "used_percent": 100}]) == {("nvme-health", "warning")}
-    assert noticed(nvme=[{**drive, "media_errors": 1, "warnings": ["temperature"]}]) == {("nvme-health", "warning")}
-    assert noticed(nvme=[{**drive, "warnings": ["read_only"]}]) == {("nvme-health", "error")}
-    assert noticed(arrays=[{"array": "md0", "missing_members": 1, "mismatched_sectors": 0}]) == {("array-degraded", "error")}
-    assert noticed(unclean_boots=[{"boot_id": "1" * 32, "ended_at": None}]) == {("unclean-boot", "warning")}
-    assert noticed(unclean_boots=None) == set()
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"ecc": [ECC], "disks": [DISK], "nvme": [DRIVE], "arrays": [ARRAY], "pcie": [LINK], "panic_settings": PANIC}, set()),
+        ({"unclean_boots": None, "taint": None, "panic_settings": {}, "kdump": {"loaded": None, "reserved_bytes": None}}, set()),
+        ({"ecc": [{**ECC, "corrected": 100}]}, {("memory-corrected", "warning")}),
+        ({"ecc": [{**ECC, "uncorrected": 1}]}, {("memory-uncorrected", "critical")}),
+        ({"disks": [{**DISK, "errors": 10}]}, {("disk-failed-requests", "warning")}),
+        ({"disks": [{**DISK, "timeouts": 10}]}, {("disk-failed-requests", "warning")}),
+        ({"nvme": [{**DRIVE, "used_percent": 100}]}, {("nvme-health", "warning")}),
+        ({"nvme": [{**DRIVE, "media_errors": 1, "warnings": ["temperature"]}]}, {("nvme-health", "warning")}),
+        ({"nvme": [{**DRIVE, "warnings": ["read_only"]}]}, {("nvme-health", "error")}),
+        ({"arrays": [{**ARRAY, "missing_members": 1}]}, {("array-degraded", "error")}),
+        ({"arrays": [{**ARRAY, "mismatched_sectors": 8}]}, {("array-mismatch", "info")}),
+        ({"file_systems": [{"file_system": "ext4", "device": "sda1", "errors": 1, "last_at": None}]}, {("file-system-errors", "error")}),
+        ({"pcie": [{**LINK, "corrected": 100}]}, {("pcie-errors", "warning")}),
+        ({"pcie": [{**LINK, "fatal": 1}]}, {("pcie-errors", "error")}),
+        ({"unclean_boots": [{"boot_id": "1" * 32, "ended_at": None}]}, {("unclean-boot", "warning")}),
+        ({"kernel": {**KERNEL, "oops_count": 1, "warn_count": 2}}, {("kernel-oopsed", "error"), ("kernel-warned", "info")}),
+        ({"kernel": {**KERNEL, "reboot_pending": "newer_kernel"}}, {("reboot-pending", "info")}),
+        ({"kernel": {**KERNEL, "reboot_pending": "asked_for"}}, {("reboot-pending", "info")}),
+        ({"taint": {"value": 640, "flags": ["D", "W"]}}, {("kernel-taint-trouble", "warning")}),
+        ({"kdump": {"loaded": False, "reserved_bytes": 0}}, {("kdump-not-ready", "info")}),
+        ({"kdump": {"loaded": False, "reserved_bytes": 2**28}}, {("kdump-not-ready", "info")}),
+        ({"panic_settings": {"panic": 0}}, set()),
+        (
+            {"panic_settings": {"panic": 0}, "kdump": {"loaded": False, "reserved_bytes": 0}},
+            {("kdump-not-ready", "info"), ("panic-halts-host", "info")},
+        ),
+        (
+            {"panic_settings": {**PANIC, "watchdog": 0}},
+            {("lockup-detector-off", "info"), ("panic-settings-contradict", "info")},
+        ),
+        ({"panic_settings": {**PANIC, "hung_task_timeout_secs": 0}}, {("panic-settings-contradict", "info")}),
+    ],
+)
+def test_what_is_wrong_with_the_health_of_a_host_is_a_finding(changes, expected):
+    assert found(with_probe("host_health", data.host_health(**changes))) == expected
 
 
 def test_unaccounted_memory_is_a_finding():
@@ -592,3 +621,20 @@ def test_a_rule_can_read_probes_only(tmp_path):
     for name in ("known_bugs", "fleet", "selftest", "policy"):
         with pytest.raises(ExpressionError, match=f"nothing here is called '{name}'"):
             Expression(f"probes.{name}.data.bugs", {}).check_fits_hosts()
+
+
+def test_the_default_policy_has_a_file_for_each_probe():
+    assert [path.stem for path in shipped("default")][: len(PROBES)] == list(PROBES)
+    rules = load().rules
+    assert {rule.origin for rule in rules} == {f"default/{path.name}" for path in shipped("default")}
+    for rule in rules:
+        assert rule.probes <= {rule.origin.removeprefix("default/").removesuffix(".yml")}
+    assert load().origins == [{"file": "default", "rules": len(rules)}]
+
+
+def test_what_a_program_wrote_to_the_kernel_log_does_not_alarm():
+    event = data.exception(kind="panic", signature="program:panic:f", written_by="program", title="Kernel panic - not syncing: a test")
+    document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})
+    (finding,) = load().findings(document)[0]
+    assert (finding["rule"], finding["severity"]) == ("os-exception-of-program", "info")
+    assert finding["title"] == "A program wrote to the kernel log: Kernel panic - not syncing: a test"

@@ -48,8 +48,15 @@ def texts_of_python():
 QUOTED = r"""('(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+")"""
 SCRIPT_TEXT = re.compile(r"(?<![\w.$])t\(\s*" + QUOTED)
 SCRIPT_PLURAL = re.compile(r"(?<![\w.$])plural\(\s*[\w.]+,\s*" + QUOTED)
-# Texts that scripts translate although they are not theirs: titles of what the self-test injects; and the function itself.
-NOT_THEIRS = {"t(text, values = {})", "t(name.replaceAll('_', ' '))", "t(countText(count, one, many), { n: number(count) })", "t(title)"}
+# Texts that scripts translate although they are not theirs: titles of what the self-test injects, facts of a section (its TEXTS);
+# and the function itself.
+NOT_THEIRS = {
+    "t(text, values = {})",
+    "t(name.replaceAll('_', ' '))",
+    "t(countText(count, one, many), { n: number(count) })",
+    "t(title)",
+    "t(row.text, row.values)",
+}
 
 
 def scripts():
@@ -59,7 +66,7 @@ def scripts():
 def texts_of_scripts():
     """What t('…') and plural(n, '…') are given in the report's scripts; titles of the page's parts and of measures."""
     found = {text for part in parts() for text in (part.title, part.heading)}
-    found |= set(OWN.values()) | {title for section in classes() for title in section.MEASURES.values()}
+    found |= set(OWN.values()) | {text for section in classes() for text in (*section.MEASURES.values(), *section.TEXTS)}
     for path in scripts():
         script = path.read_text(encoding="utf-8")
         found |= {ast.literal_eval(text) for text in SCRIPT_TEXT.findall(script)}

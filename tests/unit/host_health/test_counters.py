@@ -7,19 +7,18 @@ import time
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import patrol
+from ansible_collections.ksysak.fleet.plugins.module_utils._host_health import boots, files, probe, settings
 
 
 @pytest.fixture
 def valid(repo):
-    schema = json.loads((repo / "plugins/plugin_utils/schema/os_exceptions-1.json").read_text())
-    return fastjsonschema.compile({**schema["properties"]["patrol"], "definitions": schema["definitions"]})
+    return fastjsonschema.compile(json.loads((repo / "plugins/plugin_utils/schema/host_health-1.json").read_text()))
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch, valid):
-    """A host's root folder without a journal: make files in it, then look."""
-    monkeypatch.setattr(patrol, "program", lambda name: None)
+    """A host's root folder without a journal: make files in it, then collect."""
+    monkeypatch.setattr(boots, "program", lambda name: None)
 
     class Host:
         @staticmethod
@@ -29,14 +28,14 @@ def host(tmp_path, monkeypatch, valid):
 
         @staticmethod
         def kernels(running, *installed):
-            monkeypatch.setattr(patrol.os, "uname", lambda: ("Linux", "host", running, "#1", "x86_64"))
+            monkeypatch.setattr(settings.os, "uname", lambda: ("Linux", "host", running, "#1", "x86_64"))
             for release in installed:
                 Host.file("boot/vmlinuz-" + release, "")
                 (tmp_path / "lib/modules" / release).mkdir(parents=True)
 
         @staticmethod
-        def look():
-            found = patrol.look(86400, str(tmp_path))
+        def collect():
+            found = probe.collect(86400, str(tmp_path))
             valid(found)
             return found
 
@@ -44,7 +43,7 @@ def host(tmp_path, monkeypatch, valid):
 
 
 def test_a_host_without_any_of_it(host):
-    found = host.look()
+    found = host.collect()
     assert found["kernel"]["newest_installed"] is found["kernel"]["reboot_pending"] is found["unclean_boots"] is None
     assert found["kdump"] == {"loaded": None, "reserved_bytes": None} and found["panic_settings"] == {}
     assert [found[name] for name in ("ecc", "disks", "file_systems", "arrays", "pcie")] == [[]] * 5
@@ -57,7 +56,7 @@ def test_settings(host):
     host.file("sys/kernel/kexec_crash_loaded", "1\n")
     host.file("sys/kernel/kexec_crash_size", "268435456\n")
     host.file("sys/kernel/oops_count", "3\n")
-    found = host.look()
+    found = host.collect()
     assert found["panic_settings"] == {"panic_on_oops": 1, "hung_task_timeout_secs": 120, "panic_on_oom": 2}
     assert found["kdump"] == {"loaded": True, "reserved_bytes": 268435456}
     assert (found["kernel"]["oops_count"], found["kernel"]["warn_count"]) == (3, None)
@@ -74,18 +73,18 @@ def test_settings(host):
 ])
 def test_a_newer_kernel_waits_for_a_reboot(host, running, installed, newest, pending):
     host.kernels(running, *installed)
-    assert (host.look()["kernel"]["newest_installed"], host.look()["kernel"]["reboot_pending"]) == (newest, pending)
+    assert (host.collect()["kernel"]["newest_installed"], host.collect()["kernel"]["reboot_pending"]) == (newest, pending)
 
 
 def test_a_kernel_without_modules_is_not_installed(host):
     host.kernels("6.1.0-9-amd64")
     host.file("boot/vmlinuz-6.1.0-28-amd64", "")
-    assert host.look()["kernel"]["newest_installed"] is None
+    assert host.collect()["kernel"]["newest_installed"] is None
 
 
 def test_a_package_may_ask_for_a_reboot(host):
     host.file("run/reboot-required", "")
-    assert host.look()["kernel"]["reboot_pending"] == "asked_for"
+    assert host.collect()["kernel"]["reboot_pending"] == "asked_for"
 
 
 def test_counters(host):
@@ -101,7 +100,7 @@ def test_counters(host):
         "sys/bus/pci/devices/0000:02:00.0/aer_dev_fatal": "TOTAL_ERR_FATAL 0",
     }.items():
         host.file(path, text + "\n")
-    found = host.look()
+    found = host.collect()
     assert found["ecc"] == [{"controller": "mc0", "corrected": 5, "uncorrected": 1, "dimms": [
         {"dimm": "DIMM_A1", "corrected": 5, "uncorrected": 0}]}]
     assert found["disks"] == [{"device": "sda", "errors": 31, "timeouts": 0, "requests": 255}]
@@ -133,8 +132,8 @@ def test_boots_that_ended_in_the_middle_of_work(host, tmp_path, monkeypatch):
     program = tmp_path / "journalctl"
     program.write_text(JOURNAL % {"now": now, "old": now - 2 * 86400})
     program.chmod(0o755)
-    monkeypatch.setattr(patrol, "program", lambda name: str(program))
-    assert host.look()["unclean_boots"] == [
+    monkeypatch.setattr(boots, "program", lambda name: str(program))
+    assert host.collect()["unclean_boots"] == [
         {"boot_id": "1" * 32, "ended_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}]
 
 
@@ -143,17 +142,16 @@ def test_a_journal_that_fails_or_hangs_is_not_waited_for(host, tmp_path, monkeyp
     program = tmp_path / "journalctl"
     program.write_text("#!/bin/sh\n%s\n" % script)
     program.chmod(0o755)
-    monkeypatch.setattr(patrol, "program", lambda name: str(program))
-    monkeypatch.setattr(patrol, "JOURNAL_S", 0.2)
-    assert host.look()["unclean_boots"] is None
+    monkeypatch.setattr(boots, "program", lambda name: str(program))
+    monkeypatch.setattr(boots, "JOURNAL_S", 0.2)
+    assert host.collect()["unclean_boots"] is None
 
 
 @pytest.mark.parametrize("value,flags", [("0\n", []), ("4097\n", ["P", "O"]), ("512\n", ["W"]), ("128", ["D"]), ("16384", ["L"])])
-def test_taint(tmp_path, value, flags):
-    path = str(tmp_path / "tainted")
-    assert patrol.taint(path) is None
-    (tmp_path / "tainted").write_text(value)
-    assert patrol.taint(path) == {"value": int(value), "flags": flags}
+def test_taint(host, value, flags):
+    assert host.collect()["taint"] is None
+    host.file("proc/sys/kernel/tainted", value)
+    assert host.collect()["taint"] == {"value": int(value), "flags": flags}
 
 
 def test_files_that_fail_when_they_are_read_are_no_counters(host, monkeypatch):
@@ -162,6 +160,6 @@ def test_files_that_fail_when_they_are_read_are_no_counters(host, monkeypatch):
 
     host.file("sys/kernel/oops_count", "3")
     host.file("sys/kernel/warn_count", "many")
-    assert (host.look()["kernel"]["oops_count"], host.look()["kernel"]["warn_count"]) == (3, None)
-    monkeypatch.setattr(patrol.os, "read", fails)
-    assert host.look()["kernel"]["oops_count"] is None
+    assert (host.collect()["kernel"]["oops_count"], host.collect()["kernel"]["warn_count"]) == (3, None)
+    monkeypatch.setattr(files.os, "read", fails)
+    assert host.collect()["kernel"]["oops_count"] is None

@@ -67,6 +67,6 @@ def drives(classes, devices):
                 if stream.read(32).strip() != 'live':
                     continue
             found.append(dict(parse(read(os.path.join(devices, name))), device=printable(name, 128)))
-        except (IOError, OSError):
+        except OSError:
             continue
     return sorted(found, key=lambda drive: (-drive['media_errors'], -len(drive['warnings']), -drive['used_percent']))[:MOST]

@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import nvme
+from ansible_collections.ksysak.fleet.plugins.module_utils._host_health import nvme
 
 
 def log(warning=0, spare=100, used=3, unsafe=0, media=0):
