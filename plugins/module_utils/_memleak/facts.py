@@ -136,6 +136,8 @@ class Measured:
         function, module = stacks.culprit(frames)
         blamed = next((frame for frame in frames if stacks.bare(frame) == function), '')
         rate, least, most = cohort.growth()
+        if counter == verdict.CONTRADICTED:
+            least = 0.0  # as much may have been freed unseen, or of what was there before
         cache = self._cache(site)
         # A lone frame that allocates on behalf of others says nothing of who leaks.
         known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
