@@ -264,6 +264,7 @@ ansible_facts:
                 caches:
                   - {bytes_delta: 6469632, cache: kmalloc-cg-2k, object_bytes: 2048, objects_delta: 3159}
                   - {bytes_delta: 880128, cache: signal_cache, object_bytes: 1152, objects_delta: 764}
+                code_lines: null
                 free_bytes_by_order:
                   after: [1073152, 925696]
                   before: [339968, 163840]
@@ -285,6 +286,11 @@ ansible_facts:
                   type: dict
                 caches:
                   description: Slab caches that grew most.
+                  type: list
+                  elements: dict
+                code_lines:
+                  description: 'Lines of kernel code whose allocations grew most (C(/proc/allocinfo)). Null: this kernel does
+                    not count them.'
                   type: list
                   elements: dict
                 suspects:

@@ -2,6 +2,7 @@
 """What the kernel's own counters say of its memory, read again and again within a window."""
 
 import os
+import re
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text
@@ -24,6 +25,7 @@ _MUCH = {'SUnreclaim': (5 * 2 ** 30, 0.15), 'unaccounted': (3 * 2 ** 29, 0.15), 
 READINGS, LEAST_READINGS = 24, 16
 _COST_SHARE = 0.005  # of one CPU, that reading may take; a slow host gets fewer readings, but not fewer than the least
 _CACHES = '/sys/kernel/slab'
+_ALLOCINFO = re.compile(r'^\s*(\d+)\s+\d+ (\S+:\d+) (?:\[([^\]]+)\] )?func:(\S+)')
 
 
 def parse_meminfo(text):
@@ -53,6 +55,17 @@ def parse_slabinfo(text):
         if len(words) > 4 and words[1].isdigit() and words[3].isdigit():
             caches[words[0]] = (int(words[1]), int(words[3]))
     return caches
+
+
+def parse_allocinfo(text):
+    """Return {(code line, function, module or None): bytes} of /proc/allocinfo's text (6.10, CONFIG_MEM_ALLOC_PROFILING)."""
+    found = {}
+    for line in text.splitlines():
+        match = _ALLOCINFO.match(line)
+        if match:
+            size, place, module, function = match.groups()
+            found[place, function, module] = int(size)
+    return found
 
 
 def snapshot():
@@ -135,8 +148,10 @@ class Watch:
         self._settle_ns = settle_ns
         self.readings = []  # (at, snapshot)
         self.areas = areas.Areas(settle_ns)
+        self._lines, self.line_growth = {}, {}  # bytes by line of code, where the kernel counts them
 
     def start(self):
+        self._lines = parse_allocinfo(read_text('/proc/allocinfo'))
         self._observe()
 
     def poll(self):
@@ -146,6 +161,8 @@ class Watch:
 
     def stop(self):
         self._observe()
+        after = parse_allocinfo(read_text('/proc/allocinfo')) if self._lines else {}
+        self.line_growth = dict((line, size - self._lines.get(line, 0)) for line, size in after.items())
 
     def _observe(self):
         began = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
@@ -238,7 +255,14 @@ class Watch:
         names = [name for name in _REPORTED if name in first and name in last]
         return {'meminfo_delta_bytes': dict((name, last[name] - first[name]) for name in names),
                 'free_bytes_by_order': {'before': self.readings[0][1]['free_blocks'], 'after': self.readings[-1][1]['free_blocks']},
-                'caches': grown[:top], 'suspects': suspects}, trends
+                'caches': grown[:top], 'code_lines': self._code_lines(top), 'suspects': suspects}, trends
+
+    def _code_lines(self, top):
+        """The lines of code whose allocations grew most; None: the kernel does not count them."""
+        rows = [{'line': place[:128], 'function': function[:128], 'module': module and module[:64], 'bytes_delta': grown}
+                for (place, function, module), grown in self.line_growth.items() if grown >= CACHE_FLOOR_BYTES]
+        rows.sort(key=lambda row: (-row['bytes_delta'], row['line']))
+        return rows[:top] if self.line_growth else None
 
     @staticmethod
     def _trend(kind, name, points, floor_bytes):

@@ -94,3 +94,11 @@ def test_a_counter_that_grows_without_a_site_is_suspect_but_never_in_a_window_wi
 def test_a_leak_whose_table_was_full_is_still_a_leak():
     data = measured(watched(20, kmalloc_1k=(1024, 200)), site("acme_leak", 200, 20), complete=False)
     assert data["verdict"] == "leak"
+
+
+def test_lines_of_code_are_reported_where_the_kernel_counts_them():
+    watch = watched(20)
+    assert measured(watch)["triage"]["code_lines"] is None
+    watch.line_growth = {("a.c:1", "f", None): 2**20, ("b.c:2", "g", "acme"): 2**21, ("c.c:3", "h", None): 4096}
+    lines = measured(watch)["triage"]["code_lines"]
+    assert [(row["line"], row["module"], row["bytes_delta"]) for row in lines] == [("b.c:2", "acme", 2**21), ("a.c:1", None, 2**20)]

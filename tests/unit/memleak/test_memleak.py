@@ -392,3 +392,20 @@ def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_
 def test_the_longer_part_of_the_window_is_judged_in_which_nothing_was_dropped(first_s, last_s, part):
     begin, end = tracing.judged_part(100 * S, 180 * S, first_s and (100 + first_s) * S, last_s and (100 + last_s) * S)
     assert ((begin - 100 * S) // S, (end - 100 * S) // S) == part
+
+
+ALLOCINFO = """\
+allocinfo - version: 1.0
+#     <size>  <calls> <tag info>
+           0        0 init/main.c:1314 func:do_initcalls
+     4194304     1024 drivers/net/acme.c:77 [acme_nic] func:acme_rx_refill
+  1234567890   301408 mm/slub.c:2425 func:alloc_slab_page
+"""
+
+
+def test_lines_of_code_and_what_they_hold():
+    assert triage.parse_allocinfo(ALLOCINFO) == {
+        ("init/main.c:1314", "do_initcalls", None): 0,
+        ("drivers/net/acme.c:77", "acme_rx_refill", "acme_nic"): 4194304,
+        ("mm/slub.c:2425", "alloc_slab_page", None): 1234567890,
+    }
