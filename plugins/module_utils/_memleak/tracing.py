@@ -56,6 +56,7 @@ class BccEngine(engine.BccEngine):
         self._cap = 0  # objects of one group that are followed
         self._pieces_ns = None  # since when blocks of pages are followed that are given back in pieces
         self._shallow = False  # call stacks hold one frame
+        self._sweep_at = _FULL  # share of the table of survivors from which it is swept next
         self._removed = 0  # entries that user space took out of the table
 
     def check_options(self):
@@ -242,7 +243,7 @@ class BccEngine(engine.BccEngine):
             self._dropped = counts[bpf.DROPPED]
             if self._sample * self._lowered < _MOST_SAMPLE:
                 self._lowered *= 2
-        elif held < _FULL * bpf.OBJECTS:
+        elif held < self._sweep_at * bpf.OBJECTS:
             return
         table = self._program.table('live')
         masks = dict(((key.site, key.cache, key.stack, key.type), value.mask)
@@ -259,6 +260,8 @@ class BccEngine(engine.BccEngine):
                 left += 1
         if left > _TIGHT * bpf.OBJECTS or counts[bpf.DROPPED]:
             self._cap = max(min(bpf.LEAST_CAP, self._cap), self._cap // 2)
+        # Reading the table costs time of the host: not again before it has grown.
+        self._sweep_at = max(_FULL, min(0.9, left / float(bpf.OBJECTS) + 0.1))
         self._configure()
 
     def _review(self):
