@@ -35,6 +35,19 @@ def select_suspects(groups, slot, settle_slots, elapsed_s, cpus, known):
     return chosen, mask
 
 
+def are_blocks_that_grow(groups, slot, settle_slots):
+    """Is one of the groups a site that keeps blocks of pages? They may be given back in pieces, which costs more to follow."""
+    settled = slot - settle_slots
+    blocks = [group for group in groups if group.type == bpf.PAGE and 0 < group.site & 0xff <= bpf.SPLIT_ORDER]
+    if settled < _SLOTS:
+        return False
+    for group in blocks:
+        survivors = [allocated - freed for allocated, freed in zip(group.allocated, group.freed)]
+        if _grows(survivors[:settled], sum(group.allocated_bytes) - sum(group.freed_bytes)):
+            return True
+    return False
+
+
 def _grows(survivors, outstanding_bytes):
     """survivors: estimated numbers by the slot in which they were allocated."""
     half = len(survivors) // 2

@@ -273,12 +273,12 @@ class BccEngine(engine.BccEngine):
             self._overhead.estimate(counts[bpf.FOLLOWED], elapsed_s, self._sample * self._lowered)
             self._enforce_budget()
         slot = (ktime_ns() - self._opened_ns) >> self._shift
+        settle_slots = 1 + (self._settle_ns >> self._shift)
         if 'slab' in self._types and self.options['stacks'] and not self._all and not self._shallow:
-            settle_slots = 1 + (self._settle_ns >> self._shift)
             chosen, mask = suspects.select_suspects(groups, slot, settle_slots, elapsed_s, os.sysconf('SC_NPROCESSORS_ONLN'), self._rates)
             if set(chosen) != set(self._rates):
                 self._flag(chosen, mask)
-        if self._pieces_ns is None and any(_is_block_that_grows(group) for group in groups):
+        if self._pieces_ns is None and suspects.are_blocks_that_grow(groups, slot, settle_slots):
             self._pieces_ns = ktime_ns()
             self._configure()
         table = self._program.table('stacks')
@@ -429,9 +429,3 @@ def judged_part(opened_ns, closed_ns, first_ns, last_ns):
     if first_ns - opened_ns >= closed_ns - last_ns:
         return opened_ns, first_ns
     return min(last_ns, closed_ns), closed_ns
-
-
-def _is_block_that_grows(group):
-    """A block of pages may be given back in pieces: followed from when some of them are held."""
-    held = sum(group.allocated_bytes) - sum(group.freed_bytes)
-    return group.type == bpf.PAGE and 0 < group.site & 0xff <= bpf.SPLIT_ORDER and held >= 65536

@@ -236,6 +236,17 @@ def test_call_sites_whose_survivors_pile_up_are_chosen():
     assert set(chosen) == {1} and 10**6 / 7 / (mask + 1) <= suspects.STACKS_PER_S * 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, True), ({"site": 0x1000}, False), ({"site": 0x1009}, False), ({"type": bpf.SLAB}, False), ({"freed": [9] * 7}, False)],
+)
+def test_pieces_are_followed_where_blocks_of_pages_pile_up(changes, expected):
+    values = {"site": 0x1002, "allocated": [9, 9, 9, 9, 9, 9, 9], "freed": [1, 2, 1, 2, 1, 0, 0], "type": bpf.PAGE, **changes}
+    made = group(values.pop("site"), values.pop("allocated"), values.pop("freed"), size=16384, **values)
+    assert suspects.are_blocks_that_grow([made], 7, 2) is expected
+    assert suspects.are_blocks_that_grow([made], 4, 2) is False
+
+
 def followed(times_s, cap=CAP, mask=0, size=512, site=1):
     """What the BPF program keeps of objects that are allocated at these times: (group, objects), as maps hold them at the end."""
     draw, kept, common, number, missed = random.Random(3), [], 0, 0, 0
