@@ -24,7 +24,7 @@ _VMALLOC_FUNCTIONS = ('__vmalloc_node_range_noprof', '__vmalloc_node_range')
 _MOST_SAMPLE = 1024
 # Without reads in batches (before 5.6) an entry takes two system calls.
 _OBJECTS_ONE_BY_ONE = 16384
-_FULL, _TIGHT = 0.5, 0.375  # shares of the table of survivors: to be swept, and to hold fewer of each group
+_FULL, _TIGHT = 0.7, 0.5  # shares of the table of survivors: to be swept, and to hold fewer of each group
 _REVIEW_NS = 2000000000  # the longest time between two
 # Code that enters interrupts: (first symbol, last one; None: this function alone).
 _BOUNDARIES = (('__irqentry_text_start', '__irqentry_text_end'), ('__softirqentry_text_start', '__softirqentry_text_end'),
