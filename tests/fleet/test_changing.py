@@ -140,7 +140,7 @@ def test_a_report_after_a_restart_of_the_host_says_so(machine, on_machine, inven
 
 def test_a_drive_that_is_unwell_is_asked_and_told(machine, on_machine):
     ask = "import json; from %s import nvme; print(json.dumps(nvme.drives('/sys/class/nvme', '/dev')))" % (
-        "ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions"
+        "ansible_collections.ksysak.fleet.plugins.module_utils._host_health"
     )
 
     def drives():

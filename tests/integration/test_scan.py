@@ -53,7 +53,8 @@ def test_all_documents_fit_their_schemas(scanned, host):
 
 def test_every_probe_measured_with_its_best_engine(host):
     found = {name: (probe["engine"], probe["data"] != {}) for name, probe in host["probes"].items()}
-    assert found == {"memleak": ("bcc", True), "runlatency": ("bcc", True), "interference": ("bcc", True), "os_exceptions": ("logs", True)}
+    traced = {name: ("bcc", True) for name in ("memleak", "runlatency", "interference")}
+    assert found == {**traced, "os_exceptions": ("logs", True), "host_health": ("sysfs", True)}
     assert all(6 <= host["probes"][name]["window_s"] for name in found)
 
 
@@ -78,6 +79,12 @@ def test_the_task_that_waited_is_found_with_the_one_that_ran(scanned, host):
 def test_the_line_in_the_kernel_log_is_found(scanned, host):
     (event,) = [event for event in host["probes"]["os_exceptions"]["data"]["events"] if event["culprit"] == "ksysak_test"]
     assert event["kind"] == "warning" and "kmsg" in event["sources"] and event["in_window"]
+    # A program wrote it, the test itself: it alarms nobody.
+    assert event["written_by"] == "program"
+    fleet = json.loads((scanned[1] / "fleet.json").read_text())
+    found = [finding for finding in fleet["findings"] if "ksysak_test" in finding["title"]]
+    (finding,) = [finding for finding in found if finding["rule"] == "os-exception-of-program"]
+    assert finding["severity"] == "info"
 
 
 def test_the_report_tells_of_it(scanned):
