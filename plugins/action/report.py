@@ -37,11 +37,11 @@ def make(args: dict, check_mode: bool) -> dict:
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     paths = _paths(args, folder)
     parts = assets.Assets(args["assets"], args["language"])
-    rules = policy.load(args["policies"], args["policy_overrides"], say=parts.rules)
-    fleet = build.build(folder, rules, baseline, parts.say, known_bugs.load(args["known_bugs"]))
+    rules = policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
+    fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]))
     if args["baseline"] and baseline is None:
-        fleet["verdict"]["notes"].append(parts.say("There is no earlier scan to compare with yet."))
-    render = formats.renderers(parts, parts.say)
+        fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
+    render = formats.renderers(parts, parts.translate)
     sizes = {}
     for name, path in paths.items():
         text = render[name](fleet)
@@ -61,7 +61,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "findings": fleet["counts"]["groups"],
         "drift": fleet["drift"]["counts"] if fleet["drift"] else {},
         "problems": len(fleet["problems"]),
-        "digest": digest.digest(fleet, parts.say),
+        "digest": digest.digest(fleet, parts.translate),
     }
 
 

@@ -145,7 +145,7 @@ def main():
     except (refusals.Refused, testrunlatency.Failed, ValueError) as error:
         ansible.fail_json(msg=str(error))
     clock = {'monotonic_ns': int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9), 'read_at_s': round(time.time(), 3)}
-    ansible.exit_json(changed=False, clock=clock, leftovers=leftovers.look(), **answer)
+    ansible.exit_json(changed=False, clock=clock, leftovers=leftovers.snapshot(), **answer)
 
 
 if __name__ == '__main__':

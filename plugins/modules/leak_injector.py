@@ -217,9 +217,9 @@ def inject(ansible):
 def remove(ansible):
     run.check_root()
     names = [ansible.params['type']] if ansible.params['type'] else sorted(TYPES)
-    before = leftovers.look()['memory_bytes']
+    before = leftovers.snapshot()['memory_bytes']
     answer = run.absent(ansible, [Kmod(ansible, TYPES[name]) for name in names])
-    after = leftovers.look()['memory_bytes']
+    after = leftovers.snapshot()['memory_bytes']
     answer['given_back_bytes'] = sum(before[name] - after.get(name, 0) for name in before)
     return answer
 

@@ -53,7 +53,7 @@ def write(root, count, more):
 
 def make(folder, page):
     """In a process of its own: make the report of a folder and print what it took."""
-    from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import judged
+    from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import evaluated
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import Assets
@@ -64,7 +64,7 @@ def make(folder, page):
     took = time.monotonic() - began
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = sum((used.ru_utime + used.ru_stime) for used in (own, others))
-    print(json.dumps([took, spent, (own.ru_maxrss + min(judged.PROCESSES, judged._cores()) * others.ru_maxrss) / 1024]))
+    print(json.dumps([took, spent, (own.ru_maxrss + min(evaluated.PROCESSES, evaluated._cores()) * others.ru_maxrss) / 1024]))
 
 
 def opened(page):

@@ -84,7 +84,7 @@ def show(chromium, tmp_path):
     def make(documents, width=1440, scheme="light", language="en", before=None, **changes):
         assets = Assets(str(ROLE), language)
         baseline = data.write(tmp_path / "before", before) if before else None
-        fleet = build(data.write(tmp_path, documents, **changes), load_policy(say=assets.rules), baseline, assets.say)
+        fleet = build(data.write(tmp_path, documents, **changes), load_policy(translate=assets.rules), baseline, assets.translate)
         path = tmp_path / "report.html"
         path.write_text(render(fleet, assets), encoding="utf-8")
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -252,7 +252,7 @@ def test_the_page_fits_its_window(show, width, scheme):
     [
         ([], "there is no host in this scan"),
         (["healthy"], "All clear"),
-        (["failed", "unreachable"], "Nothing can be said of this fleet"),
+        (["failed", "unreachable"], "The state of this fleet is unknown"),
     ],
 )
 def test_fleets_with_nothing_to_show_say_so(show, kinds, said):
@@ -265,7 +265,7 @@ def test_fleets_with_nothing_to_show_say_so(show, kinds, said):
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_everybody_can_use_the_page(show, width, scheme, language):
+def test_all_readers_can_use_the_page(show, width, scheme, language):
     """axe-core finds nothing, neither on the page nor in what it opens."""
     documents = [data.host(f"web{place}", data.KINDS[place % len(data.KINDS)]) for place in range(30)]
     report, fleet = show(documents, width, scheme, language, before=[data.host("web1"), data.host("web2")])

@@ -44,6 +44,6 @@ def inject(ko):
 
 
 if __name__ == "__main__":
-    before = leftovers.look()
+    before = leftovers.snapshot()
     done = [inject(ko) for _turn in range(int(sys.argv[1])) for ko in sys.argv[2:]]
-    print(json.dumps({"before": before, "after": leftovers.look(), "done": done}))
+    print(json.dumps({"before": before, "after": leftovers.snapshot(), "done": done}))

@@ -78,8 +78,8 @@ def _explanations(node, key=""):
 DOCUMENTED = re.compile(r'(?ms)^ *(?:DOCUMENTATION|EXAMPLES|RETURN|EBPF|[A-Z]+) = r"""(.*?)"""')
 
 
-# The parts of a catalogue whose English texts are checked. Those of 'messages' follow with their renaming.
-CATALOGUE = ("policies",)
+# The parts of a catalogue whose English texts are checked.
+CATALOGUE = ("messages", "policies")
 
 
 def _texts(repo, files):

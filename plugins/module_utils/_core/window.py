@@ -31,7 +31,7 @@ _context = multiprocessing.get_context('fork')
 
 
 class Stop:
-    """Ends a window early, when a signal arrives, somebody asks for it, or nobody waits for the result any more.
+    """Ends a window early, when a signal arrives, another process asks for it, or no process waits for the result any more.
 
     sockets: {socket: function to call when it is readable}. The functions may call now().
     """

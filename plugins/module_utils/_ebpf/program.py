@@ -204,9 +204,8 @@ class Program:
             except Exception as error:
                 size = words.seek(0, os.SEEK_END)
                 words.seek(max(0, size - 65536))
-                said = words.read().decode('utf-8', 'replace').strip()
-                said = telling_line(said)
-                raise Unavailable('cannot %s: %s%s' % (what, error, '; ' + said if said else ''),
+                stderr_text = telling_line(words.read().decode('utf-8', 'replace').strip())
+                raise Unavailable('cannot %s: %s%s' % (what, error, '; ' + stderr_text if stderr_text else ''),
                                   'Please report this message with the kernel release and the version of bcc.')
             finally:
                 os.dup2(saved, 2)

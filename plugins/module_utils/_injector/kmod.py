@@ -120,7 +120,7 @@ class Kmod:
             code, _out, error = self._ansible.run_command([self._ansible.get_bin_path('rmmod', True), self.name])
             if code == 0 or not os.path.isdir(self._folder):
                 return truth
-            time.sleep(_PAUSE_S)  # somebody may just be reading one of its files
+            time.sleep(_PAUSE_S)  # another process may be reading one of its files
         raise Refused('%s cannot be unloaded: %s' % (self.name, error.strip()))
 
     def _read(self, name):

@@ -14,7 +14,7 @@ _MEMORY = ('SUnreclaim', 'VmallocUsed', 'unaccounted')
 _TRACING = (2, 5, 7, 17, 26)  # kprobe, tracepoint, perf_event, raw_tracepoint, tracing
 
 
-def look():
+def snapshot():
     """Return {'kernel_modules': [name], 'sockets': [name], 'tracing_programs': int, 'memory_bytes': {counter: int}} of now.
 
     sockets: of running scans and of testrunlatency; memory_bytes: counters that grow with a leak.

@@ -36,8 +36,8 @@ def present(ansible, kmod, parameters):
         changed = [name for name, value in wanted.items() if before[name] != value]
         if changed and not ansible.check_mode:
             kmod.set(dict((name, wanted[name]) for name in changed))
-        said = ['%s: %s instead of %s' % (name, wanted[name], before[name]) for name in changed]
-        actions = ['set %s of %s' % (said_of, kmod.name) for said_of in said]
+        differences = ['%s: %s instead of %s' % (name, wanted[name], before[name]) for name in changed]
+        actions = ['set %s of %s' % (difference, kmod.name) for difference in differences]
     else:
         changed, actions = True, ['load %s' % kmod.name]
         if ansible.check_mode:

@@ -76,7 +76,7 @@ def ask(stop=False):
 
 
 def overlap_ns(runs, begin_ns, end_ns):
-    """How long somebody ran between two instants. runs: [(begin_ns, end_ns)] of several tasks on one CPU, in any order."""
+    """How long any task ran between two instants. runs: [(begin_ns, end_ns)] of several tasks on one CPU, in any order."""
     covered_ns, reached_ns = 0, begin_ns
     for run_begin_ns, run_end_ns in sorted(runs):
         run_begin_ns, run_end_ns = max(run_begin_ns, reached_ns), min(run_end_ns, end_ns)
@@ -159,7 +159,7 @@ class _Member:
 
 
 class _Maker:
-    """The process that makes the delays and answers for them."""
+    """The process that makes the delays and reports them."""
 
     def __init__(self, options, server):
         self._options = options

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where else CPU time goes, by the kernel's own books: the hypervisor, kernel threads, one process."""
+"""Where else CPU time goes, by kernel accounting: the hypervisor, kernel threads, one process."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 
@@ -54,12 +54,12 @@ def busy_ns():
 def process(pid):
     """Return what identifies a process and its times so far; None when there is none.
 
-    {'comm', 'born' (ticks since boot), 'cpu_ns', 'wait_ns', 'turns'}, the latter three summed over its threads.
+    {'comm', 'started' (ticks since boot), 'cpu_ns', 'wait_ns', 'timeslices'}, the latter three summed over its threads.
     """
     fields = _fields(pid)
     if len(fields) < 20 or fields[0] in 'ZX':
         return None
     times = [_schedstat('/proc/%d/task/%d/schedstat' % (pid, thread)) or (0, 0, 0) for thread in procfs.numbers('/proc/%d/task' % pid)]
-    cpu_ns, wait_ns, turns = (sum(column) for column in zip(*times)) if times else (0, 0, 0)
-    return {'comm': procfs.read_text('/proc/%d/comm' % pid).strip()[:64], 'born': int(fields[19]),
-            'cpu_ns': cpu_ns, 'wait_ns': wait_ns, 'turns': turns}
+    cpu_ns, wait_ns, timeslices = (sum(column) for column in zip(*times)) if times else (0, 0, 0)
+    return {'comm': procfs.read_text('/proc/%d/comm' % pid).strip()[:64], 'started': int(fields[19]),
+            'cpu_ns': cpu_ns, 'wait_ns': wait_ns, 'timeslices': timeslices}

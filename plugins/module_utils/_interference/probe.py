@@ -10,7 +10,7 @@ _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('so
 _TIMER_OWNERS = 5
 
 
-class _Books:
+class _KernelAccounting:
     """What the kernel's own files say of the window: counters, steal, kernel threads, and the process of `pid`."""
 
     def __init__(self, options):
@@ -47,14 +47,14 @@ class _Books:
                 'process': self._process(process[0], process[1], found, limits) if self._pid else None}
 
     def _process(self, before, after, found, limits):
-        same = before and after and before['born'] == after['born']
+        same = before and after and before['started'] == after['started']
         if not same:
             limits.append('process %d ended within the window: its own times are not known' % self._pid)
         interrupted_us = sum(stat['total_ns'] for by_cpu in found.values() for stat in by_cpu.values()) / 1e3
-        took = dict((name, max(0, after[name] - before[name]) if same else None) for name in ('cpu_ns', 'wait_ns', 'turns'))
+        took = dict((name, max(0, after[name] - before[name]) if same else None) for name in ('cpu_ns', 'wait_ns', 'timeslices'))
         return {'pid': self._pid, 'comm': (before or after or {'comm': ''})['comm'], 'interrupted_us': round(interrupted_us, 3),
                 'cpu_us': round(took['cpu_ns'] / 1e3, 3) if same else None,
-                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'timeslices': took['turns']}
+                'wait_us': round(took['wait_ns'] / 1e3, 3) if same else None, 'timeslices': took['timeslices']}
 
 
 class BccEngine(engine.BccEngine):
@@ -62,10 +62,10 @@ class BccEngine(engine.BccEngine):
 
     def __init__(self, options):
         super().__init__(options)
-        self._books = _Books(options)
+        self._accounting = _KernelAccounting(options)
 
     def check_options(self):
-        self._books.require_process()
+        self._accounting.require_process()
 
     def compile_and_attach(self):
         for event, fields in _EVENTS:
@@ -105,7 +105,7 @@ class BccEngine(engine.BccEngine):
 
     # A snapshot on either side of the gate: the true count lies between their two differences.
     def start(self, duration_s):
-        self._books.start()
+        self._accounting.start()
         self._before_open = counters.snapshot()
         self._program.open_gate()
         self._after_open = counters.snapshot()
@@ -114,7 +114,7 @@ class BccEngine(engine.BccEngine):
         self._before_close = counters.snapshot()
         self._program.close_gate()
         self._after_close = counters.snapshot()
-        self._books.stop()
+        self._accounting.stop()
 
     def read(self, window_s):
         traced = self._traced()
@@ -136,7 +136,7 @@ class BccEngine(engine.BccEngine):
                 grave, check['compared']))
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after_close)), names, window_s),
                 'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'cross_check': check}
-        data.update(self._books.data(traced, check, window_s, self.degradations))
+        data.update(self._accounting.data(traced, check, window_s, self.degradations))
         return data
 
     def _account(self, traced):
@@ -195,23 +195,23 @@ class ProcfsEngine(Engine):
             counters.snapshot()
         except (OSError, ValueError) as error:
             raise Unavailable('the kernel\'s interrupt counters cannot be read: %s' % error, 'Mount /proc on the host.')
-        self._books = _Books(self.options)
+        self._accounting = _KernelAccounting(self.options)
         self.degradations.append('no durations: only counts')
 
     def start(self, duration_s):
-        self._books.start()
+        self._accounting.start()
         self._before = counters.snapshot()
 
     def stop(self):
         self._after = counters.snapshot()
-        self._books.stop()
+        self._accounting.stop()
 
     def read(self, window_s):
         self.degradations.extend(_changed_cpus(self._before, self._after, 'interrupts are counted on the others only'))
         found = dict((key, rows.counted(by_cpu)) for key, by_cpu in counters.difference(self._before, self._after).items())
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after)), counters.descriptions(), window_s),
                 'cpus': [], 'timers': [], 'cross_check': None}
-        data.update(self._books.data({}, None, window_s, self.degradations))
+        data.update(self._accounting.data({}, None, window_s, self.degradations))
         return data
 
 

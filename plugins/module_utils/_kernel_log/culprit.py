@@ -4,7 +4,7 @@
 A report's own header or program counter names where the kernel noticed, which is often a helper
 (a lock, an allocator, a string function) or the reporting code itself. The blame goes to the first
 function that is neither. A CPU that is stuck is different: its innermost frames are where it happened
-to be when it was looked at, so the blame goes to the operation that it was asked to do, the outermost
+to be when the CPU was sampled, so the blame goes to the operation that it was asked to do, the outermost
 frame below the dispatching code.
 """
 

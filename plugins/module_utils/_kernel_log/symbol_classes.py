@@ -36,7 +36,7 @@ _REPORTING = _words(r'''
 # Code that walks stacks, for the reports and for much else.
 _UNWINDING = 'walk_stackframe|unwind_\\w+|__unwind_start|arch_stack_walk\\w*'
 
-# What everybody calls: copying, strings, allocation.
+# Helpers that all code calls: copying, strings, allocation.
 _MEMORY = _words(r'''
     _{0,3}mem(?:cpy|set|move|cmp|chr|scan|zero|dup)\w* memcmp bcmp _{0,2}str[a-z]{2,9} sized_strscpy
     _{0,3}copy_(?:to|from|in)_\w+ _{0,3}clear_user\w* copy_user_\w+ _{0,2}(?:get|put)_user\w* raw_copy_\w+ _copy_\w+
@@ -55,7 +55,7 @@ _MEMORY = _words(r'''
     qlink_free quarantine_\w+ do_slab_free _{0,2}virt_to_phys\w* _{0,2}phys_addr\w* get_freepointer\w* set_freepointer
 ''')
 
-# What everybody calls: locks, counters, containers, waiting, timers.
+# Helpers that all code calls: locks, counters, containers, waiting, timers.
 _HELPERS = _words(r'''
     _{0,3}lock_(?:acquire|release|downgrade|is_held\w*)\w* lock_(?:acquire|release|downgrade)\w* register_lock_class
     look_up_lock_class hlock_class validate_chain

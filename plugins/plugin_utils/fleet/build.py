@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ..known_bugs.known_bugs import KnownBugs
 from ..messages import ENGLISH, Messages
-from ..policy.policy import SEVERITIES, Judgement, Policy
+from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..results.names import host_file_name
 from . import load, selftest
 from .compliance import Compliance
 from .drift import Drift
+from .evaluated import evaluated_hosts
 from .factors import Factors
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
-from .judged import judged_hosts
 from .measurement import Measurement
 from .outliers import Outliers
 from .sections import Sections, listed as listed_sections
@@ -25,10 +25,12 @@ from .verdict import plural, verdict
 PROBLEMS = 1000
 
 
-def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messages = ENGLISH, known_bugs: KnownBugs | None = None) -> dict:
+def build(
+    folder: Path, policy: Policy, baseline: Path | None = None, translate: Messages = ENGLISH, known_bugs: KnownBugs | None = None
+) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
-    baseline: folder of an earlier scan to compare with; say: language of the verdict; known_bugs: where kernel reports are
+    baseline: folder of an earlier scan to compare with; translate: language of the verdict; known_bugs: where kernel reports are
     looked up, None: nowhere. Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
@@ -38,26 +40,26 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
     groups, sections, measurement, analysis = Groups(), Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
     host_scan_id = None
     rules: dict[str, list[str]] = {}
-    for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
-        if document is None or judged is None:
+    for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None):
+        if document is None or evaluation is None:
             broken[file] = reason
             continue
         host = document["host"]
-        for trouble in judged.problems:
+        for trouble in evaluation.problems:
             rules.setdefault(trouble, []).append(host)
-        groups.add(host, judged.findings)
+        groups.add(host, evaluation.findings)
         host_scan_id = host_scan_id or document["scan_id"]
-        sections.add(document, judged.findings)
-        analysis.add(document, judged)
+        sections.add(document, evaluation.findings)
+        analysis.add(document, evaluation)
         measurement.add(host, document["probes"])
-        hosts[host] = summary(document, judged.findings, requested)
+        hosts[host] = summary(document, evaluation.findings, requested)
     scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
-    notes = _add_absent(hosts, broken, scan, say)
+    notes = _add_absent(hosts, broken, scan, translate)
     owners = {f"hosts/{host_file_name(host)}": host for host in hosts}
     problems += [{"file": file, "host": owners.get(file), "reason": f"{file} {reason}"} for file, reason in broken.items()]
     problems += [{"file": None, "host": None, "reason": _rule_trouble(trouble, where)} for trouble, where in rules.items()]
     entries = sorted(hosts.values(), key=_host_order)
-    tested, troubles = selftest.section(folder, entries, say)
+    tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
     listed, cut = groups.result()
     analysed = analysis.result(listed, set(hosts))
@@ -69,14 +71,14 @@ def build(folder: Path, policy: Policy, baseline: Path | None = None, say: Messa
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
-    said = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, say)
-    notes += _policy_notes(analysed["compliance"], say) + _drift_notes(analysed["drift"], say)
+    result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, translate)
+    notes += _policy_notes(analysed["compliance"], translate) + _drift_notes(analysed["drift"], translate)
     return {
         "schema": "ksysak.fleet/1",
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scan": _scan(scan, scan_id),
         "policies": policy.origins,
-        "verdict": {**said, "notes": [*said["notes"], *notes]},
+        "verdict": {**result, "notes": [*result["notes"], *notes]},
         "counts": {
             "hosts": host_counts,
             "findings": {severity: sum(entry["findings"][severity] for entry in entries) for severity in SEVERITIES},
@@ -101,54 +103,53 @@ class _Analysis:
         self._drift = Drift(baseline, policy) if baseline else None
         self.problems = self._drift.problems if self._drift else []
 
-    def add(self, document: dict, judged: Judgement) -> None:
-        self._compliance.add(document["host"], judged)
+    def add(self, document: dict, evaluation: Evaluation) -> None:
+        self._compliance.add(document["host"], evaluation)
         if document["state"] != "scanned":
             return
-        self._factors.add(document, judged.outcomes)
+        self._factors.add(document, evaluation.outcomes)
         self._outliers.add(document)
         if self._drift:
-            self._drift.add(document, judged)
+            self._drift.add(document, evaluation)
 
-    def result(self, groups: list[dict], everybody: set[str]) -> dict:
+    def result(self, groups: list[dict], all_hosts: set[str]) -> dict:
         self._factors.explain(groups)
         return {
-            "compliance": self._compliance.result(len(everybody)),
+            "compliance": self._compliance.result(len(all_hosts)),
             "outliers": self._outliers.result(),
-            "drift": self._drift.result(groups, everybody) if self._drift else None,
+            "drift": self._drift.result(groups, all_hosts) if self._drift else None,
         }
 
 
-def _policy_notes(compliance: dict, say: Messages) -> list[str]:
-    """What one must know of waivers to judge the verdict."""
+def _policy_notes(compliance: dict, translate: Messages) -> list[str]:
+    """What one must know of waivers to read the verdict."""
     waived, expired = len(compliance["waived"]), len(compliance["expired"])
     notes = []
     if waived:
-        notes.append(say("Not counted, because somebody answers for them: {waived}.", waived=say.many(waived, "waived finding")))
+        notes.append(translate("Waived, not counted: {waived}.", waived=translate.many(waived, "waived finding")))
     if expired:
-        notes.append(say("Expired, and without effect: {waivers}.", waivers=say.many(expired, "waiver")))
+        notes.append(translate("Expired, and without effect: {waivers}.", waivers=translate.many(expired, "waiver")))
     return notes
 
 
-def _drift_notes(drift: dict | None, say: Messages) -> list[str]:
+def _drift_notes(drift: dict | None, translate: Messages) -> list[str]:
     if drift is None:
         return []
     scan = drift["baseline"]["scan_id"]
     if not drift["new_groups"]:
         new = drift["counts"]["new"]
         if not new:
-            return [say("Nothing is new since the scan {scan}.", scan=scan)]
-        known = say.many(new, "known finding")
-        return [say("Since the scan {scan}, {findings} came up on hosts that had none of the kind.", scan=scan, findings=known)]
-    return [
-        say("New since the scan {scan}: {kinds}.", scan=scan, kinds=say.many(drift["new_groups"], "kind of findings", "kinds of findings"))
-    ]
+            return [translate("Nothing is new since the scan {scan}.", scan=scan)]
+        known = translate.many(new, "known finding")
+        return [translate("Since the scan {scan}, {findings} came up on hosts that had none of the kind.", scan=scan, findings=known)]
+    kinds = translate.many(drift["new_groups"], "kind of findings", "kinds of findings")
+    return [translate("New since the scan {scan}: {kinds}.", scan=scan, kinds=kinds)]
 
 
-def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None, say: Messages) -> list[str]:
+def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | None, translate: Messages) -> list[str]:
     """Add the hosts that were meant to be scanned and have no usable file; return notes for the verdict."""
     if scan is None:
-        return [say("Which hosts were meant to be scanned is not known: scan.json is missing or broken.")]
+        return [translate("Which hosts were meant to be scanned is not known: scan.json is missing or broken.")]
     extra = len(set(hosts) - set(scan["hosts"]))
     for host in scan["hosts"]:
         if host not in hosts:
@@ -156,9 +157,9 @@ def _add_absent(hosts: dict[str, dict], broken: dict[str, str], scan: dict | Non
             hosts[host] = absent(host, "unreadable", f"its result file {reason}") if reason else absent(host, "missing", NO_RESULT)
     notes = []
     if scan["ended_at"] is None:
-        notes.append(say("The scan was interrupted, or was still running when this report was made."))
+        notes.append(translate("The scan was interrupted, or was still running when this report was made."))
     if extra:
-        notes.append(say("Not named in scan.json, as after merging slices of a scan: {hosts}.", hosts=say.many(extra, "host")))
+        notes.append(translate("Not named in scan.json, as after merging slices of a scan: {hosts}.", hosts=translate.many(extra, "host")))
     return notes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import collections
 
-from ..policy.policy import Judgement, Policy
+from ..policy.policy import Evaluation, Policy
 from ..policy.waivers import Waiver
 
 OUTCOMES = ("pass", "fail", "waived", "unknown", "off")
@@ -23,12 +23,12 @@ class Compliance:
         self._used: set[str] = set()
         self._hosts = 0
 
-    def add(self, host: str, judged: Judgement) -> None:
-        """judged: what the policy says of this host."""
+    def add(self, host: str, evaluation: Evaluation) -> None:
+        """evaluation: the outcome of every rule of the policy on this host."""
         self._hosts += 1
-        for rule, outcome in judged.outcomes.items():
+        for rule, outcome in evaluation.outcomes.items():
             self._outcomes[rule][outcome] += 1
-        for finding in judged.waived:
+        for finding in evaluation.waived:
             self._used.add(finding["waiver"]["place"])
             entry = self._waived.setdefault(
                 f"{finding['signature']}\0{finding['waiver']['place']}",
@@ -62,4 +62,4 @@ class Compliance:
 
 
 def _said(waiver: Waiver) -> dict:
-    return {**waiver.said, "rule": waiver.spec.get("rule"), "signature": waiver.spec.get("signature")}
+    return {**waiver.summary, "rule": waiver.spec.get("rule"), "signature": waiver.spec.get("signature")}

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has changed since an earlier scan. Both scans are judged by today's policy, so that a new threshold is no change of a host."""
+"""What has changed since an earlier scan. Today's policy evaluates both scans, so that a new threshold is no change of a host."""
 
 from __future__ import annotations
 
 import collections
 from pathlib import Path
 
-from ..policy.policy import SEVERITIES, Judgement, Policy
+from ..policy.policy import SEVERITIES, Evaluation, Policy
 from . import load
-from .judged import judged_hosts
+from .evaluated import evaluated_hosts
 
 # not_measured_before, not_measured_now: what shows it was not measured in that scan; rebooted: gone, but the host rebooted since.
 CHANGES = ("new", "worse", "unchanged", "better", "resolved", "rebooted", "not_measured_now", "not_measured_before")
@@ -31,24 +31,24 @@ class Drift:
         self._started_at = scan["started_at"] if scan else None
         self._before: dict[str, tuple] = {}
         self._said: dict[str, dict] = {}
-        for file, document, reason, judged in judged_hosts(folder, policy, scan["scan_id"] if scan else None):
-            if document is None or judged is None:
+        for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None):
+            if document is None or evaluation is None:
                 self.problems.append({"file": file, "host": None, "reason": f"baseline: {file} {reason}"})
             elif document["state"] == "scanned":
-                self._before[document["host"]] = (_boot(document), _kernel(document), _open(judged), _worst(judged.findings))
-                for finding in judged.findings:
+                self._before[document["host"]] = (_boot(document), _kernel(document), _open(evaluation), _worst(evaluation.findings))
+                for finding in evaluation.findings:
                     self._said.setdefault(finding["signature"], _said(finding))
         self._changes: dict[str, dict[str, list[str]]] = {}
         self._now: set[str] = set()
         self._rebooted: list[str] = []
         self._kernels: list[dict] = []
 
-    def add(self, document: dict, judged: Judgement) -> None:
-        """document: of a scanned host of the present scan; judged: what the policy says of it."""
+    def add(self, document: dict, evaluation: Evaluation) -> None:
+        """document: of a scanned host of the present scan; evaluation: of the policy on it."""
         host = document["host"]
         self._now.add(host)
-        now = _worst(judged.findings)
-        for finding in judged.findings:
+        now = _worst(evaluation.findings)
+        for finding in evaluation.findings:
             self._said.setdefault(finding["signature"], _said(finding))
         boot, kernel, known, before = self._before.get(host, (None, None, set(), {}))
         rebooted = boot is not None and boot != _boot(document)
@@ -61,22 +61,22 @@ class Drift:
                 self._note(signature, _compared(before[signature], worst), host)
             else:
                 self._note(signature, "new" if self._said[signature]["rule"] in known else "not_measured_before", host)
-        judgeable = _open(judged)
+        evaluated_rules = _open(evaluation)
         for signature in before.keys() - now.keys():
             rule = self._said[signature]["rule"]
-            if judged.outcomes.get(rule) in ("waived", "off"):
+            if evaluation.outcomes.get(rule) in ("waived", "off"):
                 continue
-            self._note(signature, "not_measured_now" if rule not in judgeable else "rebooted" if rebooted else "resolved", host)
+            self._note(signature, "not_measured_now" if rule not in evaluated_rules else "rebooted" if rebooted else "resolved", host)
 
     def _note(self, signature: str, change: str, host: str) -> None:
         self._changes.setdefault(signature, {}).setdefault(change, []).append(host)
 
-    def result(self, groups: list[dict], everybody: set[str]) -> dict:
+    def result(self, groups: list[dict], all_hosts: set[str]) -> dict:
         """Return the section 'drift' of the fleet document, and give each group of findings its 'drift' {change: hosts}.
 
-        everybody: names of all hosts of the present scan, also of those that nobody could look at.
+        all_hosts: names of all hosts of the present scan, also of those that were not measured.
         """
-        for host in sorted(set(self._before) & everybody - self._now):
+        for host in sorted(set(self._before) & all_hosts - self._now):
             for signature in self._before[host][3]:
                 self._note(signature, "not_measured_now", host)
         ids = {group["signature"]: group["id"] for group in groups}
@@ -100,10 +100,10 @@ class Drift:
             "new_groups": sum(entry["counts"]["new"] > 0 and not _was_there(entry["counts"]) for entry in listed),
             "groups": listed[:GROUPS],
             "cut": max(0, len(listed) - GROUPS),
-            "hosts_added": sorted(everybody - set(self._before))[:NAMES],
-            "hosts_added_count": len(everybody - set(self._before)),
-            "hosts_removed": sorted(set(self._before) - everybody)[:NAMES],
-            "hosts_removed_count": len(set(self._before) - everybody),
+            "hosts_added": sorted(all_hosts - set(self._before))[:NAMES],
+            "hosts_added_count": len(all_hosts - set(self._before)),
+            "hosts_removed": sorted(set(self._before) - all_hosts)[:NAMES],
+            "hosts_removed_count": len(set(self._before) - all_hosts),
             "rebooted": sorted(self._rebooted)[:NAMES],
             "rebooted_count": len(self._rebooted),
             "kernels": sorted(self._kernels, key=lambda change: change["host"])[:NAMES],
@@ -119,8 +119,8 @@ def _kernel(document: dict) -> str | None:
     return document["system"]["kernel"] if document["system"] else None
 
 
-def _open(judged: Judgement) -> set[str]:
-    return {rule for rule, outcome in judged.outcomes.items() if outcome in ("pass", "fail", "waived")}
+def _open(evaluation: Evaluation) -> set[str]:
+    return {rule for rule, outcome in evaluation.outcomes.items() if outcome in ("pass", "fail", "waived")}
 
 
 def _said(finding: dict) -> dict:

@@ -73,22 +73,22 @@ def properties(document: dict) -> set[tuple[str, str]]:
 
 
 class Factors:
-    """Collects the properties of hosts, and which rules could be judged on them."""
+    """Collects the properties of hosts, and which rules were evaluated on them."""
 
     def __init__(self) -> None:
         self._bits: dict[str, int] = {}
         self._properties: dict[tuple[str, str], int] = {}
-        self._judged: dict[str, int] = {}
+        self._evaluated: dict[str, int] = {}
 
     def add(self, document: dict, outcomes: dict[str, str]) -> None:
-        """document: of a scanned host; outcomes: as in Judgement."""
+        """document: of a scanned host; outcomes: as in Evaluation."""
         bit = 1 << len(self._bits)
         self._bits[document["host"]] = bit
         for item in properties(document):
             self._properties[item] = self._properties.get(item, 0) | bit
         for rule, outcome in outcomes.items():
             if outcome in ("pass", "fail", "waived"):
-                self._judged[rule] = self._judged.get(rule, 0) | bit
+                self._evaluated[rule] = self._evaluated.get(rule, 0) | bit
 
     def _distinct(self) -> list[tuple[int, list[tuple[str, str]]]]:
         """Return (hosts, properties that are on just these hosts), without those of all hosts and of a single one."""
@@ -110,13 +110,13 @@ class Factors:
             affected = 0
             for member in group["hosts"]:
                 affected |= self._bits.get(member["host"], 0)
-            judged = self._judged.get(group["rule"], 0) | affected
-            of, total = affected.bit_count(), judged.bit_count()
+            evaluated = self._evaluated.get(group["rule"], 0) | affected
+            of, total = affected.bit_count(), evaluated.bit_count()
             if of < AFFECTED or total - of < OTHERS:
                 continue
             tests += len(distinct)
             for bits, items in distinct:
-                both, having = (bits & affected).bit_count(), (bits & judged).bit_count()
+                both, having = (bits & affected).bit_count(), (bits & evaluated).bit_count()
                 share, share_others = both / of, (having - both) / (total - of)
                 if both >= AFFECTED and share >= SHARE and share - share_others >= LEAD:
                     entry = {

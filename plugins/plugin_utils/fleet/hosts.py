@@ -19,11 +19,11 @@ def summary(document: dict, findings: list[dict], requested: list[str]) -> dict:
     """
     probes = {name: _probe(envelope) for name, envelope in document["probes"].items()}
     measured = [name for name, probe in probes.items() if probe["status"] in ("ok", "degraded")]
-    blind = sorted({*requested, *probes} - set(measured))
+    not_measured = sorted({*requested, *probes} - set(measured))
     if document["state"] != "scanned" or not measured:
         coverage = "none"
     else:
-        coverage = "partial" if blind or any(probes[name]["status"] == "degraded" for name in measured) else "full"
+        coverage = "partial" if not_measured or any(probes[name]["status"] == "degraded" for name in measured) else "full"
     count = collections.Counter(finding["severity"] for finding in findings)
     return {
         "host": document["host"],
@@ -34,7 +34,7 @@ def summary(document: dict, findings: list[dict], requested: list[str]) -> dict:
         "collected_at": document["collected_at"],
         "system": _system(document["system"]),
         "probes": probes,
-        "not_measured": blind if document["state"] == "scanned" else [],
+        "not_measured": not_measured if document["state"] == "scanned" else [],
         "findings": {severity: count[severity] for severity in SEVERITIES},
         **summaries(document),
     }
@@ -69,7 +69,7 @@ def _system(system: dict | None) -> dict | None:
 
 
 def counts(hosts: list[dict]) -> dict[str, int]:
-    """Return the number of hosts by state, their total, and how many were looked at wholly, partly or not at all."""
+    """Return the number of hosts by state, their total, and how many were fully, partially or not measured."""
     states = collections.Counter(host["state"] for host in hosts)
     coverage = collections.Counter(host["coverage"] for host in hosts)
     return {

@@ -13,10 +13,10 @@ FOLDERS = 1000
 ROWS = 500
 
 
-def section(folder: Path, hosts: list[dict], say: Messages = ENGLISH) -> tuple[dict, list[dict]]:
+def section(folder: Path, hosts: list[dict], translate: Messages = ENGLISH) -> tuple[dict, list[dict]]:
     """Return the section 'selftest' of the fleet document, and problems with files.
 
-    folder: of the scan; hosts: entries of the fleet document; say: language of the sentence.
+    folder: of the scan; hosts: entries of the fleet document; translate: language of the sentence.
     Of each kernel and case the newest verdict counts.
     """
     newest: dict[tuple, dict] = {}
@@ -35,21 +35,21 @@ def section(folder: Path, hosts: list[dict], say: Messages = ENGLISH) -> tuple[d
     rows = sorted(newest.values(), key=lambda row: (row["kernel"] not in running, row["kernel"], row["probe"], row["case"]))
     tested = {row["kernel"] for row in rows}
     not_run = [{"kernel": kernel, "hosts": count} for kernel, count in sorted(running.items()) if kernel not in tested]
-    said = _sentence(rows, running, not_run, say)
-    return {"sentence": said, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "not_run": not_run[:ROWS]}, problems
+    sentence = _sentence(rows, running, not_run, translate)
+    return {"sentence": sentence, "rows": rows[:ROWS], "cut": len(rows[ROWS:]), "not_run": not_run[:ROWS]}, problems
 
 
-def _sentence(rows: list[dict], running: collections.Counter, not_run: list[dict], say: Messages) -> str:
+def _sentence(rows: list[dict], running: collections.Counter, not_run: list[dict], translate: Messages) -> str:
     """Return one line: where the probes were validated, of the kernels of this scan."""
     last: dict[str, str] = {}
     for row in rows:
         if row["kernel"] in running:
             last[row["kernel"]] = max(last.get(row["kernel"], ""), row["tested_at"])
     if not last:
-        return say("The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that).")
-    where = ", ".join(say("{kernel} on {day}", kernel=kernel, day=at[:10]) for kernel, at in list(last.items())[:3])
-    more = say(" and {n} more", n=len(last) - 3) if len(last) > 3 else ""
+        return translate("The probes were not validated on the kernels of this scan (the playbook ksysak.fleet.selftest does that).")
+    where = ", ".join(translate("{kernel} on {day}", kernel=kernel, day=at[:10]) for kernel, at in list(last.items())[:3])
+    more = translate(" and {n} more", n=len(last) - 3) if len(last) > 3 else ""
     bad = sum(row["verdict"] != "passed" for row in rows if row["kernel"] in last)
-    limits = say("; {cases} not passed", cases=say.many(bad, "case")) if bad else ""
-    without = say(". Not validated: {kernels}", kernels=say.many(len(not_run), "other kernel")) if not_run else ""
-    return say("Validated on {where}{more}{limits}{without}.", where=where, more=more, limits=limits, without=without)
+    limits = translate("; {cases} not passed", cases=translate.many(bad, "case")) if bad else ""
+    without = translate(". Not validated: {kernels}", kernels=translate.many(len(not_run), "other kernel")) if not_run else ""
+    return translate("Validated on {where}{more}{limits}{without}.", where=where, more=more, limits=limits, without=without)

@@ -49,12 +49,12 @@ class Rule:
     """One rule with its parameters, ready to be evaluated.
 
     spec: a rule as in a policy file; changes: {parameter: value, 'enabled': bool, 'severity': text}, checked;
-    source, number: where it stands, for errors; say: language of titles and remedies.
+    source, number: where it stands, for errors; translate: language of titles and remedies.
     """
 
-    def __init__(self, spec: dict, changes: dict, source: Source, number: int, say: Messages = ENGLISH):
+    def __init__(self, spec: dict, changes: dict, source: Source, number: int, translate: Messages = ENGLISH):
         self.id = spec["id"]
-        self._source, self._say = source, say
+        self._source, self._translate = source, translate
         self._steps = ["rules", number]
         self.origin = source.name
         self.severity, self.category = changes.get("severity", spec["severity"]), spec["category"]
@@ -88,8 +88,8 @@ class Rule:
             return [*(where or []), field] if field in changed else [field]
 
         return {
-            "title": self._template(self._say.template(changed.get("title", spec["title"])), own("title")),
-            "remedy": self._template(self._say.template(changed.get("remedy", spec["remedy"])), own("remedy")),
+            "title": self._template(self._translate.template(changed.get("title", spec["title"])), own("title")),
+            "remedy": self._template(self._translate.template(changed.get("remedy", spec["remedy"])), own("remedy")),
             "first_check": changed.get("first_check", spec.get("first_check")),
             "severity": changes.get("severity", changed.get("severity", spec["severity"])),
             "category": changed.get("category", spec["category"]),
@@ -111,7 +111,7 @@ class Rule:
         weight = evidence.get(self._weight) if self._weight else None
         remedy, check = outcome["remedy"].render(values), outcome["first_check"]
         if check:
-            remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._say('First check: {command}', command=check)}"
+            remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._translate('First check: {command}', command=check)}"
         return {
             "rule": self.id,
             "probes": [name for name in NAMES if name in self.probes],
@@ -134,12 +134,12 @@ class Entry:
     'groups': {group: the same without scopes}, 'hosts': {pattern: the same}}. Raises PolicyError.
     """
 
-    def __init__(self, spec: dict, layers: list[tuple], source: Source, number: int, say: Messages = ENGLISH):
-        self._spec, self._source, self._number, self._say = spec, source, number, say
+    def __init__(self, spec: dict, layers: list[tuple], source: Source, number: int, translate: Messages = ENGLISH):
+        self._spec, self._source, self._number, self._translate = spec, source, number, translate
         self._general: dict = {}
         self._scoped: list[tuple] = []
         self._made: dict[str, Rule] = {}
-        self._rule({})  # first of all, so that what is wrong with the rule itself is said of the rule
+        self._rule({})  # first of all, so that an error of the rule itself is reported for the rule
         for place, override in layers:
             self._general.update(self._checked(place, {name: value for name, value in override.items() if name not in SCOPES}))
             for scope in SCOPES:
@@ -167,17 +167,17 @@ class Entry:
             elif name not in declared:
                 raise PolicyError(f"{where}: no such parameter (known: {', '.join([*RESERVED[:2], *sorted(declared)])})")
             else:
-                kind, said = KINDS[type(declared[name]["value"])]
+                kind, expected = KINDS[type(declared[name]["value"])]
                 unit = declared[name]["unit"]
                 texts = kind is not list or (isinstance(value, list) and all(isinstance(item, str) for item in value))
                 if isinstance(value, bool) or not isinstance(value, kind) or not texts:
-                    raise PolicyError(f"{where}: {said}{f' ({unit})' if unit else ''} is expected")
+                    raise PolicyError(f"{where}: {expected}{f' ({unit})' if unit else ''} is expected")
         return changes
 
     def _rule(self, changes: dict) -> Rule:
         key = json.dumps(changes, sort_keys=True)
         if key not in self._made:
-            self._made[key] = Rule(self._spec, changes, self._source, self._number, self._say)
+            self._made[key] = Rule(self._spec, changes, self._source, self._number, self._translate)
         return self._made[key]
 
     def on(self, document: dict) -> Rule:
@@ -192,7 +192,7 @@ class Entry:
 
 
 @dataclasses.dataclass
-class Judgement:
+class Evaluation:
     """What a policy says of one host.
 
     findings: worst first, as in the design, and weight: number, the larger the worse; waived: the same, with waiver:
@@ -221,10 +221,10 @@ class Policy:
         self._entries = entries
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
 
-    def evaluate(self, document: dict) -> Judgement:
+    def evaluate(self, document: dict) -> Evaluation:
         """Return what the policy says of one valid host document."""
         if document["state"] != "scanned":
-            return Judgement([], [], [], {rule.id: "unknown" for rule in self.rules})
+            return Evaluation([], [], [], {rule.id: "unknown" for rule in self.rules})
         found: list[dict] = []
         problems: list[str] = []
         outcomes: dict[str, str] = {}
@@ -252,15 +252,15 @@ class Policy:
             key = f"{finding['host']}\0{finding['signature']}\0{seen[finding['signature']]}"
             finding["id"] = hashlib.sha256(key.encode()).hexdigest()[:16]
             waiver = next((waiver for waiver in self.waivers if waiver.covers(finding, document["groups"])), None)
-            (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.said})
+            (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.summary})
         outcomes.update({finding["rule"]: "waived" for finding in waived})
         outcomes.update({finding["rule"]: "fail" for finding in findings})
-        return Judgement(findings, waived, problems, outcomes)
+        return Evaluation(findings, waived, problems, outcomes)
 
     def findings(self, document: dict) -> tuple[list[dict], list[str]]:
-        """Return (findings that are not waived, problems) of one valid host document, as in Judgement."""
-        judged = self.evaluate(document)
-        return judged.findings, judged.problems
+        """Return (findings that are not waived, problems) of one valid host document, as in Evaluation."""
+        evaluation = self.evaluate(document)
+        return evaluation.findings, evaluation.problems
 
 
 def _read(path: Path, name: str | None = None) -> Source:
@@ -338,12 +338,12 @@ def _files(paths: list[str]) -> list[tuple[Path, str, str]]:
 
 
 def load(
-    paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None, say: Messages = ENGLISH
+    paths: list[str] | None = None, overrides: dict | None = None, today: datetime.date | None = None, translate: Messages = ENGLISH
 ) -> Policy:
     """Load policy files; 'default' and 'compliance' stand for the shipped ones, 'default' also when there are none.
 
     overrides: {rule id: override}, as in Entry; today: decides which waivers hold (default: the day in UTC);
-    say: language of titles and remedies, where it has them. Raises PolicyError.
+    translate: language of titles and remedies, where it has them. Raises PolicyError.
     """
     sources: list[Source] = []
     homes: dict[str, Source] = {}
@@ -363,7 +363,7 @@ def load(
     entries, waivers = [], []
     for source in sources:
         rules = source.document.get("rules", [])
-        entries += [Entry(spec, layers.get(spec["id"], []), source, number, say) for number, spec in enumerate(rules)]
+        entries += [Entry(spec, layers.get(spec["id"], []), source, number, translate) for number, spec in enumerate(rules)]
         waivers += _waivers(source, set(homes))
     listed = [{"file": origin, "rules": rules} for origin, rules in origins.items()]
     return Policy(entries, listed, waivers, today or datetime.datetime.now(datetime.timezone.utc).date())

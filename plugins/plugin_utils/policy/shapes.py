@@ -2,7 +2,7 @@
 """Can an expression ever match? Follows a parsed JMESPath through the JSON Schemas of host documents.
 
 A shape is a list of schemas that a value may have (references resolved, null left out), or None: anything. Only what can be
-known is judged: what functions return is anything, but for those of our own that keep the shape of their arguments.
+known is checked: what functions return is anything, but for those of our own that keep the shape of their arguments.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waivers: findings that somebody answers for, for a reason, until a day."""
+"""Waivers: findings that an owner accepts, for a reason, until a day."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ class Waiver:
         return today > self.expires
 
     @property
-    def said(self) -> dict:
-        """What a report says of it: {owner, reason, expires, place}."""
+    def summary(self) -> dict:
+        """What a report shows of the waiver: {owner, reason, expires, place}."""
         return {**{field: self.spec[field] for field in ("owner", "reason", "expires")}, "place": self.place}

@@ -28,13 +28,13 @@ class Assets:
 
     template: str; styles and scripts: lists of str, in the order they are used; parts: of the page, each drawn by a script;
     libraries: as in vendor.json, which names them with the sha256 that each file must have, and licence_text; language: as in
-    HTML; say: the messages of the language; rules: the texts of the shipped policies in it.
+    HTML; translate: the messages of the language; rules: the texts of the shipped policies in it.
     Raises AssetError.
     """
 
     def __init__(self, folder: str, language: str = "en"):
         root = Path(folder)
-        self.language, self.say, self.rules = _messages(root / "files" / "messages", language)
+        self.language, self.translate, self.rules = _messages(root / "files" / "messages", language)
         self.template = _text(root / TEMPLATE)
         files = root / "files"
         self.parts = parts()

@@ -21,8 +21,8 @@ FILES = {
 }
 
 
-def renderers(assets: Assets, say: Messages) -> dict[str, Callable[[dict], str]]:
-    """Return {format: function that makes the text of a fleet document}. assets: of the HTML file; say: the language."""
+def renderers(assets: Assets, translate: Messages) -> dict[str, Callable[[dict], str]]:
+    """Return {format: function that makes the text of a fleet document}. assets: of the HTML file; translate: the language."""
     return {
         "html": lambda fleet: html.render(fleet, assets),
         # Not indented: ten thousand hosts would take seconds more.
@@ -30,5 +30,5 @@ def renderers(assets: Assets, say: Messages) -> dict[str, Callable[[dict], str]]
         "junit": junit.render,
         "sarif": sarif.render,
         "csv": table.render,
-        "digest": lambda fleet: "\n".join(digest.digest(fleet, say)) + "\n",
+        "digest": lambda fleet: "\n".join(digest.digest(fleet, translate)) + "\n",
     }

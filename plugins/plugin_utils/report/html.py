@@ -33,12 +33,12 @@ def render(fleet: dict, assets: Assets) -> str:
     scripts = [_inline(text) for text in assets.scripts]
     not_measured = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     try:
-        return environment.from_string(_localised(assets.template, assets.say)).render(
+        return environment.from_string(_localised(assets.template, assets.translate)).render(
             fleet=fleet,
             language=assets.language,
-            _=assets.say,
-            many=assets.say.many,
-            messages=markupsafe.Markup(_data(assets.say.catalog)),
+            _=assets.translate,
+            many=assets.translate.many,
+            messages=markupsafe.Markup(_data(assets.translate.catalog)),
             severities=SEVERITIES,
             changes=CHANGES,
             worst=[group for group in fleet["findings"] if group["severity"] != "info"][:WORST],
@@ -54,16 +54,16 @@ def render(fleet: dict, assets: Assets) -> str:
         raise AssetError(f"templates/report.html.j2: {error}") from None
 
 
-def _localised(template: str, say: Messages) -> str:
+def _localised(template: str, translate: Messages) -> str:
     """Return the template with its own static texts in the language; it is translated before any value gets into it."""
     head, body = template[: template.find("<body>")], template[template.find("<body>") :]
 
     def text(match: re.Match[str]) -> str:
         key = " ".join(match[1].split())
-        return match[1].replace(match[1].strip(), say.catalog[key]) if key in say.catalog else match[1]
+        return match[1].replace(match[1].strip(), translate.catalog[key]) if key in translate.catalog else match[1]
 
     body = STATIC_TEXT.sub(text, body)
-    return head + STATIC_ATTRIBUTE.sub(lambda match: f'{match[1]}="{say.catalog.get(match[2], match[2])}"', body)
+    return head + STATIC_ATTRIBUTE.sub(lambda match: f'{match[1]}="{translate.catalog.get(match[2], match[2])}"', body)
 
 
 def _data(value: object) -> str:

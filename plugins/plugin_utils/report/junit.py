@@ -18,7 +18,7 @@ def render(fleet: dict) -> str:
     """Return a fleet document (schema ksysak.fleet/1) as JUnit XML.
 
     Findings of severity info are cases that pass; waived ones are skipped; hosts that nobody could look at, and rules that could
-    not be judged on some, are errors of the suite 'hosts'.
+    not be evaluated on some, are errors of the suite 'hosts'.
     """
     root = ElementTree.Element("testsuites", name=_text(f"ksysak.fleet {fleet['scan']['scan_id']}"))
     groups: dict[str, list[dict]] = {}
@@ -69,7 +69,7 @@ def _hosts(suite: Element, hosts: list[dict]) -> None:
         else:
             seen += 1
     if seen:
-        _case(suite, f"{plural(seen, 'host')} looked at")
+        _case(suite, f"{plural(seen, 'host')} measured")
 
 
 def _rule(suite: Element, rule: dict, groups: list[dict], waived: list[dict]) -> None:
@@ -83,9 +83,9 @@ def _rule(suite: Element, rule: dict, groups: list[dict], waived: list[dict]) ->
                 _outcome(case, "failure", member["title"], detail, member["severity"])
     for entry in waived:
         where = entry["hosts"][0] if entry["host_count"] == 1 else plural(entry["host_count"], "host")
-        said = f"waived until {entry['expires']} by {entry['owner']}: {entry['reason']}"
-        _outcome(_case(suite, f"{where}: {entry['signature']}"), "skipped", said)
+        message = f"waived until {entry['expires']} by {entry['owner']}: {entry['reason']}"
+        _outcome(_case(suite, f"{where}: {entry['signature']}"), "skipped", message)
     if rule["pass"]:
         _case(suite, f"{plural(rule['pass'], 'host')} without this")
     if rule["unknown"]:
-        _outcome(_case(suite, f"{plural(rule['unknown'], 'host')} not judged"), "skipped", "what this rule asks was not measured there")
+        _outcome(_case(suite, f"{plural(rule['unknown'], 'host')} not evaluated"), "skipped", "what this rule asks was not measured there")

@@ -91,8 +91,8 @@ def _result(group: dict, member: dict, places: dict[str, int]) -> dict:
 
 def _waived(entry: dict, host: str, places: dict[str, int]) -> dict:
     result = _located(entry["rule"], entry["signature"], entry["title"], entry["severity"], host, places)
-    said = f"{entry['reason']} ({entry['owner']}, until {entry['expires']})"
-    return {**result, "suppressions": [{"kind": "external", "status": "accepted", "justification": said}]}
+    justification = f"{entry['reason']} ({entry['owner']}, until {entry['expires']})"
+    return {**result, "suppressions": [{"kind": "external", "status": "accepted", "justification": justification}]}
 
 
 def _note(text: str, level: str) -> dict:

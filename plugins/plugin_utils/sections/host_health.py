@@ -44,7 +44,7 @@ TOPICS = tuple(dict.fromkeys([*(topic for _field, topic, *_rest in LISTS), *(top
 
 
 class Section(Base):
-    """Adds up the facts of hosts by what they say.
+    """Adds up the facts of hosts by what they translate.
 
     A row is {topic, text, values, host_count, hosts: [{host, detail}]}; text is a key for translation with {names} of values.
     """

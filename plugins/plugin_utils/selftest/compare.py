@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a probe said of an injected leak or delay, against what is known of it exactly.
+"""What a probe reported of an injected leak or delay, against what is known of it exactly.
 
 Each function returns {'verdict', 'reason', 'least', 'most', 'measured', 'unit'}. verdict: passed (the right function or task,
 and a number between least and most), partial (seen, but not all of that), failed (not seen), not_run (nothing was injected).
@@ -62,7 +62,7 @@ def leaked_bytes(readings: list[dict], envelope: dict) -> tuple[int, int]:
 
 
 def leak(expected: dict, readings: list[dict], envelope: dict) -> dict:
-    """Judge memleak. expected: {'type', 'culprit', 'module', 'object_bytes', 'churn_bytes_per_s'}."""
+    """Compare memleak. expected: {'type', 'culprit', 'module', 'object_bytes', 'churn_bytes_per_s'}."""
     if envelope["status"] not in ("ok", "degraded"):
         return made("failed", f"the probe did not measure: {envelope['reason']}")
     least, most = leaked_bytes(readings, envelope)
@@ -171,7 +171,7 @@ def paired(events: list[dict], delays: list[dict], about_ns: float, same: Callab
 
 
 def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
-    """Judge runlatency. kind: of its events; clock: {'monotonic_ns', 'read_at_s'} of the host at one instant.
+    """Compare runlatency. kind: of its events; clock: {'monotonic_ns', 'read_at_s'} of the host at one instant.
 
     Raises ValueError when the host tells of more delays than can be.
     """

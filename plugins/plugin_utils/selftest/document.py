@@ -33,19 +33,19 @@ def verdicts(cases: list[dict], injected: list[dict], job: dict, truth: dict) ->
         envelope = document["probes"].get(probe)
         refusal = _refusal(by_case.get(case["case"]), document, job, truth)
         if refusal:
-            said = compare.made("not_run", refusal)
+            result = compare.made("not_run", refusal)
         elif envelope is None:
-            said = compare.made("not_run", "the scan did not run this probe")
+            result = compare.made("not_run", "the scan did not run this probe")
         else:
-            said = _judged(case["options"], truth, envelope)
+            result = _compared(case["options"], truth, envelope)
         engine = envelope["engine"] if envelope else "none"
         named = {"case": case["case"], "probe": probe, "title": case["title"], "engine": engine}
-        found.append({**named, **said, "reason": plain(said["reason"])})
+        found.append({**named, **result, "reason": plain(result["reason"])})
     return found, document["system"] or {}
 
 
 def _refusal(result: dict | None, document: dict, job: dict, truth: dict) -> str:
-    """Return why nothing can be said of a case, else ''."""
+    """Return why a case cannot be compared, else ''."""
     if result is None:
         return "nothing was injected"
     for what, answer in (("the injection", result), ("reading the ground truth", truth), ("the scan", job)):
@@ -56,7 +56,7 @@ def _refusal(result: dict | None, document: dict, job: dict, truth: dict) -> str
     return document["reason"]
 
 
-def _judged(options: dict, truth: dict, envelope: dict) -> dict:
+def _compared(options: dict, truth: dict, envelope: dict) -> dict:
     kind = options["type"]
     name = MODULES[kind]
     try:
@@ -129,5 +129,5 @@ def table(made: dict) -> list[str]:
 def _numbers(case: dict) -> str:
     if case["least"] is None:
         return "-"
-    said = "-" if case["measured"] is None else case["measured"]
-    return f"{said} of {case['least']}..{case['most']} {case['unit']}"
+    measured = "-" if case["measured"] is None else case["measured"]
+    return f"{measured} of {case['least']}..{case['most']} {case['unit']}"

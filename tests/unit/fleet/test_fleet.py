@@ -45,7 +45,7 @@ def test_all_clear_only_when_everything_was_looked_at(tmp_path):
 def test_a_host_that_was_not_looked_at_is_never_fine(tmp_path, kind):
     fleet = fleet_of(tmp_path, "healthy", kind)
     assert fleet["verdict"]["level"] == "incomplete"
-    assert "1 of 2 hosts could not be looked at: this is no all-clear" in fleet["verdict"]["sentence"]
+    assert "Incomplete: no findings on 1 of 2 hosts, but 1 of 2 hosts could not be measured" in fleet["verdict"]["sentence"]
     assert host_of(fleet, "web1")["state"] == kind
     assert host_of(fleet, "web1")["reason"]
 
@@ -65,9 +65,9 @@ def test_probes_that_did_not_measure_prevent_an_all_clear(tmp_path):
 
 
 def test_a_host_on_which_no_probe_worked_was_not_looked_at(tmp_path):
-    blind = data.host("web0")
-    blind["probes"] = {"memleak": data.envelope("memleak", {}, "failed", "no bcc")}
-    fleet = made(data.write(tmp_path, [blind]))
+    not_measured = data.host("web0")
+    not_measured["probes"] = {"memleak": data.envelope("memleak", {}, "failed", "no bcc")}
+    fleet = made(data.write(tmp_path, [not_measured]))
     assert fleet["verdict"]["level"] == "unknown"
     assert fleet["counts"]["hosts"]["coverage_none"] == 1
 
@@ -75,7 +75,7 @@ def test_a_host_on_which_no_probe_worked_was_not_looked_at(tmp_path):
 def test_when_all_hosts_failed_nothing_can_be_said(tmp_path):
     fleet = fleet_of(tmp_path, "failed", "unreachable")
     assert fleet["verdict"]["level"] == "unknown"
-    assert "none of 2 hosts could be looked at" in fleet["verdict"]["sentence"]
+    assert "none of 2 hosts could be measured" in fleet["verdict"]["sentence"]
 
 
 def test_a_scan_without_hosts_says_so(tmp_path):
@@ -85,7 +85,7 @@ def test_a_scan_without_hosts_says_so(tmp_path):
 def test_the_worst_is_named_with_its_place(tmp_path):
     verdict = fleet_of(tmp_path, "healthy", "oopsing", "leaking", "lost")["verdict"]
     assert verdict["level"] == "critical"
-    assert verdict["sentence"].startswith("2 of 4 hosts need attention; 1 of 4 hosts could not be looked at. Worst: BUG: ")
+    assert verdict["sentence"].startswith("2 of 4 hosts need attention; 1 of 4 hosts could not be measured. Worst: BUG: ")
     assert verdict["sentence"].endswith(", on web1.")
 
 

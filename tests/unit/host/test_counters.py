@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel's own files say: /proc/interrupts, schedstat, pressure, meminfo, slabinfo."""
+"""What the kernel's own files translate: /proc/interrupts, schedstat, pressure, meminfo, slabinfo."""
 
 import os
 

@@ -103,11 +103,11 @@ def test_what_a_kernel_thread_does_while_the_books_are_read_is_no_disagreement(m
     monkeypatch.setattr(cputime, "kernel_threads", lambda: {7: ("ksoftirqd/0", next(now_ms) * 10**6)})
     monkeypatch.setattr(cputime, "busy_ns", lambda: {0: next(now_ms) * 10**6 if state == "S" else 0})
     monkeypatch.setattr(cputime, "_fields", lambda pid: [state])
-    books = probe._Books({"pid": 0, "top": 20})
-    books.start()
-    books.stop()
+    accounting = probe._KernelAccounting({"pid": 0, "top": 20})
+    accounting.start()
+    accounting.stop()
     check = {"compared": 0, "disagreements": []}
-    data = books.data({}, check, 1.0, [])
+    data = accounting.data({}, check, 1.0, [])
     assert data["kernel_threads"][0]["cpu_us"] >= 1000
     assert check == {"compared": 1, "disagreements": []}
 
@@ -138,7 +138,7 @@ def test_steal_of_this_host_in_seconds(monkeypatch):
 def test_own_process_has_times_and_one_that_is_not_there_has_none():
 
     own = cputime.process(os.getpid())
-    assert own["comm"] and own["born"] > 0 and own["cpu_ns"] > 0
+    assert own["comm"] and own["started"] > 0 and own["cpu_ns"] > 0
     assert cputime.process(2**22 + 1) is None
 
 

@@ -92,7 +92,7 @@ class Quiet(probes.Probe):
 
 
 def test_a_talkative_probe_cuts_only_its_own_list(monkeypatch):
-    """In a whole scan, as the module does it: the quiet probe's list stays, however much the other one has to say."""
+    """In a whole scan, as the module does it: the quiet probe's list stays, however much the other one has to translate."""
     answer = {}
     module = types.SimpleNamespace(
         params={"scan_id": "budget-test", "duration": 1}, check_mode=False, exit_json=lambda **values: answer.update(values)

@@ -145,7 +145,7 @@ def test_only_what_was_asked_for_is_read(host, valid):
 
 
 def test_a_crash_is_dated_by_when_it_was_saved(host, valid):
-    """The last line was written when the file was; others are as much older as their stamps say."""
+    """The last line was written when the file was; others are as much older as their stamps translate."""
     (host.folder / "crash/1").mkdir(parents=True)
     saved = host.folder / "crash/1/dmesg.1"
     saved.write_text("[  100.000000] %s\n[  400.000000] Kernel panic - not syncing: ksy\n" % WARNING)

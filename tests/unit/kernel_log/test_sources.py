@@ -384,7 +384,7 @@ def test_the_ring_buffer_is_a_character_device_that_is_only_read():
     assert stat.S_ISCHR(os.stat("/dev/kmsg").st_mode)
     fds = len(os.listdir("/proc/self/fd"))
     source = kmsg.Kmsg()
-    if source.open():  # root, or a kernel that lets everybody read
+    if source.open():  # root, or a kernel that lets all_hosts read
         assert os.get_blocking(source._fd) is False
     source.close()
     assert len(os.listdir("/proc/self/fd")) == fds

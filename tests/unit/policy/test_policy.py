@@ -505,12 +505,12 @@ WAIVER = {"rule": "many-cpus", "owner": "ops", "reason": "they are meant to be m
 def test_waivers_hold_for_hosts_until_a_day(tmp_path, changes, waived):
     extra = extra_file(tmp_path, waivers=[{**WAIVER, **changes}])
     policy = load([policy_file(tmp_path, RULE), extra], today=datetime.date(2026, 11, 24))
-    judged = {name: policy.evaluate(data.host(name)) for name in ("db1", "web1")}
-    assert [name for name, judgement in judged.items() if judgement.waived] == waived
-    for name, judgement in judged.items():
-        assert judgement.outcomes == {"many-cpus": "waived" if name in waived else "fail"}
-        assert len(judgement.findings) + len(judgement.waived) == 1
-        for finding in judgement.waived:
+    evaluations = {name: policy.evaluate(data.host(name)) for name in ("db1", "web1")}
+    assert [name for name, evaluation in evaluations.items() if evaluation.waived] == waived
+    for name, evaluation in evaluations.items():
+        assert evaluation.outcomes == {"many-cpus": "waived" if name in waived else "fail"}
+        assert len(evaluation.findings) + len(evaluation.waived) == 1
+        for finding in evaluation.waived:
             said = {field: {**WAIVER, **changes}[field] for field in ("owner", "reason", "expires")}
             assert {**finding["waiver"], "place": re.sub(r"\d+", "N", finding["waiver"]["place"])} == {**said, "place": "extra.yml:N:N"}
     assert len(policy.expired) == (changes.get("expires") == "2026-11-23")

@@ -178,7 +178,7 @@ def test_junit_fails_for_findings_and_errs_for_hosts_that_nobody_saw(fleet_of):
         "web3"
     }
     assert [case.get("name") for case in suites["hosts"].iter("testcase") if case.find("error") is not None] == ["web5", "web6", "web7"]
-    assert suites["hosts"].findall("testcase")[-1].get("name") == "5 hosts looked at"
+    assert suites["hosts"].findall("testcase")[-1].get("name") == "5 hosts measured"
     (skipped,) = [case for case in suites["slab-growth"] if case.get("name").startswith("web1: ")]
     assert skipped.find("skipped").get("message") == "waived until 2099-01-01 by =ops: <known> & accepted"
     (info,) = [case for case in suites["probe-status"] if case.find("system-out") is not None][:1]

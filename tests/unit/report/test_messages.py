@@ -32,16 +32,16 @@ COUNTED = {"many": "{{n}} {}", "_more": "{{n}} more {}"}
 
 
 def texts_of_python():
-    """What say("…") and say.many(n, "…") are given."""
+    """What translate("…") and translate.many(n, "…") are given."""
     found = set()
     for path in [*(REPO / "plugins" / "plugin_utils").rglob("*.py"), REPO / "plugins" / "action" / "report.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = ast.unparse(node.func).rsplit(".", 1)[-1]
-            said = node.args[1] if name in COUNTED and len(node.args) > 1 else node.args[0] if name in ("say", "_say") else None
-            if isinstance(said, ast.Constant) and isinstance(said.value, str):
-                found.add(COUNTED.get(name, "{}").format(said.value))
+            text = node.args[1] if name in COUNTED and len(node.args) > 1 else node.args[0] if name in ("translate", "_translate") else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                found.add(COUNTED.get(name, "{}").format(text.value))
     return found
 
 
@@ -114,7 +114,7 @@ def test_every_text_is_translated_with_the_same_values(catalog):
     assert len(wanted) > 150
     assert sorted(wanted - set(catalog)) == []
     fields = re.compile(r"\{\w*\}")
-    assert [text for text, said in catalog.items() if sorted(fields.findall(text)) != sorted(fields.findall(said))] == []
+    assert [text for text, translation in catalog.items() if sorted(fields.findall(text)) != sorted(fields.findall(translation))] == []
 
 
 def texts_of_selftests():
@@ -173,21 +173,21 @@ def test_every_text_of_a_shipped_policy_is_translated_with_the_same_values(path)
     wanted = texts_of_policies()
     assert (sorted(wanted - set(catalog)), sorted(set(catalog) - wanted)) == ([], [])
     fields = re.compile(r"evidence\.\w+")
-    assert [text for text, said in catalog.items() if set(fields.findall(text)) != set(fields.findall(said))] == []
-    assert load_policy(["default", "compliance"], say=Assets(str(ROLE), path.stem).rules).rules
+    assert [text for text, translation in catalog.items() if set(fields.findall(text)) != set(fields.findall(translation))] == []
+    assert load_policy(["default", "compliance"], translate=Assets(str(ROLE), path.stem).rules).rules
 
 
 def test_a_chinese_report_is_chinese(tmp_path):
     assets = Assets(str(ROLE), "zh")
     folder = data.write(tmp_path, [data.host(f"web{place}", kind) for place, kind in enumerate(data.KINDS)])
-    fleet = build(folder, load_policy(say=assets.rules), say=assets.say)
+    fleet = build(folder, load_policy(translate=assets.rules), translate=assets.translate)
     assert any(group["title"].startswith("内核内存泄漏") for group in fleet["findings"])
     page = render(fleet, assets)
     assert '<html lang="zh-Hans">' in page
     assert "台主机" in fleet["verdict"]["sentence"]
     assert fleet["verdict"]["sentence"] in page
     assert "<h2>先看最严重的</h2>" in page.replace(' id="worst-title"', "")
-    assert digest(fleet, assets.say)[0].startswith("危急")
+    assert digest(fleet, assets.translate)[0].startswith("危急")
 
 
 @pytest.mark.parametrize("language", ["xx", "../../x", "", "EN"])
@@ -197,6 +197,6 @@ def test_an_unknown_language_is_named(language):
 
 
 def test_values_are_never_templates():
-    say = Messages({"a {x}": "b {x}"})
-    assert say("a {x}", x="{x} {0} {y}") == "b {x} {0} {y}"
-    assert say.many(2, "host") == "2 hosts"
+    translate = Messages({"a {x}": "b {x}"})
+    assert translate("a {x}", x="{x} {0} {y}") == "b {x} {0} {y}"
+    assert translate.many(2, "host") == "2 hosts"

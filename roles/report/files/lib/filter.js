@@ -68,7 +68,7 @@ const followers = []
 let later = 0
 
 /* table: of Tabulator, which shows the entries that test(tests, entry) is true of.
-   slow: while somebody types, it waits until the keyboard rests. */
+   slow: while a person types, it waits until the keyboard rests. */
 export const filterable = (table, test, { slow = true } = {}) => followers.push({ table, test, slow })
 
 function setFilter({ table, test }, tests) {

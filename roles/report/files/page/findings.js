@@ -75,7 +75,7 @@ function showSelection(selection, tests, total) {
   byId('shown').textContent = tests.active ? t('{n} of {all}', { n: number(tests.count), all }) : ''
 }
 
-/* Filters tables and form by the address. typing: somebody is at the keyboard. */
+/* Filters tables and form by the address. typing: a person is at the keyboard. */
 export function applyFilter(report, typing = false) {
   const selection = selectionOf(state())
   const tests = testsOf(report, selection)

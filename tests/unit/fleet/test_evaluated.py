@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that are read and judged by several processes."""
+"""Hosts that are read and evaluated by several processes."""
 
 import gc
 import multiprocessing
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, judged
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, evaluated
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
 
 ABANDONED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import judged
-for item in judged._spread(lambda item: b"x" * 100000, list(range(100)), 3):
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import evaluated
+for item in evaluated._spread(lambda item: b"x" * 100000, list(range(100)), 3):
     os.write(int(sys.argv[2]), b".")
 """
 
@@ -28,8 +28,8 @@ for item in judged._spread(lambda item: b"x" * 100000, list(range(100)), 3):
 @pytest.fixture
 def spread(monkeypatch):
     """As on three cores, however many there are, and for few hosts too."""
-    monkeypatch.setattr(judged, "FEW", 0)
-    monkeypatch.setattr(judged, "_cores", lambda: 3)
+    monkeypatch.setattr(evaluated, "FEW", 0)
+    monkeypatch.setattr(evaluated, "_cores", lambda: 3)
 
 
 def test_many_processes_find_what_one_does(tmp_path, request, monkeypatch):
@@ -50,19 +50,19 @@ def test_what_a_killed_process_leaves_is_done_by_the_one_that_waits():
             os.kill(os.getpid(), signal.SIGKILL)
         return item, os.getpid() == parent
 
-    done = list(judged._spread(work, list(range(30)), 3))
+    done = list(evaluated._spread(work, list(range(30)), 3))
     assert [item for item, _here in done] == list(range(30))
     assert [item for item, here in done if here] == list(range(7, 30, 3))
 
 
 def test_an_error_is_raised_where_the_work_was_asked_for():
     with pytest.raises(ZeroDivisionError):
-        list(judged._spread(lambda item: 1 / item, [1, 0, 1], 2))
+        list(evaluated._spread(lambda item: 1 / item, [1, 0, 1], 2))
     assert multiprocessing.active_children() == []
 
 
 def test_processes_end_when_nobody_wants_more():
-    running = judged._spread(lambda item: b"x" * 100000, list(range(100)), 3)
+    running = evaluated._spread(lambda item: b"x" * 100000, list(range(100)), 3)
     next(running)
     running.close()
     assert multiprocessing.active_children() == []
@@ -71,7 +71,7 @@ def test_processes_end_when_nobody_wants_more():
 def test_processes_end_when_the_one_that_waits_is_killed():
     reader, writer = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-c", ABANDONED, str(Path(judged.__file__).parents[6]), str(writer)], pass_fds=[writer]
+        [sys.executable, "-c", ABANDONED, str(Path(evaluated.__file__).parents[6]), str(writer)], pass_fds=[writer]
     ) as parent:
         os.close(writer)
         assert os.read(reader, 1) == b"."
@@ -83,14 +83,14 @@ def test_processes_end_when_the_one_that_waits_is_killed():
 def test_the_search_for_cycles_is_as_before(tmp_path, spread):
     folder = data.write(tmp_path, [data.host("web0")])
     assert gc.isenabled()
-    assert [entry[1]["host"] for entry in judged.judged_hosts(folder, load_policy(), None)] == ["web0"]
+    assert [entry[1]["host"] for entry in evaluated.evaluated_hosts(folder, load_policy(), None)] == ["web0"]
     assert gc.isenabled()
 
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_two_hosts_that_look_alike_are_a_problem(tmp_path, monkeypatch, spread, processes):
-    monkeypatch.setattr(judged, "_cores", lambda: processes)
+    monkeypatch.setattr(evaluated, "_cores", lambda: processes)
     folder = data.write(tmp_path, [data.host("web\u200b1"), data.host("web\u200c1")])
-    first, second = judged.judged_hosts(folder, load_policy(), None)
+    first, second = evaluated.evaluated_hosts(folder, load_policy(), None)
     assert first[1]["host"] == "web\ufffd1"
     assert second[1:] == (None, "is a second result of host 'web\ufffd1'", None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read and judge the hosts of a scan, on as many cores as there are.
+"""Read and evaluate the hosts of a scan, on as many cores as there are.
 
 Each process has every so-many-th file and sends what it makes of it through a pipe, which bounds how far it gets ahead. It ends by
 itself when nobody reads any more. What one that was killed leaves undone is done here.
@@ -15,23 +15,23 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ..policy.policy import Judgement, Policy
+from ..policy.policy import Evaluation, Policy
 from . import load
 
 PROCESSES = 4
 FEW = 256
 
-# (file name, host document or None, reason why there is none, judgement or None)
-Judged = tuple[str, dict | None, str, Judgement | None]
+# (file name, host document or None, reason why there is none, evaluation or None)
+Evaluated = tuple[str, dict | None, str, Evaluation | None]
 
 
-def judged_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[Judged]:
+def evaluated_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[Evaluated]:
     """Yield (file name, host document or None, reason why there is none, what the policy says of it or None), sorted by file name.
 
     folder: of a scan; scan_id: documents of other scans are refused; None: unknown.
     """
 
-    def judge(path: Path) -> Judged:
+    def evaluate(path: Path) -> Evaluated:
         file, document, reason = load.read_host(path, scan_id)
         return file, document, reason, policy.evaluate(document) if document else None
 
@@ -39,13 +39,13 @@ def judged_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[
     processes = 1 if len(files) < FEW else min(PROCESSES, _cores())
     seen: set[str] = set()
     with _no_collection():
-        for file, document, reason, judged in _spread(judge, files, processes) if processes > 1 else map(judge, files):
+        for file, document, reason, evaluation in _spread(evaluate, files, processes) if processes > 1 else map(evaluate, files):
             if document is not None and document["host"] in seen:  # two names that differ only in what is not visible
                 yield file, None, f"is a second result of host '{document['host']}'", None
                 continue
             if document is not None:
                 seen.add(document["host"])
-            yield file, document, reason, judged
+            yield file, document, reason, evaluation
 
 
 def _cores() -> int:
