@@ -100,7 +100,7 @@ preflight:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, registry, runner, window
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds, fit
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import check_bounds, fit_together
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import VERSION
 
 
@@ -150,8 +150,7 @@ def measure(module, probes):
             wanted.now('stopped on request')
 
     envelopes = runner.run(probes, module.params['duration'], False, {listener: serve})
-    for probe in probes:
-        fit(envelopes[probe.NAME], probe.BUDGET_BYTES)
+    fit_together(envelopes, dict((probe.NAME, probe.BUDGET_BYTES) for probe in probes))
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
     listener.finish(scan)
     module.exit_json(changed=False, scan=scan)

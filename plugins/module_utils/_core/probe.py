@@ -73,7 +73,7 @@ class Probe:
 
     NAME: str, also the key of its envelope; VERSION: int, of the data's schema;
     ENGINES: Engine classes, best first (every one but the first makes the result degraded);
-    BUDGET_BYTES: what its envelope may take in the result of a scan; those of all probes together are at most RESULT_BYTES;
+    BUDGET_BYTES: what its envelope may always take in the result of a scan; those of all probes together are at most RESULT_BYTES;
     OPTIONS: an Ansible argument spec; BOUNDS: {option: (least, most)} of its numbers.
     """
 
@@ -129,8 +129,24 @@ def fit(result, limit_bytes=RESULT_BYTES):
         rows = max(_lists(result['data']), key=_size, default=None)
         if rows is None:
             return
-        del rows[len(rows) // 2:]
+        del rows[len(rows) - max(1, len(rows) // 8):]
         result['cost']['truncated'] = True
+
+
+def fit_together(envelopes, budgets, limit_bytes=RESULT_BYTES):
+    """Cut the envelopes {name: envelope} of a scan until they are at most limit_bytes long together; changes them in place.
+
+    budgets: {name: bytes that it may always take}. What some leave unused is shared out among those that need more, so a
+    probe with long lists loses nothing needlessly, and never cuts another one's.
+    """
+    sizes = dict((name, _size(result)) for name, result in envelopes.items())
+    limits = dict((name, min(size, budgets[name])) for name, size in sizes.items())
+    spare = limit_bytes - sum(limits.values())
+    wanting = sorted((sizes[name] - limits[name], name) for name in sizes if sizes[name] > limits[name])
+    for number, (missing, name) in enumerate(wanting):
+        given = max(0, min(missing, spare // (len(wanting) - number)))
+        spare -= given
+        fit(envelopes[name], limits[name] + given)
 
 
 def _size(value):

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 import yaml
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import probe as probes, registry, window
 from ansible_collections.ksysak.fleet.plugins.modules import scan
@@ -104,8 +104,27 @@ def test_a_talkative_probe_cuts_only_its_own_list(monkeypatch):
     scan.measure(module, [Talkative({}), Quiet({})])
     envelopes = answer["scan"]["probes"]
     assert envelopes["quiet"]["data"]["rows"] == ["x" * 50] * 100 and not envelopes["quiet"]["cost"]["truncated"]
-    assert envelopes["talkative"]["cost"]["truncated"] and len(json.dumps(envelopes["talkative"])) <= 8192
-    assert len(envelopes["talkative"]["data"]["rows"]) >= 50
+    assert envelopes["talkative"]["cost"]["truncated"]
+    # What the quiet one leaves unused is the talkative one's, but for the last piece that was cut.
+    whole = sum(len(json.dumps(result)) for result in envelopes.values())
+    assert probes.RESULT_BYTES * 0.8 < whole <= probes.RESULT_BYTES
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(200, 20_000)), min_size=1, max_size=5), st.integers(2000, 60_000))
+def test_envelopes_share_what_others_leave(needs, limit):
+    """needs: (rows, budget) of each. None is cut below its budget, and none while there is room for all."""
+    assume(sum(budget for _rows, budget in needs) <= limit)
+    envelopes = {f"p{number}": envelope({"rows": ["x" * 50] * rows}) for number, (rows, _budget) in enumerate(needs)}
+    budgets = {f"p{number}": budget for number, (_rows, budget) in enumerate(needs)}
+    before = {name: len(json.dumps(result)) for name, result in envelopes.items()}
+    probes.fit_together(envelopes, budgets, limit)
+    after = {name: len(json.dumps(result)) for name, result in envelopes.items()}
+    if sum(before.values()) <= limit:
+        assert after == before
+    emptied = [name for name, result in envelopes.items() if not result["data"]["rows"]]
+    for name in envelopes:
+        assert after[name] == before[name] if before[name] <= budgets[name] else name in emptied or after[name] >= budgets[name] * 0.8
+    assert emptied or sum(after.values()) <= limit
 
 
 def test_each_limit_leaves_time_for_the_one_within_it(repo):
