@@ -196,7 +196,7 @@ ansible_facts:
                 corroborated:
                   description: 'True: the kernel''s counter of this memory (slab cache, unaccounted pages, the caller''s vmalloc
                     areas, per-CPU memory) grew as much. False: it did not, as older objects, or objects in bulk, were freed.
-                    Null: the counter does not show it.'
+                    Null: the counter does not decide.'
                   type: bool
                 sampled:
                   description: 'One object in this many was followed, at the least. 1: all, the figures are exact.'

@@ -402,16 +402,16 @@ class BccEngine(engine.BccEngine):
                           '(%d because the table of survivors was full)' % dropped)
         if engine.is_degrading(counts[bpf.STACKLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
-                               % counts[bpf.STACKLESS])
+                                     % counts[bpf.STACKLESS])
         if engine.is_degrading(counts[bpf.GROUPLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
             self.degradations.append('one address in %d was followed instead of one in %d, %s'
-                               % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of survivors was full'
-                                  if self._dropped else 'for max_overhead_percent=%g' % self.options['max_overhead_percent']))
+                                     % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of survivors was full'
+                                        if self._dropped else 'for max_overhead_percent=%g' % self.options['max_overhead_percent']))
         if (self._overhead.percent or 0) > self.options['max_overhead_percent'] and sample >= _MOST_SAMPLE:
             self.degradations.append('tracing took %.1f %% of the CPUs all the same: this host allocates very often'
-                               % self._overhead.percent)
+                                     % self._overhead.percent)
 
 
 def _release():
