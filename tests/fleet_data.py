@@ -107,6 +107,7 @@ def memleak(*places, **meminfo):
             "meminfo_delta_bytes": {"SUnreclaim": 212992, "KernelStack": 16384, "unaccounted": -1048576, **meminfo},
             "free_bytes_by_order": {"before": [4096 * 2**order for order in range(11)], "after": [8192 * 2**order for order in range(11)]},
             "caches": [{"cache": "kmalloc-1k", "object_bytes": 1024, "objects_delta": 208, "bytes_delta": 212992}],
+            "code_lines": None,
             "suspects": [],
         },
         "trends": [{**trend, "grows": False, "reclaimable": False, "points": points}],

@@ -105,7 +105,7 @@ ansible_facts:
           contains:
             verdict:
               description: 'C(leak): at least one allocation site leaks. C(suspect): one may leak, or a kernel counter grew.
-                C(clean): neither. C(unknown): the window was too short.'
+                C(clean): neither. C(unknown): the window was too short, or not all survivors were followed.'
               type: str
               sample: leak
             leaks:
@@ -152,7 +152,7 @@ ansible_facts:
                   type: list
                   elements: str
                 culprit:
-                  description: 'First function of the stack that does not allocate on behalf of others. Null: nothing was captured.'
+                  description: 'First function of the stack that does not allocate on behalf of others. Null: not known.'
                   type: str
                 offset:
                   description: 'Bytes into the culprit. Null: not known.'
@@ -194,11 +194,12 @@ ansible_facts:
                   type: list
                   elements: list
                 corroborated:
-                  description: 'True: the slab cache grew by at least half as many objects. False: it did not, so the kernel
-                    most likely freed objects without a tracepoint (RCU, bulk frees). Null: there is no counter.'
+                  description: 'True: the kernel''s counter of this memory (slab cache, unaccounted pages, the caller''s vmalloc
+                    areas, per-CPU memory) grew as much. False: it did not, as older objects, or objects in bulk, were freed.
+                    Null: the counter cannot tell.'
                   type: bool
                 sampled:
-                  description: 'One object in this many was followed. 1: all, the figures are exact.'
+                  description: 'One object in this many was followed, at the least. 1: all, the figures are exact.'
                   type: int
                 stack:
                   description: 'Call stack, innermost first. Without stacks: the call site alone.'
@@ -263,14 +264,17 @@ ansible_facts:
                 caches:
                   - {bytes_delta: 6469632, cache: kmalloc-cg-2k, object_bytes: 2048, objects_delta: 3159}
                   - {bytes_delta: 880128, cache: signal_cache, object_bytes: 1152, objects_delta: 764}
+                code_lines: null
                 free_bytes_by_order:
                   after: [1073152, 925696]
                   before: [339968, 163840]
                 meminfo_delta_bytes: {KernelStack: 0, PageTables: 0, Percpu: 0, SReclaimable: 1232896, SUnreclaim: 7970816,
                   VmallocUsed: 24576, unaccounted: -126976}
                 suspects:
-                  - {by: growth, bytes: 7970816, counter: SUnreclaim, type: slab}
-                  - {by: growth, bytes: 6469632, counter: kmalloc-cg-2k, type: slab}
+                  - {by: growth, bytes: 7970816, bytes_per_s: 398120.5, counter: SUnreclaim, explained_bytes_per_s: 323000.0,
+                    type: slab}
+                  - {by: growth, bytes: 6469632, bytes_per_s: 323481.6, counter: kmalloc-cg-2k, explained_bytes_per_s: 323000.0,
+                    type: slab}
               contains:
                 free_bytes_by_order:
                   description: 'Free memory in blocks of 2^order pages (C(/proc/buddyinfo)), smallest first. Little in large
@@ -282,6 +286,11 @@ ansible_facts:
                   type: dict
                 caches:
                   description: Slab caches that grew most.
+                  type: list
+                  elements: dict
+                code_lines:
+                  description: 'Lines of kernel code whose allocations grew most (C(/proc/allocinfo)). Null: this kernel does
+                    not count them.'
                   type: list
                   elements: dict
                 suspects:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
 
-python tests/bench/leaks.py debian12 [strong] [weak] [storms] [--runs 3] [--seconds 60]
+python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [storms] [--runs 3] [--seconds 60] [--window 20]
 """
 
 import argparse
@@ -39,6 +39,10 @@ COMMANDS = {
     "cold_walk": "echo 3 >/proc/sys/vm/drop_caches; find / -xdev -printf '%s' >/dev/null",
     "page_cache": "cat /dev/vda >/dev/null; find /usr -xdev -type f -exec cat {} + >/dev/null",
 }
+# Of the kernel module tests/fleet/kernel_leaks, by what is true of them.
+KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables", "leak_softirq", "leak_shrunk", "leak_bulk", "leak_split")
+MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma")
+STEADY = ("full_ring", "steady_pages", "steady_slab")
 STORMS = ("processes", "pipes", "sockets", "files", "memory", "namespaces", *COMMANDS)
 
 
@@ -86,13 +90,35 @@ def judged(case, result):
         yield row
 
 
+def judged_kinds(kinds, result):
+    """Yield a row a kind: its rate, and what was reported of the function of that name; then a row of all else."""
+    data = result["data"]
+    for kind in kinds:
+        rows = [row for row in [*data["leaks"], *data["outstanding"]] if (row["culprit"], row["module"]) == (kind, "kernel_leaks")]
+        truth, (least, most) = result["truth"][kind], (sum(row["growth_ci95"][end] for row in rows) for end in (0, 1))
+        judged_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": round(sum(row["growth_bytes_per_s"] for row in rows))}
+        judged_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
+        judged_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        yield {**judged_row, "reasons": [row["reasons"][:2] for row in rows]}
+    others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
+    rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}
+    rest.update(verdict=data["verdict"], degradations=result["degradations"], lost=result["lost"], budget=data["budget"])
+    yield {**rest, "suspects": data["triage"]["suspects"]}
+
+
 def stormed(on_machine, kind, seconds):
     """Return what was said of one storm."""
     arguments = ("work", COMMANDS[kind], seconds) if kind in COMMANDS else ("storm", kind, seconds)
     result = on_machine.run(ON_HOST, *arguments)
     data = result["data"]
     found = [(row["verdict"], row["type"], row["culprit"], row["confidence"], row["bytes_outstanding"]) for row in data["leaks"]]
-    return {"verdict": data["verdict"], "found": found, "degradations": result["degradations"], "lost": result["lost"], "budget": data["budget"]}
+    return {
+        "verdict": data["verdict"],
+        "found": found,
+        "degradations": result["degradations"],
+        "lost": result["lost"],
+        "budget": data["budget"],
+    }
 
 
 def main():
@@ -101,6 +127,7 @@ def main():
     parser.add_argument("parts", nargs="*", default=[*LEAKS, "storms"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--window", type=int, nargs="*", default=[20, 80], help="windows of kinds and steady, in seconds")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(args.machine, cache.ensure(args.machine), Path(folder) / "console").wait()
@@ -115,9 +142,13 @@ def measure(machine, args):
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(REPO / "kmods", "kmods")
+        tar.add(REPO / "tests/fleet/kernel_leaks", "kmods/kernel_leaks")
         for path in SENT:
             tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    built = machine.run(f"tar -xf - -C /root && make -s -C {KMODS} 2>&1", archive.getvalue())
+    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms"}.intersection(args.parts) else []
+    if {"kinds", "steady"}.intersection(args.parts):
+        wanted.append(f"make -s -C /lib/modules/$(uname -r)/build M={KMODS}/kernel_leaks modules")
+    built = machine.run(" && ".join(["tar -xf - -C /root", *(f"{command} 2>&1" for command in wanted)]), archive.getvalue())
     if built.returncode:
         sys.exit(built.stdout.decode(errors="replace"))
     kernel = machine.run("uname -r").stdout.decode().strip()
@@ -126,6 +157,13 @@ def measure(machine, args):
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
             for row in judged(case, result):
                 print(json.dumps({"kernel": kernel, "part": part, **row}), flush=True)
+    for window_s, (part, kinds) in itertools.product(args.window, (("kinds", KINDS), ("kinds", MORE_KINDS), ("steady", STEADY))):
+        if part in args.parts:
+            ko = f"{KMODS}/kernel_leaks/kernel_leaks.ko"
+            case = {"window_s": window_s, "options": OPTIONS, "ko": ko, "kinds": kinds, "settle_s": 30 if part == "steady" else 1}
+            (result,) = on_machine.run(LEAKING, json.dumps([case]))
+            for row in judged_kinds(kinds, result):
+                print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):
             print(json.dumps({"kernel": kernel, "run": run, "storm": kind, **stormed(on_machine, kind, args.seconds)}), flush=True)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaks on this host while memleak measures. Argument: a JSON list of cases, each
-{window_s, options, leaks: [{ko, type, parameters}]}. Prints a JSON list: what each leaked by its own account, and what was said of it."""
+{window_s, options, leaks: [{ko, type, parameters}]} or {window_s, options, ko, kinds: [name, …]} for the kernel module of
+kernel_leaks. Prints a JSON list: what each leaked by its own account, and what the probe reported of it."""
 
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -45,5 +47,26 @@ def measured(case):
     return found
 
 
+def held():
+    """Return {kind: bytes} as the module kernel_leaks counts them, and when."""
+    with open("/sys/module/kernel_leaks/parameters/truth") as stream:
+        rows = [line.split() for line in stream]
+    return time.monotonic(), {name: int(size) for name, size in rows}
+
+
+def measured_kinds(case):
+    """Measure kinds of leaks, and of what only looks like one, that hold memory from before the window to after it."""
+    subprocess.run(["insmod", case["ko"], "kinds=" + ",".join(case["kinds"])], check=True)
+    try:
+        time.sleep(case.get("settle_s", 1))
+        before = []
+        found = measured_while(make("memleak", **case["options"]), lambda: before.append(held()), case["window_s"])
+        (began_s, first), (ended_s, last) = before[0], held()
+    finally:
+        subprocess.run(["rmmod", "kernel_leaks"], check=True)
+    found["truth"] = {kind: (last[kind] - first[kind]) / (ended_s - began_s) for kind in last}
+    return found
+
+
 if __name__ == "__main__":
-    print(json.dumps([measured(case) for case in json.loads(sys.argv[1])]))
+    print(json.dumps([(measured_kinds if "kinds" in case else measured)(case) for case in json.loads(sys.argv[1])]))

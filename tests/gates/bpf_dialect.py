@@ -71,6 +71,9 @@ unsigned int bpf_log2l(unsigned long value);
 #define BPF_ARRAY(name, leaf_type, entries) BPF_TABLE("array", int, leaf_type, name, entries)
 #define BPF_PERCPU_ARRAY(name, leaf_type, entries) BPF_TABLE("percpu_array", int, leaf_type, name, entries)
 #define BPF_PERCPU_HASH(name, key_type, leaf_type, entries) BPF_TABLE("percpu_hash", key_type, leaf_type, name, entries)
+#define BPF_PROG_ARRAY(name, entries) \\
+  struct name##_table { void (*call)(void *, int); }; \\
+  extern struct name##_table name
 """
 
 # bcc's own flags but for these: an unused parameter is how fragments with and without an option fit, and bcc mixes int with u32 keys.

@@ -39,9 +39,10 @@ def _memleak():
     raw = {"fields": False, "sizes": True, "cache": True}
     slab = {"noslab": []}
     for layout, nodes, bulk in itertools.product(raw, (False, True), (False, True)):
-        found = memleak.frees(raw[layout]) + memleak.slab(layout, nodes) + (memleak.bulk(layout) if bulk else [])
+        found = memleak.frees(raw[layout]) + memleak.slab(layout, nodes) + (_bulk(layout) if bulk else [])
         slab[f"{layout}-nodes{nodes:d}-bulk{bulk:d}"] = found
-    pages = {"nopages": [], "pages": memleak.pages(False), "rawpages": memleak.pages(True)}
+    bulk_pages = memleak.bulk_pages("__alloc_pages_bulk", "ctx->r9")
+    pages = {"nopages": [], "pages": memleak.pages(False), "rawpages": memleak.pages(True), "bulkpages": memleak.pages(True) + bulk_pages}
     percpu = {"nopercpu": [], "percpu": memleak.percpu()}
     vmalloc = {"novmalloc": [], "vmalloc": memleak.vmalloc(None), "vmallocprobe": memleak.vmalloc("__vmalloc_node_range")}
     parts = (slab, pages, percpu, vmalloc)
@@ -50,7 +51,12 @@ def _memleak():
             beside = [max(other.values(), key=_length) if number != index else functions for number, other in enumerate(parts)]
             for kind, chosen in (("alone", functions), ("all", sum(beside, []))):
                 if chosen:
-                    yield f"{name}-{kind}", memleak.text(chosen, 12345, stacks.DEPTH, 4, (96, 28))
+                    entries = [(0xFFFFFFFF81000000, 0xFFFFFFFF81000400), (0xFFFFFFFF82000000, 0xFFFFFFFF82000010)]
+                    yield f"{name}-{kind}", memleak.text(chosen, 12345, stacks.DEPTH, 4, (96, 28), entries if kind == "all" else ())
+
+
+def _bulk(layout):
+    return memleak.bulk_frees() + (memleak.bulk_allocations() if layout == "cache" else [])
 
 
 def _length(functions):

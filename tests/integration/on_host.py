@@ -21,7 +21,7 @@ import sys
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counters import snapshot
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
@@ -249,6 +249,12 @@ def full(sent):
     """Messages all through the window, with a table of live objects that cannot hold them."""
     bpf.OBJECTS = 256
     return messages(1, sent, 0)
+
+
+def shallow(sent):
+    """Messages all through the window, with call stacks of one frame, as kernels from 4.14 to 5.1 give."""
+    stacks.DEPTH = 1
+    return messages(16, sent, 0)
 
 
 def refused(cache):
@@ -559,7 +565,7 @@ def _read_zeros(cpu, mebibytes, orders, told):
     os.read(orders, 1)
     truth = []
     for size in mebibytes:
-        part = memoryview(buffer)[:size << 20]
+        part = memoryview(buffer)[: size << 20]
         slept = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         wall_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         got = os.readv(zeros, [part])
@@ -758,9 +764,32 @@ def trouble():
     return {}
 
 
-CASES = {case.__name__: case for case in (messages, burst, counters, storm, work, full, refused, queue_delay, queue_delay_and_crowd,
-                                          stalls, stalls_under_way, syscalls, queued, worked, crowded, throttled, followed, interrupts,
-                                          scan, trouble)}
+CASES = {
+    case.__name__: case
+    for case in (
+        messages,
+        burst,
+        counters,
+        storm,
+        work,
+        full,
+        shallow,
+        refused,
+        queue_delay,
+        queue_delay_and_crowd,
+        stalls,
+        stalls_under_way,
+        syscalls,
+        queued,
+        worked,
+        crowded,
+        throttled,
+        followed,
+        interrupts,
+        scan,
+        trouble,
+    )
+}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -99,12 +99,24 @@ def test_memleak_is_silent_on_work_that_frees_what_it_takes(on_host, kind):
     assert result["data"]["totals"]["slab"]["allocations"] > 1000
 
 
-def test_memleak_says_when_its_table_is_full_and_follows_fewer(on_host):
+def test_memleak_is_never_clean_when_its_table_was_full(on_host):
     result = on_host("full", 4000)
     said = " ".join(result["degradations"])
-    assert "because the table of live objects was full" in said and "events were lost" in said
+    assert "the table of survivors was full at" in said and "events were lost" in said
     assert result["lost"] > 0 and result["data"]["budget"]["lowered"] > 1
     assert result["data"]["sample"] == result["data"]["budget"]["lowered"]
+    assert result["data"]["verdict"] != "clean"
+
+
+def test_memleak_names_slab_objects_by_their_caller_where_call_stacks_are_one_frame(on_host):
+    result = on_host("shallow", 3000)
+    validate_data("ksysak.memleak/1", result["data"])
+    (leak,) = message_stack(result["data"])
+    assert leak["verdict"] == "leak" and len(leak["stack"]) == 1 and leak["corroborated"] is True
+    assert any("call stacks of this kernel hold no caller" in said for said in result["degradations"])
+    found = [*result["data"]["leaks"], *result["data"]["outstanding"]]
+    assert all(entry["culprit"] is None for entry in found if entry["type"] == "page")
+    assert all(entry["verdict"] != "leak" for entry in found if entry["culprit"] is None)
 
 
 def test_memleak_refuses_a_cache_that_is_not_there(on_host):

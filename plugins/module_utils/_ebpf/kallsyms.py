@@ -25,6 +25,7 @@ class ModuleSymbols:
         self._addresses, self._names, self._loaded = [], [], None
         self._extents = {}  # module: (first address, the one after the last)
         self._kernel = b''
+        self._text = None  # (first address, the one after the last) of the kernel's own code
         self.hidden = False  # the kernel hides its symbols even from root
 
     def refresh(self):
@@ -47,6 +48,7 @@ class ModuleSymbols:
         first = data.rfind(b'\n', 0, first) + 1 if first >= 0 else len(data)
         self._kernel = data[:first]
         self.hidden = not self._kernel.strip(b'\n') or self._kernel.startswith(b'0000000000000000') and b'\nffffffff' not in self._kernel
+        self._text = self._text or self.extent('_stext', '_etext')
         rows = _SYMBOL.findall(data[first:].decode('ascii', 'replace'))
         # Where code and data share an address, the code comes last and counts.
         found = sorted((int(address, 16), kind in _CODE, name, module) for address, kind, name, module in rows)
@@ -57,6 +59,30 @@ class ModuleSymbols:
     def has(self, function):
         """Does the kernel itself have a function of that name?"""
         return any((b' %s %s\n' % (kind, function.encode())) in self._kernel for kind in (b'T', b't'))
+
+    def address(self, symbol):
+        """Return the address of a symbol of the kernel itself; None when it has none, or hides it."""
+        at = self._kernel.find(b' %s\n' % symbol.encode())
+        return int(self._kernel[at - 18:at - 2], 16) or None if at >= 18 else None
+
+    def extent(self, first, end=None):
+        """Return (address of symbol `first`, address of symbol `end`, or of the next one that lies higher); None when not known."""
+        begin = self.address(first)
+        if begin is None:
+            return None
+        if end is not None:
+            limit = self.address(end)
+            return (begin, limit) if limit is not None and limit > begin else None
+        at = self._kernel.find(b'%016x ' % begin)
+        for line in self._kernel[at:at + 4096].splitlines():
+            address = int(line[:16], 16) if len(line) > 16 else 0
+            if address > begin:
+                return begin, address
+        return None
+
+    def outside_text(self, address):
+        """Is this no code of the kernel itself? False where the kernel's bounds are not known."""
+        return self._text is not None and not self._text[0] <= address <= self._text[1]
 
     def forget_kernel(self):
         """Free the text that has() looks at."""

@@ -69,6 +69,14 @@ static inline int gate_is_open(void) {
 """
 
 
+def telling_line(words):
+    """Return the one line of the compiler's or the verifier's words that tells why: the first error, else the last that is no count."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    errors = [line.partition('error: ')[2] for line in lines if 'error: ' in line]
+    last = [line for line in lines if not line.startswith(('processed ', 'verification time', 'stack depth', 'HINT:'))]
+    return (errors or last[-1:] or [''])[0][:300]
+
+
 class Program:
     """One compiled BPF text. After prepare(), in a process of its own.
 
@@ -103,6 +111,12 @@ class Program:
         self._load(name, self._bpf_class.KPROBE)
         attach = self.bpf.attach_kretprobe if at_return else self.bpf.attach_kprobe
         self._quietly('attach to ' + function, attach, event=function.encode(), fn_name=name.encode())
+
+    def call_in_turn(self, table, index, name):
+        """Let functions at kprobes call function `name` by its index in a table of functions (BPF_PROG_ARRAY). Raises Unavailable."""
+        self._load(name, self._bpf_class.KPROBE)
+        turns = self.table(table)
+        turns[turns.Key(index)] = turns.Leaf(self.bpf.load_func(name.encode(), self._bpf_class.KPROBE).fd)
 
     def attach_clock(self, name, period_us):
         """Run function `name` every period_us on each CPU that is online, by perf's software clock. Raises Unavailable.
@@ -189,8 +203,8 @@ class Program:
                 return function(*args, **kwargs)
             except Exception as error:
                 size = words.seek(0, os.SEEK_END)
-                words.seek(max(0, size - 1024))
-                stderr_text = words.read().decode('utf-8', 'replace').strip()
+                words.seek(max(0, size - 65536))
+                stderr_text = telling_line(words.read().decode('utf-8', 'replace').strip())
                 raise Unavailable('cannot %s: %s%s' % (what, error, '; ' + stderr_text if stderr_text else ''),
                                   'Please report this message with the kernel release and the version of bcc.')
             finally:

@@ -7,38 +7,78 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import 
 
 DEPTH = 24
 
-# Functions that allocate on behalf of others, by what they do; whoever called them is to blame.
-_PLUMBING = re.compile(
-    r'^(?:'
-    r'_*k[mvz]+alloc\w*|_*krealloc\w*|_*kvrealloc\w*|_*kmemdup\w*|_*kstrn?dup\w*|memdup_user\w*|vmemdup_user\w*|kasprintf|kvasprintf'
-    r'|_*kmem_cache_\w+|_*kmalloc_\w+|_*slab_\w+|_*do_kmalloc\w*|_*kmem_buckets\w*|_*new_slab\w*|allocate_slab|refill_\w+|_*alloc_from_pcs\w*'
-    r'|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*|alloc_slab_obj_exts|memcg_alloc_\w+'
-    r'|_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
-    r'|_*page_frag_\w+|_*rmqueue\w*|_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*'
-    r'|alloc_vmap_area|__get_vm_area_node\w*|cache_random_seq_create|__pte_alloc_kernel|__kernfs_new_node|kobject_set_name_vargs'
-    r'|_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+'
-    r')$')
+# Layers of the core kernel that allocate on behalf of whoever called them, as tables of a layer's functions. A function of a module
+# never belongs to one: whatever its name is, it is a driver's or a file system's own.
+_LAYERS = (
+    # slab, mm/slub.c and mm/util.c
+    r'_*k[mvz]+alloc\w*|_*krealloc\w*|_*kvrealloc\w*|_*kmemdup\w*|_*kstrn?dup\w*|memdup_user\w*|vmemdup_user\w*|kasprintf|kvasprintf\w*'
+    r'|_*kmem_cache_\w+|_*kmalloc_\w+|_*slab_\w+|_*do_kmalloc\w*|_*kmem_buckets\w*|_*new_slab\w*|allocate_slab|refill_(?:objects|sheaf|stock)'
+    r'|_*alloc_from_pcs\w*|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*|alloc_slab_obj_exts|memcg_alloc_\w+|cache_random_seq_create',
+    # pages, mm/page_alloc.c, mm/mempolicy.c, mm/filemap.c
+    r'_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
+    r'|_*page_frag_\w+|_*rmqueue\w*|make_alloc_exact|page_pool_\w+|_*page_pool_\w+|vma_alloc_\w+|_*pte_alloc_kernel',
+    # areas and per-CPU memory, mm/vmalloc.c, mm/percpu.c
+    r'_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*|alloc_vmap_area|_*get_vm_area_node\w*',
+    # device memory, kernel/dma, drivers/base/devres.c
+    r'_*dma_\w+|devm_k\w+|devm_get_free_pages|_*devres_alloc\w*|devm_\w*alloc\w*|alloc_dr',
+    # network buffers, net/core/skbuff.c and dev.c
+    r'_*alloc_skb\w*|_*netdev_alloc\w*|_*napi_alloc\w*|_*napi_build_skb|_*build_skb\w*|sock_alloc_send_p?skb|sock_wmalloc|skb_(?:clone|copy\w*)'
+    r'|_*skb_clone|_*pskb_\w+|kmalloc_reserve|alloc_skb_with_frags|napi_get_frags|napi_skb_cache_get\w*|skb_page_frag_refill',
+    # block requests, block/bio.c
+    r'_*bio_\w+|bvec_alloc',
+    # files that an interface makes for its user, fs/file_table.c, fs/anon_inodes.c
+    r'_*alloc_(?:empty_)?file\w*|_*anon_inode_\w+|security_file_alloc|lsm_file_alloc',
+    # kernel objects and their names, lib/kobject.c, fs/kernfs
+    r'_*kernfs_new_node|kobject_set_name\w*|kobject_create\w*',
+    # tracing itself
+    r'_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+',
+)
+_PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
+# An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
+# its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
+_BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
+                       r'|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
 
 # Functions that call a BPF program, which is the frame before them, and how deep at most they are.
 _CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
 _TRACING_DEPTH = 8
 
 
+def module_of(frame):
+    """Return the module of 'f+0x1c [ext4]': 'ext4'; None for the kernel itself."""
+    found = re.search(r'\[([^\]]+)\]$', frame)
+    return found.group(1) if found else None
+
+
+def is_layer(frame):
+    """Does the frame's function allocate on behalf of whoever called it?"""
+    return module_of(frame) is None and bool(_PLUMBING.match(bare(frame)))
+
+
+def is_text(frame):
+    """Has the address a name? Without one it is no function of the kernel or of a module."""
+    return not frame.startswith('0x')
+
+
 def culprit(stack):
-    """Return (function, module) of the first frame that is not allocator plumbing; (None, None) of an empty stack.
+    """Return (function, module) of the first frame that does not allocate on behalf of others; (None, None) of an empty stack.
 
     stack: names as given by Symbols.name, innermost first. module: str, or None for the kernel itself.
-    Where every frame is plumbing the outermost one is given.
+    Where every frame is of such a layer the outermost one is given.
     """
-    for frame in stack:
-        if not _PLUMBING.match(bare(frame)):
-            break
-    else:
-        if not stack:
-            return None, None
-        frame = stack[-1]
-    module = re.search(r'\[([^\]]+)\]$', frame)
-    return bare(frame), module.group(1) if module else None
+    named = [frame for frame in stack if is_text(frame)]
+    if not named:
+        return None, None
+    frame = next((frame for frame in named if not is_layer(frame)), named[-1])
+    return bare(frame), module_of(frame)
+
+
+def within_interrupt(frames):
+    """Return the frames without what an interrupt interrupted."""
+    for index, frame in enumerate(frames):
+        if _BOUNDARY.match(bare(frame)) and module_of(frame) is None:
+            return frames[:index + 1]
+    return frames
 
 
 class Symbols:
@@ -75,7 +115,8 @@ class Symbols:
         if self._modules is not None:
             self.remember([address])
         # bcc would give the nearest name, or read all of them anew for each address when they are hidden.
-        nameless = self._modules is not None and (self._modules.hidden or self._modules.beyond_kernel(address))
+        nameless = self._modules is not None and (self._modules.hidden or self._modules.beyond_kernel(address)
+                                                  or self._modules.outside_text(address))
         if nameless and address not in self._names:
             return hex(address)
         if address not in self._names:
@@ -93,9 +134,14 @@ class Symbols:
         names = names[calls[-1] + 1:] if calls else names
         while names and names[0].startswith(('__traceiter_', 'trace_event_raw_event_', 'perf_trace_', 'bpf_prog_', 'trace_call_bpf',
                                              'perf_call_bpf', '__bpf_trace_', 'bpf_trace_run', 'kprobe_', 'ftrace_', 'kretprobe_',
-                                             '__kretprobe_', 'aggr_pre_handler', 'opt_pre_handler', 'optimized_callback')):
+                                             '__kretprobe_', 'aggr_pre_handler', 'opt_pre_handler', 'optimized_callback',
+                                             'arch_rethook_', 'rethook_')):
             names.pop(0)
-        return names
+        return within_interrupt(names)
+
+    def own_stack(self, addresses):
+        """Return the names of a stack's addresses, as stack(), of functions of the kernel and of modules only."""
+        return [name for name in self.stack(addresses) if is_text(name)]
 
 
 def offset(frame):

@@ -174,7 +174,7 @@ struct starter_t {
   u64 count;
   char comm[16];
 };
-BPF_PERCPU_HASH(timers, struct timer_key_t, struct stat_t, 256);
+BPF_TABLE("percpu_hash", struct timer_key_t, struct stat_t, timers, 256);
 BPF_PERCPU_ARRAY(expiring, struct expiring_t, 2);
 BPF_HASH(starters, struct starter_key_t, struct starter_t, 4096);
 

@@ -34,8 +34,9 @@ class Areas:
     def __init__(self, settle_ns):
         self._settle_ns = settle_ns
         self._before = None  # of the first reading: never blamed
-        self._alive = {}  # key: (first seen at, bytes)
-        self._gone = {}  # caller: [frees, of those old]
+        self._survivors = {}  # key: (first seen at, bytes)
+        self._gone = {}  # caller: [frees, bytes of those that were old]
+        self._held = []  # (at, {caller: bytes held, with what was there before})
 
     def observe(self, at_ns, areas):
         """areas: from read()."""
@@ -46,29 +47,38 @@ class Areas:
                 numbers[caller, size] = numbers.get((caller, size), 0) + 1
                 address = '#%d' % numbers[caller, size]
             now[address, caller, size] = size
+        held = {}
+        for (_address, caller, size) in now:
+            held[caller] = held.get(caller, 0) + size
+        self._held.append((at_ns, held))
         if self._before is None:
             self._before = set(now)
             return
         self._before.intersection_update(now)
-        for key in set(self._alive) - set(now):
+        for key in set(self._survivors) - set(now):
             gone = self._gone.setdefault(key[1], [0, 0])
             gone[0] += 1
-            gone[1] += at_ns - self._alive.pop(key)[0] > self._settle_ns
+            seen_ns, size = self._survivors.pop(key)
+            gone[1] += size if at_ns - seen_ns > self._settle_ns else 0
         for key, size in now.items():
-            if key not in self._before and key not in self._alive:
-                self._alive[key] = (at_ns, size)
+            if key not in self._before and key not in self._survivors:
+                self._survivors[key] = (at_ns, size)
 
     def cohorts(self, opened_ns, closed_ns, settle_ns, readings=32):
-        """Return {caller: Cohort}. A reading sees areas some time after their birth, and none that lived between two.
+        """Return {caller: Cohort}. A reading sees areas some time after they were allocated, and none that lived between two.
 
-        readings: how many there were; births can be no finer spread than these.
+        readings: how many there were; allocations can be no finer spread than these.
         """
         found = {}
-        for (_address, caller, _size), (at_ns, size) in self._alive.items():
+        for (_address, caller, _size), (at_ns, size) in self._survivors.items():
             cohort = found.setdefault(caller, Cohort(opened_ns, closed_ns, settle_ns))
-            cohort.alive.append((at_ns, size, 1))
+            cohort.survivors.append((at_ns, size, 1))
         for caller, cohort in found.items():
             cohort.parts = max(2, min(cohort.parts, readings // 2))
-            cohort.frees, cohort.old_frees = self._gone.get(caller, (0, 0))
-            cohort.allocations = len(cohort.alive) + cohort.frees
+            cohort.frees, cohort.old_freed_bytes = self._gone.get(caller, (0, 0))
+            cohort.allocations = len(cohort.survivors) + cohort.frees
         return found
+
+    def series(self, caller):
+        """Return [(at, bytes held)] of a caller, areas from before the window among them."""
+        return [(at_ns, held.get(caller, 0)) for at_ns, held in self._held]

@@ -5,6 +5,11 @@ Stage 1 follows one address in a few, without a call stack: a hash of the addres
 and the free of an object are either both followed or both not. A counter by hash (`filter`) lets a free of what is not
 followed pass at the price of one array read. An allocation at an address that is still listed corrects a free that
 was missed (counted as stale). Stage 2 follows the call sites that user space suspects, with their call stacks.
+
+Sampling masks are 2^n - 1 and nest: an object whose hash passes one passes every smaller one. Each object notes the mask that it
+passed. A group (call site, cache, call stack) of which `cap` objects are followed doubles its own mask: from then on an object
+counts only if its hash passes that too, and it stands for 1 + the larger of both masks. So the table of survivors never
+fills with one call site, whatever its rate, and all that counts of a group at any time has been chosen alike.
 """
 
 import collections
@@ -12,34 +17,44 @@ import collections
 SLOTS = 32  # parts of the window; at least half of them are in use
 OBJECTS, GROUPS, STACKS = 65536, 4096, 8192
 SUSPECTS, FILTER = 1024, 65536
-BULK_FOLLOWED = 4  # objects of one bulk allocation, as many as the verifier can look through
+LEAST_CAP = 64  # objects of one group that are followed, where the table has little room
+BULK_FOLLOWED = 32  # objects of one bulk allocation or free, as many as a function may call itself; of allocations 8 are chosen on average
+FREE_TURN, ALLOC_TURN, PAGE_TURN = 0, 1, 2  # whose turn it is to take an object of the batch
+SPLIT_ORDER = 4  # blocks of up to 2^4 pages are followed when they are given back in pieces
+PAGE_STRUCT_BYTES = 64  # of struct page, x86_64
 
 SLAB, PAGE, PERCPU, VMALLOC = 0, 1, 2, 3
 TYPES = ('slab', 'page', 'percpu', 'vmalloc')
-FOLLOWED, DROPPED, STALE, STACKLESS, SPLIT, GROUPLESS = 0, 1, 2, 3, 4, 5
+FOLLOWED, DROPPED, STALE, STACKLESS, SPLIT, GROUPLESS, ADDED, REMOVED = 0, 1, 2, 3, 4, 5, 6, 7
 
 _TEXT = """
 struct config_t {
   u64 opened_ns; u64 settle_ns; u64 size;
-  u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks; u32 unused;
+  u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks;
+  u32 cap; u32 splits; u32 trial;
 };
-struct live_t { u64 at_ns; u64 bytes; u64 site; u64 cache; s32 stack; u32 type; u32 weight; u32 unused; char comm[16]; };
-struct group_key_t { u64 site; u64 cache; s32 stack; u32 type; };
+struct live_t {
+  u64 at_ns; u64 bytes; u64 site; u64 cache; u64 stack; u32 type; u32 mask; u32 chosen; u32 unused; char comm[16];
+};
+struct group_key_t { u64 site; u64 cache; u64 stack; u32 type; u32 unused; };
 struct group_t {
-  u64 allocations; u64 frees; u64 old_frees; u64 unused;
-  u64 born_bytes[SLOTS]; u64 freed_bytes[SLOTS]; u32 born[SLOTS]; u32 died[SLOTS];
+  u64 allocations; u64 frees; u64 old_frees; u64 dropped; u32 mask; s32 followed;
+  u64 allocated_bytes[SLOTS]; u64 freed_bytes[SLOTS]; u32 allocated[SLOTS]; u32 freed[SLOTS];
 };
 struct cache_t { char name[32]; u32 size; u32 unused; };
 struct stack_t { u64 ip[DEPTH]; };
-BPF_TABLE("stacktrace", int, struct stack_t, stacks, STACKS);
+BPF_HASH(stacks, u64, struct stack_t, STACKS);
 BPF_HASH(live, u64, struct live_t, OBJECTS);
 BPF_HASH(groups, struct group_key_t, struct group_t, GROUPS);
 BPF_HASH(caches, u64, struct cache_t, 1024);
 BPF_ARRAY(config, struct config_t, 1);
 BPF_ARRAY(nothing, struct group_t, 1);
+BPF_ARRAY(overflow, u64, 2);
 BPF_ARRAY(filter, u32, FILTER);
 BPF_ARRAY(suspects, u64, SUSPECTS);
 BPF_PERCPU_ARRAY(counts, u64, 8);
+BPF_PERCPU_ARRAY(walks, struct stack_t, 4);
+BPF_PERCPU_ARRAY(nested, u32, 1);
 
 static inline void count(u32 what) {
   u64 *value = counts.lookup(&what);
@@ -47,13 +62,18 @@ static inline void count(u32 what) {
     *value += 1;
 }
 
+/* In a trial the probe looks at stacks of its own allocations, before the window opens. */
 static inline struct config_t *settings(void) {
   int zero = 0;
-  return gate_is_open() ? config.lookup(&zero) : 0;
+  struct config_t *with = config.lookup(&zero);
+  return with && (gate_is_open() || with->trial) ? with : 0;
 }
 
+/* Two rounds: objects of a slab lie at equal distances, and after one multiplication whole runs of them pass a mask or fail it. */
 static inline u64 mixed(u64 key) {
-  return (key ^ SALT) * 0x9E3779B97F4A7C15ULL;
+  u64 hash = (key ^ SALT) * 0x9E3779B97F4A7C15ULL;
+  hash ^= hash >> 32;
+  return hash * 0xD6E8FEB86659FD93ULL;
 }
 
 static inline u32 *listed(u64 hash) {
@@ -66,8 +86,21 @@ static inline u32 slot_of(struct config_t *with, u64 at_ns) {
   return slot < SLOTS ? slot : SLOTS - 1;
 }
 
-/* pages: how much is given back of what was allocated; 0: all of it. */
-static inline int retire(struct config_t *with, u64 key, u32 *filtered, u64 pages) {
+static inline void note_free(struct config_t *with, struct group_t *group, u64 allocated_ns, u64 bytes, u32 weight, int whole) {
+  u64 now_ns = bpf_ktime_get_ns();
+  u32 slot = slot_of(with, now_ns) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->freed_bytes[slot], bytes * weight);
+  if (now_ns - allocated_ns > with->settle_ns)
+    __sync_fetch_and_add(&group->old_frees, bytes * weight);
+  if (!whole)
+    return;
+  slot = slot_of(with, allocated_ns) & (SLOTS - 1);
+  __sync_fetch_and_add(&group->freed[slot], weight);
+  __sync_fetch_and_add(&group->frees, weight);
+}
+
+/* bytes: how much is given back of what was allocated; 0: all of it. */
+static inline int retire(struct config_t *with, u64 key, u32 *filtered, u64 bytes) {
   struct live_t *object = live.lookup(&key);
   if (!object)
     return 0;
@@ -76,33 +109,37 @@ static inline int retire(struct config_t *with, u64 key, u32 *filtered, u64 page
   where.cache = object->cache;
   where.stack = object->stack;
   where.type = object->type;
-  u64 born_ns = object->at_ns, bytes = object->bytes;
-  u32 weight = object->weight;
-  if (live.delete(&key))
-    return 0;
-  __sync_fetch_and_add(filtered, -1);
-  count(FOLLOWED);
-  if (pages && pages < bytes)
+  u64 allocated_ns = object->at_ns, held = object->bytes;
+  u32 mask = object->mask, chosen = object->chosen;
+  int whole = !bytes || bytes >= held;
+  if (whole) {
+    if (live.delete(&key))
+      return 0;
+    __sync_fetch_and_add(filtered, -1);
+    count(REMOVED);
+    bytes = held;
+  } else {
+    __sync_fetch_and_add(&object->bytes, -bytes);
     count(SPLIT);
+  }
+  count(FOLLOWED);
   struct group_t *group = groups.lookup(&where);
   if (!group)
     return 0;
-  u64 now_ns = bpf_ktime_get_ns();
-  u32 slot = slot_of(with, born_ns) & (SLOTS - 1);
-  __sync_fetch_and_add(&group->died[slot], 1);
-  slot = slot_of(with, now_ns) & (SLOTS - 1);
-  __sync_fetch_and_add(&group->freed_bytes[slot], bytes * weight);
-  __sync_fetch_and_add(&group->frees, weight);
-  if (now_ns - born_ns > with->settle_ns)
-    __sync_fetch_and_add(&group->old_frees, 1);
+  if (chosen & group->mask)
+    return 0; /* left out when the group's mask rose */
+  mask |= group->mask;
+  if (whole && group->followed > 0)
+    __sync_fetch_and_add(&group->followed, -1);
+  note_free(with, group, allocated_ns, bytes, mask + 1, whole);
   return 0;
 }
 
-static inline int freed(struct config_t *with, u64 key, u64 pages) {
+static inline int freed(struct config_t *with, u64 key, u64 bytes) {
   u32 *filtered = listed(mixed(key));
   if (!filtered || !*filtered)
     return 0;
-  return retire(with, key, filtered, pages);
+  return retire(with, key, filtered, bytes);
 }
 
 static inline struct group_t *group_of(struct group_key_t *where) {
@@ -118,61 +155,111 @@ static inline struct group_t *group_of(struct group_key_t *where) {
   return group;
 }
 
-/* The table has one place for all stacks of one hash. One that finds it taken is noted without its first frames, which are
-   those of the tracing and of the allocator, and so has another hash. Negative: no place. */
-static inline int stack_of(void *ctx) {
-  int found = stacks.get_stackid(ctx, 0);
-  if (found < 0)
-    found = stacks.get_stackid(ctx, 1);
-  return found < 0 ? stacks.get_stackid(ctx, 2) : found;
+/* What lies outwards of an interrupt's entry was interrupted, and has no part in the allocation. */
+static inline int is_boundary(u64 ip) {
+  return BOUNDARIES;
+}
+
+/* A number for the call stack, cut at the interrupt's entry; 0: none. An interrupt may come in the midst of it. */
+static inline u64 stack_of(void *ctx) {
+  u32 zero = 0, turn = 0;
+  u32 *depth = nested.lookup(&zero);
+  if (!depth)
+    return 0;
+  turn = *depth & 3;
+  *depth += 1;
+  struct stack_t *walked = walks.lookup(&turn);
+  u64 hash = 0;
+  int got = walked ? bpf_get_stack(ctx, walked->ip, sizeof(walked->ip), 0) : 0;
+  if (walked && got >= 8) {
+    int within = 1;
+    hash = SALT;
+#pragma unroll
+    for (int index = 0; index < DEPTH; index++) {
+      u64 ip = index * 8 < got && within ? walked->ip[index] : 0;
+      walked->ip[index] = ip;
+      hash = (hash ^ ip) * 0x9E3779B97F4A7C15ULL;
+      hash ^= hash >> 29;
+      if (is_boundary(ip))
+        within = 0;
+    }
+    hash |= 1;
+    if (!stacks.lookup(&hash) && stacks.update(&hash, walked))
+      hash = 0;
+  }
+  *depth -= 1;
+  return hash;
 }
 
 static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type,
-                         u32 weight, int with_stack) {
-  u32 *filtered = listed(hash);
+                         u32 mask, int with_stack) {
+  if (with->trial) {
+    if (with->trial == bpf_get_current_pid_tgid() >> 32)
+      stack_of(ctx);
+    return 0;
+  }
+  u32 *filtered = listed(hash), chosen = hash >> 40;
   if (!filtered)
     return 0;
   struct live_t object = {};
+  struct group_key_t where = {};
+  where.site = site;
+  where.cache = cache;
+  where.type = type;
+  count(FOLLOWED);
+  if (with_stack) {
+    where.stack = stack_of(ctx);
+    if (!where.stack)
+      count(STACKLESS);
+    bpf_get_current_comm(object.comm, sizeof(object.comm));
+  }
+  struct group_t *group = group_of(&where);
+  if (!group)
+    return 0;
+  u32 common = group->mask;
+  if (group->followed >= (s32)with->cap && common < MOST_MASK) {
+    common = (common | mask) * 2 + 1;
+    group->mask = common;
+    group->followed = (u32)group->followed >> 1;
+  }
+  if (chosen & common)
+    return 0;
+  mask |= common;
   object.at_ns = bpf_ktime_get_ns();
   object.bytes = bytes;
   object.site = site;
   object.cache = cache;
+  object.stack = where.stack;
   object.type = type;
-  object.weight = weight;
-  object.stack = -1;
-  if (with_stack) {
-    object.stack = stack_of(ctx);
-    if (object.stack < 0) {
-      object.stack = -1;
-      count(STACKLESS);
-    }
-    bpf_get_current_comm(object.comm, sizeof(object.comm));
-  }
-  count(FOLLOWED);
+  object.mask = mask;
+  object.chosen = chosen;
+  u64 weight = mask + 1;
   if (live.update(&key, &object)) {
+    int zero = 0, one = 1;
+    u64 *first = overflow.lookup(&zero), *last = overflow.lookup(&one);
+    if (first && !*first)
+      *first = object.at_ns;
+    if (last)
+      *last = object.at_ns;
+    __sync_fetch_and_add(&group->dropped, weight);
     count(DROPPED);
     return 0;
   }
   __sync_fetch_and_add(filtered, 1);
-  struct group_key_t where = {};
-  where.site = site;
-  where.cache = cache;
-  where.stack = object.stack;
-  where.type = type;
-  struct group_t *group = group_of(&where);
-  if (!group)
-    return 0;
+  count(ADDED);
+  __sync_fetch_and_add(&group->followed, 1);
   u32 slot = slot_of(with, object.at_ns) & (SLOTS - 1);
-  __sync_fetch_and_add(&group->born[slot], 1);
-  __sync_fetch_and_add(&group->born_bytes[slot], bytes * weight);
+  __sync_fetch_and_add(&group->allocated[slot], weight);
+  __sync_fetch_and_add(&group->allocated_bytes[slot], bytes * weight);
   __sync_fetch_and_add(&group->allocations, weight);
   return 0;
 }
 
 static inline int is_suspect(u64 site) {
-  u32 index = (site * 0x9E3779B97F4A7C15ULL) >> 54;
-  u64 *found = suspects.lookup(&index);
-  return found && *found == site;
+  u64 hash = site * 0x9E3779B97F4A7C15ULL;
+  u32 first = hash >> 54, second = (hash >> 44) & (SUSPECTS - 1);
+  u64 *found = suspects.lookup(&first), *other = suspects.lookup(&second);
+  return (found && *found == site) || (other && *other == site);
 }
 
 /* An object at an address that is listed: its free was not seen. */
@@ -231,7 +318,7 @@ static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, 
     bytes = size_of(cache);
   if (with->size && bytes != with->size)
     return 0;
-  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask + 1, with_stack);
+  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask, with_stack);
 }
 """
 
@@ -285,16 +372,32 @@ int %(name)s(%(context)s) {
   u32 mask = order < 2 ? with->page_mask >> order : with->page_mask >> 4;
   if ((hash >> 40) & mask)
     return 0;
-  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask + 1, 1);
+  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask, 1);
 }
 """
 # page_passes is the loosest mask that single pages were ever chosen by; most pages are user memory and end here.
+# A block may be given back in pieces (split_page, alloc_pages_exact): these are looked for once user space follows such a block.
 _PAGE_FREE = """
 int %(name)s(%(context)s) {
   struct config_t *with = settings();
   u64 page = %(page)s;
   u32 order = %(order)s;
-  if (!with || (!order && ((mixed(page) >> 40) & with->page_passes)))
+  if (!with)
+    return 0;
+  if (with->splits && order < SPLIT_ORDER) {
+    u64 bytes = 4096ULL << order;
+#pragma unroll
+    for (int level = 1; level <= SPLIT_ORDER; level++) {
+      u64 head = page & ~(((u64)PAGE_STEP << level) - 1);
+      u32 *filtered = listed(mixed(head));
+      if (head == page || level <= order || !filtered || !*filtered)
+        continue;
+      struct live_t *block = live.lookup(&head);
+      if (block && block->type == PAGE && (block->site & 0xff) >= level)
+        return retire(with, head, filtered, bytes);
+    }
+  }
+  if (!order && ((mixed(page) >> 40) & with->page_passes))
     return 0;
   return freed(with, page, 4096ULL << (order & 31));
 }
@@ -309,7 +412,7 @@ int on_percpu_alloc_percpu(struct tracepoint__percpu__percpu_alloc_percpu *args)
     return 0;
   u64 hash = mixed(pointer);
   correct(with, pointer, hash);
-  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 1, 1);
+  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 0, 1);
 }
 int on_percpu_free_percpu(struct tracepoint__percpu__percpu_free_percpu *args) {
   struct config_t *with = settings();
@@ -324,19 +427,19 @@ int on_percpu_free_percpu(struct tracepoint__percpu__percpu_free_percpu *args) {
 _VMALLOC = """
 static inline int area_allocated(void *ctx, u64 bytes) {
   struct config_t *with = settings();
-  if (!with)
+  if (!with || with->trial)
     return 0;
   struct group_key_t where = {};
   where.type = VMALLOC;
   where.stack = stack_of(ctx);
-  if (where.stack < 0)
+  if (!where.stack)
     return 0;
   int known = groups.lookup(&where) != 0;
   struct group_t *group = group_of(&where);
   if (!group)
     return 0;
   if (!known) {
-    u64 key = -1ULL - (u32)where.stack;
+    u64 key = -1ULL - (where.stack >> 16);
     struct live_t who = {};
     who.type = VMALLOC;
     who.stack = where.stack;
@@ -344,8 +447,8 @@ static inline int area_allocated(void *ctx, u64 bytes) {
     live.update(&key, &who);
   }
   u32 slot = slot_of(with, bpf_ktime_get_ns()) & (SLOTS - 1);
-  __sync_fetch_and_add(&group->born[slot], 1);
-  __sync_fetch_and_add(&group->born_bytes[slot], bytes);
+  __sync_fetch_and_add(&group->allocated[slot], 1);
+  __sync_fetch_and_add(&group->allocated_bytes[slot], bytes);
   __sync_fetch_and_add(&group->allocations, 1);
   return 0;
 }
@@ -361,93 +464,141 @@ int on_vmalloc_node_range(struct pt_regs *ctx) {
 }
 """
 
-# kfree_rcu and others free many objects at once, past the tracepoints.
-# Two loops, as the verifier walks through every round of them: most objects are not followed and leave after the first.
-_BULK_FREE = """
-struct batch_t { u32 count; u32 unused; u64 keys[64]; };
+# kfree_rcu and others free many objects at once, past the tracepoints. A loop without branches picks those that count, and a
+# function that calls itself (a tail call) takes them one by one: the verifiers of kernels to 6.1 give up on loops with branches.
+_BATCH = """
+struct batch_t { u32 count; u32 next; u32 mask; u32 unused; u64 cache; u64 site; u64 keys[64]; };
 BPF_PERCPU_ARRAY(batches, struct batch_t, 1);
-int on_free_bulk(struct pt_regs *ctx) {
+BPF_PROG_ARRAY(turns, 4);
+struct bulk_t { u64 cache; u64 size; u64 list; u64 site; };
+
+static inline u32 is_set(u64 value) {
+  return (value | -value) >> 63;
+}
+
+static inline struct batch_t *batch_of(void) {
   int zero = 0;
+  return batches.lookup(&zero);
+}
+
+/* The compiler must not count down from an unknown number instead: verifiers before 6.8 do not see that such a loop ends. */
+#define COUNTED(index) asm volatile("" : "+r"(index))
+
+/* The next object of the batch; 0: there is none. */
+static inline u64 taken(struct batch_t *batch) {
+  u32 index = batch->next;
+  if (index >= batch->count || index >= BULK_FOLLOWED)
+    return 0;
+  batch->next = index + 1;
+  return batch->keys[index & 63];
+}
+"""
+_BULK_FREE = """
+int on_free_bulk(struct pt_regs *ctx) {
   struct config_t *with = settings();
-  struct batch_t *batch = batches.lookup(&zero);
+  struct batch_t *batch = batch_of();
   if (!with || !batch)
     return 0;
   u64 size = ctx->si, list = ctx->dx, address = 0;
-  batch->count = 0;
-  for (int index = 0; index < 256; index++) {
+  batch->count = batch->next = 0;
+  for (u64 index = 0; index < 512; index++) {
+    COUNTED(index);
     if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(list + index * 8));
     u32 *filtered = listed(mixed(address));
-    if (filtered && *filtered && batch->count < 32) {
-      batch->keys[batch->count & 63] = address;
-      batch->count += 1;
-    }
+    if (!filtered)
+      return 0;
+    batch->keys[batch->count & 63] = address;
+    batch->count += is_set(*filtered);
   }
-  for (int index = 0; index < 32; index++) {
-    if (index >= batch->count)
-      break;
-    freed(with, batch->keys[index], 0);
-  }
+  if (batch->count)
+    turns.call(ctx, FREE_TURN);
+  return 0;
+}
+int on_free_turn(struct pt_regs *ctx) {
+  struct config_t *with = settings();
+  struct batch_t *batch = batch_of();
+  if (!with || !batch)
+    return 0;
+  u64 key = taken(batch);
+  if (!key)
+    return 0;
+  freed(with, key, 0);
+  turns.call(ctx, FREE_TURN);
   return 0;
 }
 """
+# Chosen by a hash of the address, like all others, and by a mask that leaves a few of each call on average.
 _BULK_ALLOC = """
-struct bulk_t { u64 cache; u64 size; u64 list; u64 site; };
-BPF_HASH(bulks, u64, struct bulk_t, 1024);
-int on_alloc_bulk(struct pt_regs *ctx) {
+BPF_HASH(%(calls)s, u64, struct bulk_t, 1024);
+int %(name)s(struct pt_regs *ctx) {
   u64 task = bpf_get_current_pid_tgid();
   struct bulk_t call = {};
-  if (!settings())
+  struct config_t *with = settings();
+  if (!with || with->trial)
     return 0;
-  call.cache = ctx->di;
-  call.size = ctx->dx;
-  call.list = ctx->cx;
+  call.cache = %(cache)s;
+  call.size = %(size)s;
+  call.list = %(list)s;
   bpf_probe_read_kernel(&call.site, sizeof(call.site), (void *)ctx->sp);
-  bulks.update(&task, &call);
+  %(calls)s.update(&task, &call);
   return 0;
 }
-int on_alloc_bulk_done(struct pt_regs *ctx) {
+int %(name)s_done(struct pt_regs *ctx) {
   u64 task = bpf_get_current_pid_tgid(), address = 0;
-  struct bulk_t *found = bulks.lookup(&task);
+  struct bulk_t *found = %(calls)s.lookup(&task);
   if (!found)
     return 0;
   struct bulk_t call = *found;
-  bulks.delete(&task);
+  %(calls)s.delete(&task);
   struct config_t *with = settings();
-  if (!with || !ctx->ax)
+  struct batch_t *batch = batch_of();
+  if (!with || with->trial || !batch || !ctx->ax)
     return 0;
-  int zero = 0;
-  struct batch_t *batch = batches.lookup(&zero);
-  if (!batch)
-    return 0;
-  u32 mask = with->stacks || (with->suspects && is_suspect(call.site)) ? 0 : with->slab_mask;
-  batch->count = 0;
-  for (int index = 0; index < 64; index++) {
-    if (index >= call.size)
+  u64 size = %(done)s;
+  u32 mask = %(mask)s;
+  mask |= size > 128 ? 31 : size > 64 ? 15 : size > 32 ? 7 : size > 16 ? 3 : size > 8 ? 1 : 0;
+  batch->count = batch->next = 0;
+  batch->mask = mask;
+  batch->cache = call.cache;
+  batch->site = call.site;
+  for (u64 index = 0; index < 256; index++) {
+    COUNTED(index);
+    if (index >= size)
       break;
     bpf_probe_read_kernel(&address, sizeof(address), (void *)(call.list + index * 8));
-    u64 hash = mixed(address);
-    u32 *filtered = listed(hash);
-    if (((hash >> 40) & mask) && filtered && !*filtered)
-      continue;
-    if (batch->count < 64) {
-      batch->keys[batch->count & 63] = address;
-      batch->count += 1;
-    }
+    batch->keys[batch->count & 63] = address;
+    batch->count += 1 - is_set(((mixed(address) >> 40) & mask) | (1 - (address >> 63)));
   }
-  for (int index = 0; index < BULK_FOLLOWED; index++) {
-    if (index >= batch->count)
-      break;
-    slab_allocated(ctx, with, batch->keys[index], 0, call.site, call.cache);
-  }
+  if (batch->count)
+    turns.call(ctx, %(turn)s);
+  return 0;
+}
+int %(name)s_turn(struct pt_regs *ctx) {
+  struct config_t *with = settings();
+  struct batch_t *batch = batch_of();
+  if (!with || !batch)
+    return 0;
+  u64 key = taken(batch);
+  if (!key)
+    return 0;
+  u64 hash = mixed(key);
+  correct(with, key, hash);
+  %(follow)s
+  turns.call(ctx, %(turn)s);
   return 0;
 }
 """
 
-# How a function is attached: at 'raw:kmalloc', 'tracepoint:kmem:kmalloc', 'kprobe:name' or 'kretprobe:name'. One whose text
+# How a function is attached: at 'raw:kmalloc', 'tracepoint:kmem:kmalloc', 'kprobe:name', 'kretprobe:name' or, to be called by others
+# and itself, 'turn:0'. One whose text
 # is empty has been seen already.
-Function = collections.namedtuple('Function', 'at name text')
+# group: what is not seen when the kernel refuses it; '': it must be had.
+Function = collections.namedtuple('Function', 'at name text group')
+Function.__new__.__defaults__ = ('',)
+
+BULK_FREES, BULK_ALLOCATIONS, BULK_PAGES = 'frees in bulk', 'slab allocations in bulk', 'pages allocated in bulk'
 
 _RAW = 'struct bpf_raw_tracepoint_args *ctx'
 
@@ -484,13 +635,36 @@ def slab(layout, nodes):
     return _raw(events, 'on_slab_alloc', _SLAB_ALLOC)
 
 
-def bulk(layout):
-    """Return the Functions of allocations and frees of many slab objects at once; the kernel needs bounded loops (5.3)."""
-    found = [Function('kprobe:kmem_cache_free_bulk', 'on_free_bulk', _BULK_FREE)]
-    if layout == 'cache':
-        found.append(Function('kprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk', _BULK_ALLOC))
-        found.append(Function('kretprobe:kmem_cache_alloc_bulk', 'on_alloc_bulk_done', ''))
-    return found
+def bulk_frees():
+    """Return the Functions of frees of many slab objects at once; the kernel needs bounded loops (5.3)."""
+    return [Function('kprobe:kmem_cache_free_bulk', 'on_free_bulk', _BULK_FREE, BULK_FREES),
+            Function('turn:%d' % FREE_TURN, 'on_free_turn', '', BULK_FREES)]
+
+
+def _bulk_allocation(function, name, turn, group, **values):
+    text = _BULK_ALLOC % dict(values, name=name, calls=name + '_calls', turn=turn)
+    return [Function('turn:%d' % turn, name + '_turn', text, group), Function('kprobe:' + function, name, '', group),
+            Function('kretprobe:' + function, name + '_done', '', group)]
+
+
+def bulk_allocations():
+    """Return the Functions of allocations of many slab objects at once: kmem_cache_alloc_bulk(cache, flags, size, list)."""
+    stacks = '(with->stacks || (with->suspects && is_suspect(%s)))'
+    size = 'size_of(batch->cache)'
+    follow = 'follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask, %s);' % (size, stacks % 'batch->site')
+    return _bulk_allocation('kmem_cache_alloc_bulk', 'on_alloc_bulk', ALLOC_TURN, BULK_ALLOCATIONS, cache='ctx->di', size='ctx->dx',
+                            list='ctx->cx', done='call.size', mask=stacks % 'call.site' + ' ? with->suspect_mask : with->slab_mask',
+                            follow=follow)
+
+
+def bulk_pages(function, array):
+    """Return the Functions of the page allocator's way to many pages at once, which has no tracepoint (5.13).
+
+    function: its name; array: the register of its argument page_array.
+    """
+    follow = 'if (!(batch->cache & 0x8))\n    follow(ctx, with, key, hash, 4096, (u64)(u32)batch->cache << 8, 0, PAGE, batch->mask, 1);'
+    return _bulk_allocation(function, 'on_page_bulk', PAGE_TURN, BULK_PAGES, cache='(u32)ctx->di', size='ctx->cx', list=array,
+                            done='ctx->ax', mask='with->page_mask', follow=follow)
 
 
 def pages(raw):
@@ -515,17 +689,24 @@ def vmalloc(function):
     return [Function('kprobe:' + function, 'on_vmalloc_node_range', _VMALLOC + _VMALLOC_PROBE)]
 
 
-def text(functions, salt, depth, cpus, cache_offsets):
+def text(functions, salt, depth, cpus, cache_offsets, boundaries=()):
     """Return the C text of these functions.
 
     salt: int below 2^63, so that two scans do not follow the same addresses; depth: frames a stack; cpus: possible ones;
-    cache_offsets: (of the name, of the size) in bytes within struct kmem_cache, None when no function reads them.
+    cache_offsets: (of the name, of the size) in bytes within struct kmem_cache, None when no function reads them;
+    boundaries: [(first address, the one after the last)] of the kernel's code that enters interrupts.
     """
     name_at, size_at = cache_offsets or (0, 0)
     values = {'SALT': '%dULL' % salt, 'DEPTH': depth, 'OBJECTS': OBJECTS, 'GROUPS': GROUPS, 'STACKS': STACKS, 'SUSPECTS': SUSPECTS,
               'FILTER': FILTER, 'SLOTS': SLOTS, 'CPUS': cpus, 'CACHE_NAME_AT': name_at, 'CACHE_SIZE_AT': size_at,
               'SLAB': SLAB, 'PAGE': PAGE, 'PERCPU': PERCPU, 'VMALLOC': VMALLOC, 'FOLLOWED': FOLLOWED, 'DROPPED': DROPPED, 'STALE': STALE,
               'STACKLESS': STACKLESS, 'BULK_FOLLOWED': BULK_FOLLOWED, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
+    raw = any(function.at == 'raw:mm_page_free' for function in functions)
+    values['PAGE_STEP'] = PAGE_STRUCT_BYTES if raw else 1  # a page is a struct page there, a number here
+    values['SPLIT_ORDER'], values['MOST_MASK'] = SPLIT_ORDER, '0x3fffffU'
+    values['ADDED'], values['REMOVED'], values['FREE_TURN'] = ADDED, REMOVED, FREE_TURN
+    values['BOUNDARIES'] = ' || '.join('ip - 0x%xULL < 0x%xULL' % (first, end - first) for first, end in boundaries) or '0'
     defined = ''.join('#define %s %s\n' % item for item in sorted(values.items()))
-    included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith('k') for function in functions) else ''
-    return included + defined + _TEXT + ''.join(function.text for function in functions)
+    included = '#include <uapi/linux/ptrace.h>\n' if any(function.at.startswith(('kp', 'kr')) for function in functions) else ''
+    batch = _BATCH if any('batch_of()' in function.text for function in functions) else ''
+    return included + defined + _TEXT + batch + ''.join(function.text for function in functions)

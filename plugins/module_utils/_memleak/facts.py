@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The data of schema ksysak.memleak/1, of places and counters."""
+"""The data of schema ksysak.memleak/1, of allocation sites and counters."""
+
+import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
@@ -7,8 +9,10 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import triag
 
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
-# Growth of a cache comes in whole slabs, of which each CPU keeps some.
-_SLAB_NOISE_BYTES = 262144
+# Lists of free pages, chunks of per-CPU memory: what may be allocated without the counter moving.
+_SLACK_BYTES = {'page': 262144, 'percpu': 131072, 'vmalloc': 0}
+# All sites of one cache together may have grown by so much more than the cache did.
+_MOST_SHARED = 1.4
 
 
 def types(options):
@@ -30,20 +34,25 @@ def cache_size(name):
 class Measured:
     """What one window gave.
 
-    watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols.
+    watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols; complete: all survivors
+    were followed and read; judged_s: seconds of the window that allocation sites are judged by.
     """
 
-    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False):
+    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, judged_s=None):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
-        self._reclaimable = {}
-        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces')
+        self._complete, self._judged_s = complete, window_s if judged_s is None else judged_s
+        self._reclaimable, self._slack = {}, {}
+        self._cpus = os.sysconf('SC_NPROCESSORS_ONLN')
+        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'cached_pages')
         self._holders = dict((name, watch.grown('holders', name)) for name in names)
 
-    def data(self, places, sample, budget):
-        """places: [Place]; sample: one address in this many was followed at the end, 0: nothing was traced; budget: dict or None."""
-        entries = [self._entry(place) for place in places if place.objects > 0]
+    def data(self, sites, sample, budget):
+        """sites: [Site]; sample: one address in this many was followed at the end, 0: nothing was traced; budget: dict or None."""
+        held = [site for site in sites if site.objects > 0]
+        counters = self._counters(held)
+        entries = [self._entry(site, counters[index]) for index, site in enumerate(held)]
         found = [entry for entry in entries if entry['verdict'] in ('leak', 'suspect')]
         others = [entry for entry in entries if entry['verdict'] not in ('leak', 'suspect')
                   and entry['bytes_outstanding'] >= self._options['min_bytes']]
@@ -52,81 +61,119 @@ class Measured:
         for entry in others:
             entry['trend'] = []
         result, trends = self._watch.result(self._options['top'])
-        totals = dict((kind, self._total(kind, places)) for kind in types(self._options)) if sample else {}
+        self._explain(result['suspects'], trends, found, bool(sample))
+        totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
         return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']],
                 'outstanding': others[:self._options['top']],
                 'totals': totals, 'triage': result, 'trends': trends, 'sample': sample, 'budget': budget}
 
     def _verdict(self, found, result):
+        if self._window_s < verdict.LEAST_WINDOW_S:
+            return 'unknown'
         if any(entry['verdict'] == 'leak' for entry in found):
             return 'leak'
         if found or any(row['by'] == 'growth' for row in result['suspects']):
             return 'suspect'
-        return 'clean' if self._window_s >= verdict.LEAST_WINDOW_S else 'unknown'
+        return 'clean' if self._complete and self._judged_s >= verdict.LEAST_WINDOW_S else 'unknown'
 
     @staticmethod
-    def _total(kind, places):
-        own = [place for place in places if place.type == kind]
-        return {'allocations': int(round(sum(place.allocations for place in own))), 'frees': int(round(sum(place.frees for place in own))),
-                'objects_outstanding': sum(place.objects for place in own), 'bytes_outstanding': sum(place.bytes for place in own)}
+    def _explain(rows, trends, found, traced):
+        """Note for each counter that grew how fast, and how much of it allocation sites that leak or may explain."""
+        slopes = dict(((row['type'], row['counter']), row['slope_bytes_per_s']) for row in trends)
+        for row in rows:
+            own = [entry['growth_bytes_per_s'] for entry in found if entry['type'] == row['type']
+                   and (row['counter'] == 'SUnreclaim' or row['type'] != 'slab' or entry['cache'] == row['counter'])]
+            growth = row['by'] == 'growth'
+            row['bytes_per_s'] = slopes.get((row['type'], row['counter']), 0.0) if growth else None
+            row['explained_bytes_per_s'] = round(sum(own), 1) if growth and traced else None
 
-    def _entry(self, place):
-        frames, cohort = list(place.frames), place.cohort
+    def _counters(self, sites):
+        """Return for each site what the kernel's counter of its memory says: of verdict.compare, or verdict.SHARED."""
+        rates = [site.cohort.growth()[0] for site in sites]
+        said, slopes, sharing = [], [], {}
+        for site, rate in zip(sites, rates):
+            cache = self._cache(site)
+            size = site.sizes.most_common(1)[0][0] if site.sizes else 0
+            points = self._points(site, cache, size)
+            state, slope = verdict.compare(points, rate, self._slack_of(site.type, cache, size))
+            said.append(state)
+            slopes.append(slope)
+            if site.type == 'slab' and state == verdict.CONFIRMED and site.cohort.confidence()[0] >= verdict.LEAK:
+                sharing.setdefault((cache, size), []).append(len(said) - 1)
+        for (cache, size), numbers in sharing.items():
+            together = sum(rates[number] for number in numbers)
+            slope = max(slopes[number] for number in numbers)
+            if len(numbers) > 1 and together > _MOST_SHARED * slope + self._slack_of('slab', cache, size) / max(1.0, self._judged_s):
+                for number in numbers:
+                    said[number] = verdict.SHARED
+        return said
+
+    def _points(self, site, cache, size):
+        """The readings of the counter of a site's memory, while the site was followed."""
+        if site.type == 'slab':
+            points = self._watch.cache_series(cache, size)
+        elif site.type == 'vmalloc':
+            points = self._watch.area_series(site.areas_of)
+        else:
+            points = self._watch.timed('meminfo', 'unaccounted' if site.type == 'page' else 'Percpu')
+        return [(at_ns / 1e9, value) for at_ns, value in points if site.cohort.since_ns <= at_ns <= site.cohort.until_ns]
+
+    def _slack_of(self, kind, cache, size):
+        if kind != 'slab':
+            return _SLACK_BYTES[kind] * (self._cpus if kind == 'page' else 1)
+        if (cache, size) not in self._slack:
+            self._slack[cache, size] = triage.slack_bytes(cache, size, self._cpus)
+        return self._slack[cache, size]
+
+    @staticmethod
+    def _total(kind, sites):
+        own = [site for site in sites if site.type == kind]
+        return {'allocations': int(round(sum(site.allocations for site in own))), 'frees': int(round(sum(site.frees for site in own))),
+                'objects_outstanding': sum(site.objects for site in own), 'bytes_outstanding': sum(site.bytes for site in own)}
+
+    def _entry(self, site, counter):
+        frames, cohort = list(site.frames), site.cohort
         function, module = stacks.culprit(frames)
         blamed = next((frame for frame in frames if stacks.bare(frame) == function), '')
         rate, least, most = cohort.growth()
-        cache = self._cache(place)
+        if counter == verdict.CONTRADICTED:
+            least = 0.0  # as much may have been freed unseen, or of what was there before
+        cache = self._cache(site)
+        # A lone frame that allocates on behalf of others says nothing of who leaks.
+        known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
         case = verdict.Case(
-            frames, cohort, self._window_s, reclaimable=bool(cache) and self._is_reclaimable(cache),
-            corroborated=self._corroborated(place, cache),
-            holder=verdict.holder_of(frames, place.objects, self._holders), traced=place.traced, named=not self._hidden)
+            frames, cohort, self._judged_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
+            fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden)
         said, confidence, reasons = case.judge()
-        oldest = min([at_ns for at_ns, _size, _weight in cohort.alive] or [cohort.until_ns])
+        oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
-            'type': place.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:4],
+            'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:4],
             'culprit': function, 'offset': stacks.offset(blamed), 'module': module, 'cache': cache and cache[:64],
-            'allocations': int(round(place.allocations)), 'frees': int(round(place.frees)),
-            'objects_outstanding': place.objects, 'bytes_outstanding': place.bytes,
+            'allocations': int(round(site.allocations)), 'frees': int(round(site.frees)),
+            'objects_outstanding': site.objects, 'bytes_outstanding': site.bytes,
             'growth_bytes_per_s': round(rate, 1), 'growth_ci95': [round(least, 1), round(most, 1)],
             'oldest_age_s': round(max(0, cohort.until_ns - oldest) / 1e9, 3), 'ages': cohort.ages(),
-            'trend': place.points(self._slots, self._slot_s, self._window_s), 'corroborated': case.corroborated,
-            'sampled': place.largest_weight, 'stack': frames,
-            'comms': [comm for comm, _unused in sorted(place.comms.items(), key=lambda item: (-item[1], item[0])) if comm][:_COMMS],
+            'trend': site.points(self._slots, self._slot_s, self._window_s),
+            'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
+            'sampled': site.largest_weight, 'stack': frames,
+            'comms': [comm for comm, _unused in sorted(site.comms.items(), key=lambda item: (-item[1], item[0])) if comm][:_COMMS],
         }
 
-    def _cache(self, place):
-        """The slab cache of a place: as traced, else the only one of its object size, or the one of that size that grew enough."""
-        if place.type != 'slab':
+    def _cache(self, site):
+        """The slab cache of a site: as traced, else the only one of its object size, or the one of that size that grew enough."""
+        if site.type != 'slab':
             return None
-        if place.caches:
-            return place.caches.most_common(1)[0][0]
-        if not place.sizes:
+        if site.caches:
+            return site.caches.most_common(1)[0][0]
+        if not site.sizes:
             return None
-        size = place.sizes.most_common(1)[0][0]
+        size = site.sizes.most_common(1)[0][0]
         fitting = [(delta, cache) for cache, (delta, bytes_each) in self._caches.items() if bytes_each == size]
-        grown = [(delta, cache) for delta, cache in fitting if delta * 2 >= place.objects]
+        grown = [(delta, cache) for delta, cache in fitting if delta * 2 >= site.objects]
         return fitting[0][1] if len(fitting) == 1 else grown[0][1] if len(grown) == 1 else None
 
     def _is_reclaimable(self, cache):
         if cache not in self._reclaimable:
             self._reclaimable[cache] = triage.is_reclaimable(cache)
         return self._reclaimable[cache]
-
-    def _corroborated(self, place, cache):
-        """Did the caches that these objects may lie in grow by half as many of them? None: there is no counter to ask.
-
-        Some frees have no tracepoint (bulk and RCU frees); the caches' own counters see those.
-        """
-        if place.type != 'slab' or not self._caches or not place.sizes:
-            return None
-        size = place.sizes.most_common(1)[0][0]
-        if cache in self._caches:
-            grown = self._caches[cache][0]
-        else:
-            fitting = [delta for delta, bytes_each in self._caches.values() if bytes_each == size]
-            if not fitting:
-                return None
-            grown = sum(max(0, delta) for delta in fitting)
-        if grown * 2 >= place.objects:
-            return True
-        return None if place.objects * size < _SLAB_NOISE_BYTES else False

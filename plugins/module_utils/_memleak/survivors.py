@@ -16,25 +16,26 @@ AGES = 8
 
 
 class Cohort:
-    """The allocations of one place.
+    """The allocations of one allocation site.
 
-    since_ns, until_ns: the part of the window in which the place was followed; settle_ns: see the module.
+    since_ns, until_ns: the part of the window in which the site was followed completely; settle_ns: see the module.
     """
 
     def __init__(self, since_ns, until_ns, settle_ns):
         self.since_ns, self.until_ns, self.settle_ns = since_ns, until_ns, settle_ns
-        self.allocations = self.frees = self.old_frees = 0
-        self.parts = PARTS  # that the window is cut into, to see whether births are spread over it
-        self.alive = []  # (born at, bytes, weight)
+        self.allocations = self.frees = 0
+        self.old_freed_bytes = 0  # freed when older than settle_ns, with their weights
+        self.parts = PARTS  # that the window is cut into, to see whether allocations are spread over it
+        self.survivors = []  # (allocated at, bytes, weight)
 
     def settled(self):
         """The survivors that are old enough to count."""
         last_ns = self.until_ns - self.settle_ns
-        return [row for row in self.alive if self.since_ns <= row[0] <= last_ns]
+        return [row for row in self.survivors if self.since_ns <= row[0] <= last_ns]
 
     @property
     def span_s(self):
-        """Seconds in which a settled survivor can have been born."""
+        """Seconds in which a settled survivor can have been allocated."""
         return max(1e-3, (self.until_ns - self.settle_ns - self.since_ns) / 1e9)
 
     def growth(self):
@@ -51,13 +52,13 @@ class Cohort:
         spread = math.sqrt(sum(size * size * weight * (weight - 1) for _at, size, weight in rows))
         share = min(1.0, spread * math.sqrt(len(rows)) / total) if total else 0.0
         least, most = trend.poisson_interval(len(rows))
-        edge = total / len(rows) / self.span_s
+        edge = total / sum(weight for _at, _size, weight in rows) / self.span_s
         rate = total / self.span_s
         low = rate * (1 + (least / len(rows) - 1) * share) - edge
         return rate, max(0.0, low), rate * (1 + (most / len(rows) - 1) * share) + edge
 
     def steadiness(self):
-        """Return (how evenly the survivors' births are spread, how far they went on to the end), each in [0, 1].
+        """Return (how evenly the survivors' allocations are spread, how far they went on to the end), each in [0, 1].
 
         Survivors count with their weight, as fewer may have been followed at the end than at the beginning; what chance does
         to their number is that of (sum of weights)^2 / (sum of their squares) of equal weight (Kish, 1965).
@@ -69,18 +70,19 @@ class Cohort:
         parts = set(min(self.parts - 1, int((at_ns - self.since_ns) / part_ns)) for at_ns, _size, _weight in rows)
         total = float(sum(weight for _at, _size, weight in rows))
         number = total ** 2 / sum(weight ** 2 for _at, _size, weight in rows)
-        # So many parts would be met if births had no pattern.
+        # So many parts would be met if allocations had no pattern.
         expected = self.parts * (1 - math.exp(-number / self.parts))
         later = sum(weight for at_ns, _size, weight in rows if at_ns - self.since_ns > self.parts / 2.0 * part_ns)
         going_on = 2 * later / total + 1 / math.sqrt(number)
         return min(1.0, len(parts) / expected), min(1.0, going_on) if later else 0.0
 
     def confidence(self):
-        """Return the confidence in [0, 1] that this place leaks, and its parts {name: factor}."""
-        count = len(self.settled())
+        """Return the confidence in [0, 1] that this site leaks, and its parts {name: factor}."""
+        rows = self.settled()
         spread, going_on = self.steadiness()
-        dead = self.old_frees / float(self.old_frees + count) if count else 1.0
-        parts = {'enough': 1 - math.exp(-count / 6.0), 'steady': min(1.0, spread / 0.8), 'going_on': going_on, 'kept': (1 - dead) ** 2}
+        kept = float(sum(size * weight for _at, size, weight in rows))
+        freed = self.old_freed_bytes / (self.old_freed_bytes + kept) if kept else 1.0
+        parts = {'enough': 1 - math.exp(-len(rows) / 6.0), 'steady': min(1.0, spread / 0.8), 'going_on': going_on, 'kept': (1 - freed) ** 2}
         result = 1.0
         for factor in parts.values():
             result *= factor
@@ -90,6 +92,6 @@ class Cohort:
         """Return how many objects outstanding there are in each of AGES equal parts of the window, oldest first."""
         found = [0] * AGES
         part_ns = max(1.0, (self.until_ns - self.since_ns) / float(AGES))
-        for at_ns, _size, weight in self.alive:
+        for at_ns, _size, weight in self.survivors:
             found[max(0, min(AGES - 1, int((at_ns - self.since_ns) / part_ns)))] += weight
         return found

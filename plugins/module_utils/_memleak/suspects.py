@@ -3,29 +3,30 @@
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
 
-MOST = 64
-_SURVIVORS, _SLOTS = 4, 3
+MOST = 256
+_SURVIVORS, _SLOTS = 64, 3
 # Stacks that may be taken in a second on each CPU, some microseconds each.
 STACKS_PER_S = 2000
 
 
-def look(groups, slot, settle_slots, elapsed_s, cpus, known):
+def select_suspects(groups, slot, settle_slots, elapsed_s, cpus, known):
     """Return ({call site: estimated allocations per second}, mask for following them) of all sites to follow.
 
     groups: [Group]; slot: the current one; settle_slots: how many before it are too young; known: {site: rate} that are followed already.
     """
     sites = {}
     for group in groups:
-        if group.type == bpf.SLAB and group.stack < 0:
-            entry = sites.setdefault(group.site, {'alive': [0] * bpf.SLOTS, 'bytes': 0, 'rate': 0.0})
+        if group.type == bpf.SLAB and not group.stack:
+            entry = sites.setdefault(group.site, {'survivors': [0] * bpf.SLOTS, 'bytes': 0, 'rate': 0.0})
             for index in range(bpf.SLOTS):
-                entry['alive'][index] += group.born[index] - group.died[index]
-            entry['bytes'] += sum(group.born_bytes) - sum(group.freed_bytes)
+                entry['survivors'][index] += group.allocated[index] - group.freed[index]
+            entry['bytes'] += sum(group.allocated_bytes) - sum(group.freed_bytes)
             entry['rate'] += group.allocations / max(elapsed_s, 1e-3)
     settled = slot - settle_slots
     chosen = dict(known)
     if settled >= _SLOTS:
-        new = [(entry['bytes'], site) for site, entry in sites.items() if site not in chosen and _grows(entry['alive'][:settled])]
+        new = [(entry['bytes'], site) for site, entry in sites.items()
+               if site not in chosen and _grows(entry['survivors'][:settled], entry['bytes'])]
         for _unused, site in sorted(new, reverse=True)[:MOST - len(chosen)]:
             chosen[site] = sites[site]['rate']
     mask = 0
@@ -34,6 +35,21 @@ def look(groups, slot, settle_slots, elapsed_s, cpus, known):
     return chosen, mask
 
 
-def _grows(alive):
-    half = len(alive) // 2
-    return sum(alive) >= _SURVIVORS and any(alive[:half]) and any(alive[half:]) and sum(1 for count in alive if count > 0) * 2 >= len(alive)
+def are_blocks_that_grow(groups, slot, settle_slots):
+    """Is one of the groups a site that keeps blocks of pages? They may be given back in pieces, which costs more to follow."""
+    settled = slot - settle_slots
+    blocks = [group for group in groups if group.type == bpf.PAGE and 0 < group.site & 0xff <= bpf.SPLIT_ORDER]
+    if settled < _SLOTS:
+        return False
+    for group in blocks:
+        survivors = [allocated - freed for allocated, freed in zip(group.allocated, group.freed)]
+        if _grows(survivors[:settled], sum(group.allocated_bytes) - sum(group.freed_bytes)):
+            return True
+    return False
+
+
+def _grows(survivors, outstanding_bytes):
+    """survivors: estimated numbers by the slot in which they were allocated."""
+    half = len(survivors) // 2
+    enough = sum(survivors) >= _SURVIVORS or outstanding_bytes >= 16384 and sum(survivors) >= 4
+    return enough and any(survivors[:half]) and any(survivors[half:]) and sum(1 for count in survivors if count > 0) * 2 >= len(survivors)

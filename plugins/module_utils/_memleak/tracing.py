@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bcc engine of memleak: allocations and frees as they happen, weighed with the kernel's own counters."""
 
+import mmap
 import os
 import platform
 import random
@@ -8,8 +9,8 @@ import re
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, overhead, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, places, suspects, triage
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, maps, overhead, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
 
 SETTLE_S = 2.0
 _NEEDED = {
@@ -21,6 +22,14 @@ _NEEDED = {
 }
 _VMALLOC_FUNCTIONS = ('__vmalloc_node_range_noprof', '__vmalloc_node_range')
 _MOST_SAMPLE = 1024
+# Without reads in batches (before 5.6) an entry takes two system calls.
+_OBJECTS_ONE_BY_ONE = 16384
+_FULL, _TIGHT = 0.7, 0.5  # shares of the table of survivors: to be swept, and to hold fewer of each group
+_REVIEW_NS = 2000000000  # the longest time between two
+# Code that enters interrupts: (first symbol, last one; None: this function alone).
+_BOUNDARIES = (('__irqentry_text_start', '__irqentry_text_end'), ('__softirqentry_text_start', '__softirqentry_text_end'),
+               ('handle_softirqs', None), ('__do_softirq', None))
+_PAGE_BULK = ('alloc_pages_bulk_noprof', '__alloc_pages_bulk')
 
 
 def ktime_ns():
@@ -43,7 +52,12 @@ class BccEngine(engine.BccEngine):
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
         self._lowered = 1
-        self._dropped = 0  # objects, when the table of live ones was looked at last
+        self._dropped = 0  # objects, when the table of survivors was read last
+        self._cap = 0  # objects of one group that are followed
+        self._pieces_ns = None  # since when blocks of pages are followed that are given back in pieces
+        self._shallow = False  # call stacks hold one frame
+        self._sweep_at = _FULL  # share of the table of survivors from which it is swept next
+        self._removed = 0  # entries that user space took out of the table
 
     def check_options(self):
         self._types = facts.types(self.options)
@@ -55,21 +69,59 @@ class BccEngine(engine.BccEngine):
         self._modules = kallsyms.ModuleSymbols()
         self._modules.refresh()
         if self._modules.hidden:
-            self.degradations.append('the kernel hides its symbols (kernel.kptr_restrict=2): functions are numbers, and nothing is called a leak')
+            self.degradations.append('the kernel hides its symbols (kernel.kptr_restrict=2): functions are numbers, '
+                                     'and nothing is called a leak')
         functions = self._functions()
         salt = random.SystemRandom().getrandbits(62)
-        self._program = program.Program(bpf.text(functions, salt, stacks.DEPTH, os.sysconf('SC_NPROCESSORS_CONF'), self._offsets))
+        if _release() < (5, 6):
+            bpf.OBJECTS = min(bpf.OBJECTS, _OBJECTS_ONE_BY_ONE)
+        # Who asks for all objects gets exact counts, as long as there is room.
+        self._cap = bpf.OBJECTS // (4 if self.options['sample'] == 1 or self._size else 16)
+        extents = [self._modules.extent(first, last) for first, last in _BOUNDARIES]
+        self._program = program.Program(bpf.text(functions, salt, stacks.DEPTH, os.sysconf('SC_NPROCESSORS_CONF'), self._offsets,
+                                                 sorted(set(extent for extent in extents if extent))))
+        refused = {}
         for function in functions:
+            if function.group in refused:
+                continue
             try:
                 self._attach(function)
-            except Unavailable:
-                # A verifier that does not take the loops: as on a host without kprobes, the slab counters tell what was freed unseen.
-                if not function.at.startswith('k') or 'bulk' not in function.at:
+            except Unavailable as error:
+                if not function.group:
                     raise
-                break
+                refused[function.group] = error
+        for group, error in sorted(refused.items()):
+            self.degradations.append('%s are not seen, the kernel\'s counters alone tell of them: %s' % (group, str(error)[:300]))
         self._modules.forget_kernel()
         self._symbols = stacks.Symbols(self._program.bpf, self._modules)
         self._overhead = overhead.Overhead(self._program, os.sysconf('SC_NPROCESSORS_ONLN'))
+        self._try_stacks()
+
+    def _try_stacks(self):
+        """Look how deep the call stacks of allocations are that this process makes itself.
+
+        On kernels from 4.14 to 5.1 with the ORC unwinder, stacks of tracepoints hold the BPF program alone.
+        """
+        if not self.options['stacks'] or self._modules.hidden or not {'slab', 'page'}.intersection(self._types):
+            return
+        config = self._program.table('config')
+        value = config.Leaf()
+        value.trial = os.getpid()
+        config[config.Key(0)] = value
+        for _again in range(8):
+            for end in os.pipe():
+                os.close(end)
+            memory = mmap.mmap(-1, 64 * mmap.PAGESIZE)
+            for page in range(64):
+                memory[page * mmap.PAGESIZE] = 1
+            memory.close()
+        config[config.Key(0)] = config.Leaf()
+        found, _all = maps.items(self._program.table('stacks'), bpf.STACKS)
+        deepest = max([len(self._symbols.own_stack(list(value.ip))) for _key, value in found] or [0])
+        if found and deepest < 2:
+            self._shallow = True
+            self.degradations.append('call stacks of this kernel hold no caller: slab objects are told apart by the caller that the '
+                                     'tracepoint names, and where pages were allocated is not known')
 
     def _functions(self):
         """Choose what to attach to, for the types that are asked for. Raises Unavailable when the kernel has not what a type needs."""
@@ -85,9 +137,14 @@ class BccEngine(engine.BccEngine):
             layout = self._layout(raw)
             found += bpf.frees(layout != 'fields')
             if kprobes and _release() >= (5, 3) and self._modules.has('kmem_cache_free_bulk'):
-                batch = bpf.bulk(layout)
+                batch += bpf.bulk_frees()
+                if layout == 'cache':
+                    batch += bpf.bulk_allocations()
         if 'page' in self._types:
             found += bpf.pages(raw)
+            bulk = next((name for name in _PAGE_BULK if self._modules.has(name)), None)
+            if kprobes and raw and bulk:
+                batch += bpf.bulk_pages(bulk, 'ctx->r8' if _release() >= (6, 14) else 'ctx->r9')
         if 'slab' in self._types:
             found += bpf.slab(layout, program.tracepoint_fields('kmem:kmalloc_node') is not None)
         if 'percpu' in self._types and program.tracepoint_fields('percpu:percpu_alloc_percpu') is not None:
@@ -127,6 +184,8 @@ class BccEngine(engine.BccEngine):
             self._program.attach(at, function.name)
         elif how == 'raw':
             self._program.attach_raw(at, function.name)
+        elif how == 'turn':
+            self._program.call_in_turn('turns', int(at), function.name)
         else:
             symbol = at if self._modules.has(at) or not self._modules.has(at + '_noprof') else at + '_noprof'
             self._program.attach_kprobe(symbol, function.name, at_return=how == 'kretprobe')
@@ -136,7 +195,7 @@ class BccEngine(engine.BccEngine):
         self._shift = 20
         while duration_s * 1e9 / (1 << self._shift) > bpf.SLOTS:
             self._shift += 1
-        self._all = self.options['stacks'] and (self.options['sample'] == 1 or bool(self._size))
+        self._all = self.options['stacks'] and not self._shallow and (self.options['sample'] == 1 or bool(self._size))
         self._sample = 1 if self._size else self.options['sample']
         self._watch = triage.Watch(duration_s, self._settle_ns, ktime_ns)
         self._watch.start()
@@ -155,6 +214,7 @@ class BccEngine(engine.BccEngine):
         value.page_passes = max(1, self._sample // 4) - 1
         value.suspect_mask = (self._suspect_mask + 1) * self._lowered - 1
         value.suspects, value.stacks = len(self._flagged), self._all
+        value.cap, value.splits = self._cap, self._pieces_ns is not None
         config[config.Key(0)] = value
 
     def poll(self, timeout_s):
@@ -162,50 +222,83 @@ class BccEngine(engine.BccEngine):
         self._watch.poll()
         self._modules.refresh()
         if self._overhead.poll():
-            self._heed()
+            self._enforce_budget()
+        self._make_room()
         if ktime_ns() >= self._next_review_ns:
-            self._next_review_ns += 1 << self._shift
+            self._next_review_ns += min(1 << self._shift, _REVIEW_NS)
             self._review()
 
-    def _heed(self):
+    def _enforce_budget(self):
         """Follow fewer when the functions take more than they may."""
         if self._overhead.percent > self.options['max_overhead_percent'] and self._sample * self._lowered < _MOST_SAMPLE:
             self._lowered *= 2
             self._configure()
             self._overhead.soon()
 
+    def _make_room(self):
+        """Take out of the table of survivors what was left out when its group's mask rose, before the table is full."""
+        counts = self._counts()
+        held = counts[bpf.ADDED] - counts[bpf.REMOVED] - self._removed
+        if counts[bpf.DROPPED] > self._dropped:
+            self._dropped = counts[bpf.DROPPED]
+            if self._sample * self._lowered < _MOST_SAMPLE:
+                self._lowered *= 2
+        elif held < self._sweep_at * bpf.OBJECTS:
+            return
+        table = self._program.table('live')
+        masks = dict(((key.site, key.cache, key.stack, key.type), value.mask)
+                     for key, value in maps.items(self._program.table('groups'), bpf.GROUPS)[0])
+        left = 0
+        for key, value in maps.items(table, bpf.OBJECTS)[0]:
+            if value.type != bpf.VMALLOC and value.chosen & masks.get((value.site, value.cache, value.stack, value.type), 0):
+                try:
+                    del table[key]
+                    self._removed += 1
+                except KeyError:  # freed meanwhile
+                    pass
+            else:
+                left += 1
+        if left > _TIGHT * bpf.OBJECTS or counts[bpf.DROPPED]:
+            self._cap = max(min(bpf.LEAST_CAP, self._cap), self._cap // 2)
+        # Reading the table costs time of the host: not again before it has grown.
+        self._sweep_at = max(_FULL, min(0.9, left / float(bpf.OBJECTS) + 0.1))
+        self._configure()
+
     def _review(self):
         """Look for call sites that deserve their stacks, and note names that may go with their module."""
-        groups = places.read_groups(_items(self._program.table('groups')))
+        groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
         elapsed_s = (ktime_ns() - self._opened_ns) / 1e9
         counts = self._counts()
         if not self._overhead.known:
             self._overhead.estimate(counts[bpf.FOLLOWED], elapsed_s, self._sample * self._lowered)
-            self._heed()
-        if counts[bpf.DROPPED] > self._dropped and self._sample * self._lowered < _MOST_SAMPLE:
-            self._dropped = counts[bpf.DROPPED]
-            self._lowered *= 2  # the table of live objects is full
-            self._configure()
-        if 'slab' in self._types and self.options['stacks'] and not self._all:
-            settle_slots = 1 + (self._settle_ns >> self._shift)
-            slot = (ktime_ns() - self._opened_ns) >> self._shift
-            chosen, mask = suspects.look(groups, slot, settle_slots, elapsed_s, os.sysconf('SC_NPROCESSORS_ONLN'), self._rates)
+            self._enforce_budget()
+        slot = (ktime_ns() - self._opened_ns) >> self._shift
+        settle_slots = 1 + (self._settle_ns >> self._shift)
+        if 'slab' in self._types and self.options['stacks'] and not self._all and not self._shallow:
+            chosen, mask = suspects.select_suspects(groups, slot, settle_slots, elapsed_s, os.sysconf('SC_NPROCESSORS_ONLN'), self._rates)
             if set(chosen) != set(self._rates):
                 self._flag(chosen, mask)
+        if self._pieces_ns is None and suspects.are_blocks_that_grow(groups, slot, settle_slots):
+            self._pieces_ns = ktime_ns()
+            self._configure()
         table = self._program.table('stacks')
         for group in groups:
-            if group.stack >= 0 and (group.stack, 0) not in self._frames:
+            if group.stack and (group.stack, 0) not in self._frames:
                 self._frames[group.stack, 0] = None
-                self._symbols.remember(table[table.Key(group.stack)].ip)
+                try:
+                    self._symbols.remember(table[table.Key(group.stack)].ip)
+                except KeyError:
+                    pass
 
     def _flag(self, chosen, mask):
         table = self._program.table('suspects')
         for site in chosen:
-            index = (site * 0x9E3779B97F4A7C15 & 0xffffffffffffffff) >> 54
-            if site not in self._flagged and not table[table.Key(index)].value:
-                table[table.Key(index)] = table.Leaf(site)
-                self._flagged[site] = ktime_ns()
-        self._rates = chosen
+            hashed = site * 0x9E3779B97F4A7C15 & 0xffffffffffffffff
+            for index in (hashed >> 54, hashed >> 44 & bpf.SUSPECTS - 1):
+                if site not in self._flagged and not table[table.Key(index)].value:
+                    table[table.Key(index)] = table.Leaf(site)
+                    self._flagged[site] = ktime_ns()
+        self._rates = dict((site, rate) for site, rate in chosen.items() if site in self._flagged)
         self._suspect_mask = mask
         self._configure()
 
@@ -221,23 +314,32 @@ class BccEngine(engine.BccEngine):
 
     def read(self, window_s):
         counts = self._counts()
-        self._account(counts)
-        groups = places.read_groups(_items(self._program.table('groups')))
-        objects = [(value.site, value.cache, value.stack, value.type, value.at_ns, value.bytes, value.weight,
-                    value.comm.decode('utf-8', 'replace')) for _key, value in _items(self._program.table('live'))]
-        self._caches = dict((key.value, value.name.decode('utf-8', 'replace')) for key, value in self._program.table('caches').items())
-        sorter = places.Places(self._names, self._caches.get, self._opened_ns, self._closed_ns, self._settle_ns, self._flagged)
+        groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
+        self._account(counts, groups)
+        rows, whole = maps.items(self._program.table('live'), bpf.OBJECTS)
+        objects = sites.read_objects(rows)
+        self._caches = dict((key.value, value.name.decode('utf-8', 'replace'))
+                            for key, value in maps.items(self._program.table('caches'), 1024)[0])
+        if not whole:
+            self.degradations.append('%d survivors were read, then time was over: there were more' % len(objects))
+        overflow = self._program.table('overflow')
+        begin_ns, end_ns = judged_part(self._opened_ns, self._closed_ns, overflow[0].value, overflow[1].value)
+        if overflow[0].value:
+            self.degradations.append('the table of survivors was full at %.1f s: the verdict is that of the seconds from %.1f to %.1f'
+                                     % tuple((at_ns - self._opened_ns) / 1e9 for at_ns in (overflow[0].value, begin_ns, end_ns)))
+        sorter = sites.Sites(self._names, self._caches.get, begin_ns, end_ns, self._settle_ns, self._flagged, self._pieces_ns)
         found = sorter.fill(groups, objects)
         if self.options['cache']:
-            found = [place for place in found if not place.caches or self.options['cache'] in place.caches]
+            found = [site for site in found if not site.caches or self.options['cache'] in site.caches]
         if 'vmalloc' in self._types:
-            found += self._vmalloc_places(groups, objects)
+            found += self._vmalloc_sites(groups, objects)
         if not self.options['stacks']:
-            for place in found:
-                place.frames = place.frames[:1]
+            for site in found:
+                site.frames = site.frames[:1]
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
+        judged_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
         measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
-                                  self._modules.hidden)
+                                  self._modules.hidden, whole and not overflow[0].value, judged_s)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,
@@ -245,18 +347,25 @@ class BccEngine(engine.BccEngine):
         return measured.data(found, sample, budget)
 
     def _names(self, stack, site):
+        """The names of a stack, or of a call site where there is none, innermost first; only of functions that have one."""
         if self._frames.get((stack, site)) is None:
-            addresses = [site]
-            if stack >= 0:
+            addresses, named = [], []
+            if stack:
                 table = self._program.table('stacks')
-                addresses = list(table[table.Key(stack)].ip)
-            self._frames[stack, site] = tuple(self._symbols.stack(addresses))
+                try:
+                    addresses = list(table[table.Key(stack)].ip)
+                except KeyError:
+                    pass
+                named = self._symbols.own_stack(addresses)
+            if site and not named:
+                named = self._symbols.stack([site]) if self._modules.hidden else self._symbols.own_stack([site])
+            self._frames[stack, site] = tuple(named)
         return self._frames[stack, site]
 
-    def _vmalloc_places(self, groups, objects):
-        """A Place for each caller of vmalloc that holds new areas, with the stack that made most of them."""
-        comms = dict((row[2], row[7]) for row in objects if row[3] == bpf.VMALLOC)
-        made = [(sum(group.born_bytes), group, self._names(group.stack, 0)) for group in groups if group.type == bpf.VMALLOC]
+    def _vmalloc_sites(self, groups, objects):
+        """A Site for each caller of vmalloc that holds new areas, with the stack that made most of them."""
+        comms = dict((one.stack, one.comm) for one in objects if one.type == bpf.VMALLOC)
+        made = [(sum(group.allocated_bytes), group, self._names(group.stack, 0)) for group in groups if group.type == bpf.VMALLOC]
         made.sort(key=lambda row: -row[0])
         found = []
         for caller, cohort in self._watch.areas_cohorts().items():
@@ -267,15 +376,16 @@ class BccEngine(engine.BccEngine):
                 frames = own[0][2]
                 at = next(index for index, frame in enumerate(frames) if frame.partition(' ')[0] == plain)
                 frames = frames[at:]
-            place = places.Place('vmalloc', frames, cohort, True)
-            for at_ns, size, _weight in cohort.alive:
-                place.sizes[size] += 1
-                place.born_bytes[max(0, min(bpf.SLOTS - 1, (at_ns - self._opened_ns) >> self._shift))] += size
+            site = sites.Site('vmalloc', frames, cohort, True)
+            site.areas_of = caller
+            for at_ns, size, _weight in cohort.survivors:
+                site.sizes[size] += 1
+                site.allocated_bytes[max(0, min(bpf.SLOTS - 1, (at_ns - self._opened_ns) >> self._shift))] += size
             for _bytes, group, _frames in own[:1]:
-                place.comms[comms.get(group.stack, '')] += group.allocations
-            place.allocations = max(cohort.allocations, sum(row[1].allocations for row in own))
-            place.frees = place.allocations - len(cohort.alive)
-            found.append(place)
+                site.comms[comms.get(group.stack, '')] += group.allocations
+            site.allocations = max(cohort.allocations, sum(row[1].allocations for row in own))
+            site.frees = site.allocations - len(cohort.survivors)
+            found.append(site)
         return found
 
     def close(self):
@@ -283,13 +393,13 @@ class BccEngine(engine.BccEngine):
             self._overhead.close()
         super().close()
 
-    def _account(self, counts):
-        # What was dropped had been chosen to be followed; what was missed had not been looked at yet.
+    def _account(self, counts, groups):
+        # What was dropped had been chosen to be followed; what was missed had not been chosen yet.
         sample = self._sample * self._lowered
-        events = counts[bpf.FOLLOWED] * sample
-        dropped = counts[bpf.DROPPED] * sample
+        events = sum(group.allocations + group.frees for group in groups)
+        dropped = sum(group.dropped for group in groups)
         self.account_lost(dropped + self._program.missed(), events, 'events', 'counts are too low or objects look unfreed that are not '
-                          '(%d because the table of live objects was full)' % dropped)
+                          '(%d because the table of survivors was full)' % dropped)
         if engine.is_degrading(counts[bpf.STACKLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations have no call stack: others have their place in the table of stacks'
                                % counts[bpf.STACKLESS])
@@ -297,7 +407,7 @@ class BccEngine(engine.BccEngine):
             self.degradations.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
         if self._lowered > 1:
             self.degradations.append('one address in %d was followed instead of one in %d, %s'
-                               % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of live objects was full'
+                               % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of survivors was full'
                                   if self._dropped else 'for max_overhead_percent=%g' % self.options['max_overhead_percent']))
         if (self._overhead.percent or 0) > self.options['max_overhead_percent'] and sample >= _MOST_SAMPLE:
             self.degradations.append('tracing took %.1f %% of the CPUs all the same: this host allocates very often'
@@ -309,9 +419,13 @@ def _release():
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
-def _items(table):
-    """All entries of a BPF hash; in batches where kernel (5.6) and bcc can, which is some 20 times cheaper."""
-    try:
-        return list(table.items_lookup_batch())
-    except Exception:  # bcc raises a bare Exception for what the kernel cannot do
-        return table.items()
+def judged_part(opened_ns, closed_ns, first_ns, last_ns):
+    """Return (begin, end) of the longer part of the window in which no allocation was dropped.
+
+    first_ns, last_ns: when the first and the last one was; 0: none.
+    """
+    if not first_ns:
+        return opened_ns, closed_ns
+    if first_ns - opened_ns >= closed_ns - last_ns:
+        return opened_ns, first_ns
+    return min(last_ns, closed_ns), closed_ns

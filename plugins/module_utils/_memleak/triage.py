@@ -2,6 +2,7 @@
 """What the kernel's own counters say of its memory, read again and again within a window."""
 
 import os
+import re
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text
@@ -24,6 +25,7 @@ _MUCH = {'SUnreclaim': (5 * 2 ** 30, 0.15), 'unaccounted': (3 * 2 ** 29, 0.15), 
 READINGS, LEAST_READINGS = 24, 16
 _COST_SHARE = 0.005  # of one CPU, that reading may take; a slow host gets fewer readings, but not fewer than the least
 _CACHES = '/sys/kernel/slab'
+_ALLOCINFO = re.compile(r'^\s*(\d+)\s+\d+ (\S+:\d+) (?:\[([^\]]+)\] )?func:(\S+)')
 
 
 def parse_meminfo(text):
@@ -55,6 +57,17 @@ def parse_slabinfo(text):
     return caches
 
 
+def parse_allocinfo(text):
+    """Return {(code line, function, module or None): bytes} of /proc/allocinfo's text (6.10, CONFIG_MEM_ALLOC_PROFILING)."""
+    found = {}
+    for line in text.splitlines():
+        match = _ALLOCINFO.match(line)
+        if match:
+            size, place, module, function = match.groups()
+            found[place, function, module] = int(size)
+    return found
+
+
 def snapshot():
     """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}, 'free_blocks': […]}.
 
@@ -68,7 +81,10 @@ def snapshot():
         meminfo['areas'] = sum(size for _address, _caller, size in held)
     except OSError:
         held = None
-    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': _holders(),
+    holders = _holders()
+    holders['process_bytes'] = sum(meminfo.get(name, 0) for name in ('AnonPages', 'Shmem', 'PageTables'))
+    holders['cached_pages'] = sum(meminfo.get(name, 0) for name in ('Cached', 'Buffers')) // _PAGE_BYTES
+    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': holders,
             'free_blocks': parse_buddyinfo(read_text('/proc/buddyinfo'))}
 
 
@@ -78,12 +94,14 @@ def _holders():
     files = read_text('/proc/sys/fs/file-nr').split()
     sockets = read_text('/proc/net/sockstat').split()
     counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
+    inodes, names = read_text('/proc/sys/fs/inode-state').split(), read_text('/proc/sys/fs/dentry-state').split()
     groups = parse_fields(read_text('/sys/fs/cgroup/cgroup.stat'))
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
+            'inodes': int(inodes[0]) if inodes else 0, 'dentries': int(names[0]) if names else 0,
             'cgroups': sum(groups.get(name, 0) for name in ('nr_descendants', 'nr_dying_descendants'))}
 
 
@@ -95,6 +113,22 @@ def cache_size(name):
     # A cache that the kernel has merged with another is a link to it.
     size = read_text('%s/%s/slab_size' % (_CACHES, os.path.basename(name))).strip()
     return int(size) if size.isdigit() and os.path.basename(name) == name else None
+
+
+def slack_bytes(cache, size, cpus):
+    """Return how many bytes of this cache (and object size) can be allocated or freed without its counter moving.
+
+    A slab counts as used up once a CPU has taken it (mm/slub.c: set_cpu_partial), and so do the objects in a CPU's and a
+    node's sheaves (6.18: calculate_sheaf_capacity, MAX_FULL_SHEAVES).
+    """
+    partial = 6 if size >= 4096 else 24 if size >= 1024 else 52 if size >= 256 else 120
+    folder = '%s/%s/' % (_CACHES, os.path.basename(cache or ''))
+    each = read_text(folder + 'objs_per_slab').strip() if cache else ''
+    sheaf = read_text(folder + 'sheaf_capacity').strip() if cache else ''
+    objects = cpus * (2 * partial + (int(each) if each.isdigit() else 32))
+    if sheaf.isdigit():
+        objects += int(sheaf) * (3 * cpus + 10)
+    return objects * size
 
 
 def is_reclaimable(cache):
@@ -114,8 +148,10 @@ class Watch:
         self._settle_ns = settle_ns
         self.readings = []  # (at, snapshot)
         self.areas = areas.Areas(settle_ns)
+        self._lines, self.line_growth = {}, {}  # bytes by line of code, where the kernel counts them
 
     def start(self):
+        self._lines = parse_allocinfo(read_text('/proc/allocinfo'))
         self._observe()
 
     def poll(self):
@@ -125,6 +161,8 @@ class Watch:
 
     def stop(self):
         self._observe()
+        after = parse_allocinfo(read_text('/proc/allocinfo')) if self._lines else {}
+        self.line_growth = dict((line, size - self._lines.get(line, 0)) for line, size in after.items())
 
     def _observe(self):
         began = time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID)
@@ -144,6 +182,28 @@ class Watch:
         opened_ns, closed_ns = self.readings[0][0], self.readings[-1][0]
         cuts = [at_ns for at_ns, _unused in self.readings if at_ns <= closed_ns - self._settle_ns]
         return self.areas.cohorts(opened_ns, closed_ns, closed_ns - cuts[-1] if cuts else self._settle_ns, len(cuts))
+
+    def timed(self, kind, name):
+        """Return [(at, value)] of a counter."""
+        return [(at_ns, read[kind][name]) for at_ns, read in self.readings if name in read[kind]]
+
+    def cache_series(self, cache, size):
+        """Return [(at, bytes)] of a slab cache, or of all that are for any object of this size where it is not known."""
+        found = []
+        for at_ns, read in self.readings:
+            caches = read['caches']
+            if cache in caches:
+                found.append((at_ns, caches[cache][0] * caches[cache][1]))
+                continue
+            fitting = [objects * each for name, (objects, each) in caches.items() if each == size and 'kmalloc' in name]
+            fitting = fitting or [objects * each for objects, each in caches.values() if each == size]
+            if fitting:
+                found.append((at_ns, sum(fitting)))
+        return found
+
+    def area_series(self, caller):
+        """Return [(at, bytes)] of the vmalloc areas of a caller."""
+        return self.areas.series(caller)
 
     def series(self, kind, name):
         """Return [(seconds since the first reading, value)] of a counter: kind 'meminfo', 'holders', or 'caches' (in bytes)."""
@@ -195,7 +255,14 @@ class Watch:
         names = [name for name in _REPORTED if name in first and name in last]
         return {'meminfo_delta_bytes': dict((name, last[name] - first[name]) for name in names),
                 'free_bytes_by_order': {'before': self.readings[0][1]['free_blocks'], 'after': self.readings[-1][1]['free_blocks']},
-                'caches': grown[:top], 'suspects': suspects}, trends
+                'caches': grown[:top], 'code_lines': self._code_lines(top), 'suspects': suspects}, trends
+
+    def _code_lines(self, top):
+        """The lines of code whose allocations grew most; None: the kernel does not count them."""
+        rows = [{'line': place[:128], 'function': function[:128], 'module': module and module[:64], 'bytes_delta': grown}
+                for (place, function, module), grown in self.line_growth.items() if grown >= CACHE_FLOOR_BYTES]
+        rows.sort(key=lambda row: (-row['bytes_delta'], row['line']))
+        return rows[:top] if self.line_growth else None
 
     @staticmethod
     def _trend(kind, name, points, floor_bytes):

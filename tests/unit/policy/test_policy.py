@@ -138,6 +138,24 @@ def test_unaccounted_memory_is_a_finding():
     assert found(with_probe("memleak", data.memleak(unaccounted=67108863))) == set()
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"explained_bytes_per_s": None}, True),
+        ({"explained_bytes_per_s": 599999.0}, True),
+        ({"explained_bytes_per_s": 600000.0}, False),
+        ({"bytes_per_s": 65535.0}, False),
+        ({"by": "size", "bytes_per_s": None, "explained_bytes_per_s": None}, False),
+    ],
+)
+def test_a_counter_that_grows_without_an_allocation_site_is_a_finding(changes, expected):
+    measured = data.memleak()
+    row = {"type": "slab", "counter": "SUnreclaim", "by": "growth", "bytes": 24 * 10**6, "bytes_per_s": 1.2e6, "explained_bytes_per_s": 0.0}
+    measured["triage"]["suspects"] = [{**row, **changes}]
+    assert found(with_probe("memleak", measured)) == ({("memory-counter-growth", "warning")} if expected else set())
+
+
 @pytest.mark.parametrize(("delay_us", "severity"), [(19999.9, None), (20000.0, "warning"), (99999.0, "warning"), (100000.0, "error")])
 def test_the_longest_wait_sets_the_severity(delay_us, severity):
     expected = {("runq-latency", severity)} if severity else set()

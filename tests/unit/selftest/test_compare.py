@@ -19,7 +19,14 @@ READINGS = [
     for tick in range(151)
 ]
 FRAMES = ["ksysak_leak_deep+0x1c [test_slab_leak]", "ksysak_descend+0x33 [test_slab_leak]", "process_one_work+0x1e2"]
-RIGHT = {"verdict": "leak", "culprit": "ksysak_leak_deep", "module": "test_slab_leak", "bytes_outstanding": 2000 * SIZE, "stack": FRAMES}
+RIGHT = {
+    "verdict": "leak",
+    "sampled": 1,
+    "culprit": "ksysak_leak_deep",
+    "module": "test_slab_leak",
+    "bytes_outstanding": 2000 * SIZE,
+    "stack": FRAMES,
+}
 
 
 def memleak(*entries, status="ok", reason="", sample=1, lost=0, **meminfo):
@@ -250,6 +257,30 @@ def test_memory_that_does_not_come_back_is_named(back, said):
 
 
 OPTIONS = {"type": "slab", "bytes": SIZE, "rate": 100, "freed_percent": 0, "place": "deep"}
+CHURN = [{**row, "outstanding_bytes": 8 * SIZE, "frees": max(0, row["allocations"] - 8)} for row in READINGS]
+
+
+@pytest.mark.parametrize(
+    ("readings", "envelope", "verdict"),
+    [
+        (CHURN, memleak(), "passed"),
+        (CHURN, memleak({**RIGHT, "verdict": "clean"}), "passed"),
+        (CHURN, memleak({**RIGHT, "verdict": "suspect"}), "failed"),
+        (CHURN, memleak(RIGHT), "failed"),
+        (CHURN, memleak(status="skipped", reason="lockdown"), "failed"),
+        ([{**row, "frees": 7} for row in CHURN], memleak(), "not_run"),
+        (CHURN[:30], memleak(), "not_run"),
+    ],
+)
+def test_memory_that_is_freed_again_must_not_be_suspected(readings, envelope, verdict):
+    assert compare.steady(EXPECTED, readings, envelope)["verdict"] == verdict
+
+
+def test_an_amount_is_not_proven_where_any_would_do():
+    coarse = compare.leak(EXPECTED, READINGS, memleak({**RIGHT, "sampled": 1024}))
+    assert coarse["verdict"] == "partial" and coarse["least"] == 0 and "any number would do" in coarse["reason"]
+
+
 CASE = {"case": "slab", "probe": "memleak", "title": "leak", "options": OPTIONS}
 
 
