@@ -159,7 +159,7 @@ def stall(kind, delay_us, **changes):
     """One stall, which something speaks against."""
     stack = ["_raw_spin_unlock_irqrestore+0x11", "acme_drain+0x4e [acme_nic]", "do_syscall_64+0x5a"] if kind == "irqoff" else []
     found = {"kind": kind, "delay_us": delay_us, "least_us": delay_us - 2000, "cpu": 1, "pid": 812, "comm": "stress-ng", "at_s": 3.25}
-    reasons = ["another CPU was late at the same instant"] if kind == "irqoff" else ["interrupts were on where it stood still"]
+    reasons = ["another CPU was late at the same instant"] if kind == "irqoff" else ["interrupts were on where the CPU did not run"]
     culprit = "acme_drain" if kind == "irqoff" else None
     return {**found, "certain": False, "reasons": reasons, "culprit": culprit, "stack": stack, **changes}
 

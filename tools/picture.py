@@ -19,12 +19,13 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from tests import conftest  # noqa: F401,E402,I001 (it makes the import tree, so it comes first)
+
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build  # noqa: E402
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy  # noqa: E402
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import Assets  # noqa: E402
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render  # noqa: E402
 from ansible_collections.ksysak.fleet.tests import fleet_data as data  # noqa: E402
-from tests import conftest  # noqa: F401,E402 (it makes the import tree)
 
 HOSTS = 240
 WIDTH, HEIGHT = 1440, 900

@@ -48,7 +48,7 @@ class Overhead:
         self._next_s = now_s + PAUSE_S
         return True
 
-    def soon(self):
+    def reread_soon(self):
         """Ask for the next reading in a second: something was changed to lower the cost."""
         self._next_s = time.monotonic() + 1.0
 

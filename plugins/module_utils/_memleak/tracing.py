@@ -233,7 +233,7 @@ class BccEngine(engine.BccEngine):
         if self._overhead.percent > self.options['max_overhead_percent'] and self._sample * self._lowered < _MOST_SAMPLE:
             self._lowered *= 2
             self._configure()
-            self._overhead.soon()
+            self._overhead.reread_soon()
 
     def _make_room(self):
         """Take out of the table of survivors what was left out when its group's mask rose, before the table is full."""

@@ -147,7 +147,7 @@ class Entry:
                 if not isinstance(below, dict) or not all(isinstance(change, dict) for change in below.values()):
                     raise PolicyError(f"{place(scope)}: rule '{spec['id']}': '{scope}': a dictionary of overrides by name is expected")
                 self._scoped += [(scope, name, self._checked(place, change, scope, name)) for name, change in below.items()]
-        # A host's own name says more than a group that it is in.
+        # A pattern of a host's name takes precedence over a group of the host.
         self._scoped.sort(key=lambda scoped: SCOPES.index(scoped[0]))
         self.rule = self._rule(self._general)
         for _scope, _name, change in self._scoped:
@@ -193,7 +193,7 @@ class Entry:
 
 @dataclasses.dataclass
 class Evaluation:
-    """What a policy says of one host.
+    """The result of a policy on one host.
 
     findings: worst first, as in the design, and weight: number, the larger the worse; waived: the same, with waiver:
     {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
