@@ -16,14 +16,6 @@ def read_text(path):
         return ''
 
 
-def read_int(path):
-    """Return the decimal number that a file holds, None where it cannot be read or holds none."""
-    try:
-        return int(read_text(path))
-    except ValueError:
-        return None
-
-
 def numbers(folder):
     """Return the entries of a folder that are numbers, as of processes in /proc; [] where it cannot be read."""
     try:

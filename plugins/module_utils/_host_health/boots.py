@@ -7,8 +7,8 @@ import select
 import subprocess
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.pipe import program
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.pipe import program
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import instant
 
 MAX_BOOTS = 8
 JOURNAL_S = 3.0  # what asking the journal about earlier boots may take
@@ -36,7 +36,7 @@ def unclean(max_age_s):
         if last_s is None or time.time() - last_s > max_age_s:
             continue
         if not any(_ENDED_CLEANLY.search(line) for line in tail.splitlines()):
-            found.append({'boot_id': boot, 'ended_at': groups.instant(last_s)})
+            found.append({'boot_id': boot, 'ended_at': instant(last_s)})
     return found
 
 

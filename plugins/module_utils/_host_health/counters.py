@@ -5,9 +5,8 @@ import collections
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._host_health.files import entries, integer, text
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.groups import instant
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.sysfs import entries, integer, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import instant, printable
 
 MAX_COUNTERS = 64
 _TEXT_CHARS = 128

@@ -11,7 +11,7 @@ import os
 import re
 import struct
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 
 MOST = 64
 _NAME = re.compile(r'nvme\d+$')

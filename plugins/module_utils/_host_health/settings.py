@@ -4,8 +4,8 @@
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._host_health.files import entries, flag, integer
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.sysfs import entries, flag, integer
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 
 _TAINT_LETTERS = 'PFSRMBUDAWCIOELKXTNJ'  # by bit
 _TEXT_CHARS = 128

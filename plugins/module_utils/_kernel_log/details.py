@@ -6,7 +6,7 @@ Every name that a regex captures becomes a field: numbers as int, sizes in bytes
 
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 
 MAX_TASKS = 5
 MAX_ITEMS = 8

@@ -7,9 +7,9 @@ Pure: no I/O. One pass, memory bounded by a handful of open reports, time linear
 import re
 from collections import deque
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import culprit, lines as log_lines, patterns
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.details import Details
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
 
 MAX_BODY_LINES = 400
 MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last

@@ -8,9 +8,9 @@ had read every line: it never looks further behind a header than CONTEXT lines.
 import collections
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.pipe import Pipe, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import REACH_LINES
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.pipe import Pipe, program
 
 # text: str; number: of the line, from 1; candidate: False where no rule can match the line
 Sifted = collections.namedtuple('Sifted', 'text number candidate')

@@ -5,6 +5,8 @@ import bisect
 import calendar
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import instant
+
 MAX_OCCURRENCES = 50000
 MAX_SIGNATURES = 2000
 MAX_SOURCES = 8
@@ -24,13 +26,6 @@ _LONG_TRACES = 12
 _SHORT_TRACE = 8
 
 _MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
-
-
-def instant(seconds):
-    """ISO UTC text of seconds since 1970, or None."""
-    if seconds is None or not 0 <= seconds < 253402300800:
-        return None
-    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds))
 
 
 def seconds_of(wall):

@@ -7,8 +7,8 @@ import re
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable, check_bounds
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions import groups, sources
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.grep_prefilter import Sifted
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.kmsg import Kmsg

@@ -11,9 +11,9 @@ import stat
 import time
 import zlib
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.pipe import Pipe, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.lines import MAX_LINE_CHARS
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.grep_prefilter import PrefilterUnavailable, can_prefilter, sift
-from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.pipe import Pipe, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.source import Source, explain
 
 try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel itself keeps about tasks that wait for a CPU."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs
 
 
 def snapshot():
@@ -36,7 +36,7 @@ def growth(before, after):
 
 def sample_rate_limit():
     """Return how often perf may sample in a second; the kernel lowers this by itself. Infinite where it does not say."""
-    return procfs.read_int('/proc/sys/kernel/perf_event_max_sample_rate') or float('inf')
+    return sysfs.integer('/proc/sys/kernel/perf_event_max_sample_rate') or float('inf')
 
 
 def online_cpus():

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs
 
 ZONEINFO = """Node 0, zone    DMA32
   pages free     318612
@@ -27,7 +27,7 @@ Node 0, zone   Normal
 
 def test_what_cannot_be_read_is_empty(tmp_path):
     assert procfs.read_text(str(tmp_path / "missing")) == procfs.read_text(str(tmp_path)) == ""
-    assert procfs.read_int(str(tmp_path / "missing")) is None
+    assert sysfs.integer(str(tmp_path / "missing")) is None
     assert procfs.numbers(str(tmp_path / "missing")) == []
 
 
@@ -36,10 +36,10 @@ def test_text_of_any_bytes_is_read(tmp_path):
     assert procfs.read_text(str(tmp_path / "odd")) == "a\ufffd\n"
 
 
-@pytest.mark.parametrize(("text", "number"), [("42\n", 42), ("-1\n", -1), ("max\n", None), ("", None)])
+@pytest.mark.parametrize(("text", "number"), [("42\n", 42), ("0x2a\n", 42), ("-1\n", -1), ("max\n", None), ("", None)])
 def test_a_number(tmp_path, text, number):
     (tmp_path / "file").write_text(text)
-    assert procfs.read_int(str(tmp_path / "file")) == number
+    assert sysfs.integer(str(tmp_path / "file")) == number
 
 
 def test_this_process_is_among_the_numbers_of_proc():

@@ -7,7 +7,8 @@ import time
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._host_health import boots, files, probe, settings
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._host_health import boots, probe, settings
 
 
 @pytest.fixture
@@ -161,5 +162,5 @@ def test_files_that_fail_when_they_are_read_are_no_counters(host, monkeypatch):
     host.file("sys/kernel/oops_count", "3")
     host.file("sys/kernel/warn_count", "many")
     assert (host.collect()["kernel"]["oops_count"], host.collect()["kernel"]["warn_count"]) == (3, None)
-    monkeypatch.setattr(files.os, "read", fails)
+    monkeypatch.setattr(sysfs.os, "read", fails)
     assert host.collect()["kernel"]["oops_count"] is None
