@@ -22,7 +22,8 @@ def digest(fleet: dict, translate: Messages = ENGLISH) -> list[str]:
     fleet: a fleet document (schema ksysak.fleet/1); translate: the language.
     """
     hosts, groups = fleet["counts"]["hosts"], fleet["counts"]["groups"]
-    lines = [f"{translate(fleet['verdict']['level']).upper()}: {fleet['verdict']['sentence']}"]
+    level, sentence = translate(fleet["verdict"]["level"]), fleet["verdict"]["sentence"]
+    lines = [sentence if sentence.lower().startswith(level.lower()) else f"{level.upper()}: {sentence}"]
     lines += [f"  {note}" for note in fleet["verdict"]["notes"]]
     states = [f"{hosts[state]} {translate(state)}" for state in STATES if hosts[state]]
     lines.append(
