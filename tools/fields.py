@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the fields of each probe's facts into its module's RETURN and its page of documentation, from its schema.
 

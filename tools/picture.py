@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make docs/images/report.png: the report of a fleet of 240 hosts that never were, as Chromium shows it.
 
@@ -19,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from tests import conftest  # noqa: F401,E402,I001 (it makes the import tree, so it comes first)
+import tests.conftest  # noqa: F401,E402,I001 # pylint: disable=unused-import # it makes the import tree, so it comes first
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build  # noqa: E402
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy  # noqa: E402
@@ -56,7 +55,7 @@ def _host(number: int, rng: random.Random) -> dict[str, Any]:
         leak = {**data.LEAK, "growth_bytes_per_s": growth, "growth_ci95": [growth * 0.97, growth * 1.03]}
         probes["memleak"] = data.envelope("memleak", data.memleak(data.outstanding(**leak), SUnreclaim=20 * 2**20))
     if role == "batch" and rng.random() < 0.3:
-        waits = [data.wait(rng.uniform(2e4, 2e5), comm=rng.choice(["java", "postgres"])) for _ in range(3)]
+        waits = [data.wait(rng.uniform(2e4, 2e5), comm=rng.choice(["java", "postgres"])) for _wait in range(3)]
         probes["runlatency"] = data.envelope("runlatency", data.runlatency(*waits, rng=rng, scale=8))
     if role in ("batch", "db") and rng.random() < 0.1:
         killed = data.exception(

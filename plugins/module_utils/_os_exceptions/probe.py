@@ -109,7 +109,7 @@ class LogsEngine(Engine):
         if self._groups.full:
             self.degradations.append('there are too many reports to tell them all apart, some may be counted twice')
         return {'events': self._groups.entries(self.options['top']), 'kinds': self._groups.kinds,
-                'sources': [_described(source) for source in self._opened if not source.missing],}
+                'sources': [_described(source) for source in self._opened if not source.missing]}
 
     def close(self):
         for source in self._opened:

@@ -94,7 +94,7 @@ class BccEngine(engine.BccEngine):
             self.degradations.append('CPU %s was not online all through the window: its stalls are not all seen' % counters.named(unseen))
         if self._clock and counters.sample_rate_limit() < 1e6 / stalls.tick_us(self.options):
             self.degradations.append('kernel.perf_event_max_sample_rate is too low for a tick every %d us: '
-                               'stalls may be missed, or reported as cpu_not_running' % stalls.tick_us(self.options))
+                                     'stalls may be missed, or reported as cpu_not_running' % stalls.tick_us(self.options))
 
     def read(self, window_s):
         # While the window is open waits go on being counted: those of tasks first, so that they are never more than all.
