@@ -25,14 +25,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-# What make test runs, two lanes at a time: a machine of the fleet is one thread, and its tests mostly wait for
-# it. The host's own measurements come last, when the machines have ended or nearly so.
-lane-machines := tests/fleet --ignore=tests/fleet/test_selftest.py
-lane-selftest := tests/fleet/test_selftest.py
-lane-host := tests --ignore=tests/fleet
-LANES := lane-machines lane-selftest lane-host
-
-.PHONY: help scan probes build bench test test-fast test-fleet $(LANES) lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -54,11 +47,9 @@ bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and 
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
 	$(VENV_TEST)/bin/python tests/bench/report.py --cmdb $(VENV_BENCH)/bin
 
+# One after the other, the quick ones first: what measures a machine has its CPUs to itself.
 test: build test-needs ## set up what tests need and run all of them
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(LANES)
-
-$(LANES):
-	@$(VENV_TEST)/bin/python -m pytest -v $($@) 2>&1 | sed -u 's/^/$(@:lane-%=%): /'
+	$(VENV_TEST)/bin/python -m pytest -v tests/gates tests/unit tests/browser tests/integration tests/fleet
 
 test-fast: build test-needs ## the tests that need neither root nor a machine: gates, unit, browser
 	$(VENV_TEST)/bin/python -m pytest tests/gates tests/unit tests/browser

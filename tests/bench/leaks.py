@@ -67,7 +67,7 @@ def cases(rate_bytes, window_s, every_share):
             yield {"window_s": window_s, "options": OPTIONS, "leaks": leaks}
 
 
-def judged(case, result):
+def evaluated(case, result):
     """Yield a row a leak: what it was, what was said of it, and by how much the rate was off."""
     data = result["data"]
     for truth, made in zip(result["truth"], case["leaks"], strict=True):
@@ -90,16 +90,17 @@ def judged(case, result):
         yield row
 
 
-def judged_kinds(kinds, result):
+def evaluated_kinds(kinds, result):
     """Yield a row a kind: its rate, and what was reported of the function of that name; then a row of all else."""
     data = result["data"]
     for kind in kinds:
         rows = [row for row in [*data["leaks"], *data["outstanding"]] if (row["culprit"], row["module"]) == (kind, "kernel_leaks")]
         truth, (least, most) = result["truth"][kind], (sum(row["growth_ci95"][end] for row in rows) for end in (0, 1))
-        judged_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": round(sum(row["growth_bytes_per_s"] for row in rows))}
-        judged_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
-        judged_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
-        yield {**judged_row, "reasons": [row["reasons"][:2] for row in rows]}
+        measured = round(sum(row["growth_bytes_per_s"] for row in rows))
+        evaluated_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": measured}
+        evaluated_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
+        evaluated_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        yield {**evaluated_row, "reasons": [row["reasons"][:2] for row in rows]}
     others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
     rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}
     rest.update(verdict=data["verdict"], degradations=result["degradations"], lost=result["lost"], budget=data["budget"])
@@ -155,14 +156,14 @@ def measure(machine, args):
     for part, wanted in LEAKS.items():
         for case in cases(*wanted) if part in args.parts else ():
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
-            for row in judged(case, result):
+            for row in evaluated(case, result):
                 print(json.dumps({"kernel": kernel, "part": part, **row}), flush=True)
     for window_s, (part, kinds) in itertools.product(args.window, (("kinds", KINDS), ("kinds", MORE_KINDS), ("steady", STEADY))):
         if part in args.parts:
             ko = f"{KMODS}/kernel_leaks/kernel_leaks.ko"
             case = {"window_s": window_s, "options": OPTIONS, "ko": ko, "kinds": kinds, "settle_s": 30 if part == "steady" else 1}
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
-            for row in judged_kinds(kinds, result):
+            for row in evaluated_kinds(kinds, result):
                 print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):

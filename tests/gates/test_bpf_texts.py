@@ -139,7 +139,7 @@ def formatted(repo, tmp_path):
 
 
 def test_bpf_texts_are_formatted(formatted):
-    texts = {f"{variant}.c": text for name in ("runlatency", "interference") for variant, text in PROBES[name]()}
+    texts = {f"{variant}.c": text for name in PROBES for variant, text in PROBES[name]()}
     assert formatted(texts) == ""
     assert "clang-format-violations" in formatted({"wrong.c": texts.popitem()[1].replace("  return", " return")})
 

@@ -29,20 +29,59 @@ FOLLOWED, DROPPED, STALE, STACKLESS, SPLIT, GROUPLESS, ADDED, REMOVED = 0, 1, 2,
 
 _TEXT = """
 struct config_t {
-  u64 opened_ns; u64 settle_ns; u64 size;
-  u32 shift; u32 slab_mask; u32 page_mask; u32 page_passes; u32 suspect_mask; u32 suspects; u32 stacks;
-  u32 cap; u32 splits; u32 trial;
+  u64 opened_ns;
+  u64 settle_ns;
+  u64 size;
+  u32 shift;
+  u32 slab_mask;
+  u32 page_mask;
+  u32 page_passes;
+  u32 suspect_mask;
+  u32 suspects;
+  u32 stacks;
+  u32 cap;
+  u32 splits;
+  u32 trial;
 };
 struct live_t {
-  u64 at_ns; u64 bytes; u64 site; u64 cache; u64 stack; u32 type; u32 mask; u32 chosen; u32 unused; char comm[16];
+  u64 at_ns;
+  u64 bytes;
+  u64 site;
+  u64 cache;
+  u64 stack;
+  u32 type;
+  u32 mask;
+  u32 chosen;
+  u32 unused;
+  char comm[16];
 };
-struct group_key_t { u64 site; u64 cache; u64 stack; u32 type; u32 unused; };
+struct group_key_t {
+  u64 site;
+  u64 cache;
+  u64 stack;
+  u32 type;
+  u32 unused;
+};
 struct group_t {
-  u64 allocations; u64 frees; u64 old_frees; u64 dropped; u32 mask; s32 followed;
-  u64 allocated_bytes[SLOTS]; u64 freed_bytes[SLOTS]; u32 allocated[SLOTS]; u32 freed[SLOTS];
+  u64 allocations;
+  u64 frees;
+  u64 old_frees;
+  u64 dropped;
+  u32 mask;
+  s32 followed;
+  u64 allocated_bytes[SLOTS];
+  u64 freed_bytes[SLOTS];
+  u32 allocated[SLOTS];
+  u32 freed[SLOTS];
 };
-struct cache_t { char name[32]; u32 size; u32 unused; };
-struct stack_t { u64 ip[DEPTH]; };
+struct cache_t {
+  char name[32];
+  u32 size;
+  u32 unused;
+};
+struct stack_t {
+  u64 ip[DEPTH];
+};
 BPF_HASH(stacks, u64, struct stack_t, STACKS);
 BPF_HASH(live, u64, struct live_t, OBJECTS);
 BPF_HASH(groups, struct group_key_t, struct group_t, GROUPS);
@@ -191,8 +230,8 @@ static inline u64 stack_of(void *ctx) {
   return hash;
 }
 
-static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type,
-                         u32 mask, int with_stack) {
+static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type, u32 mask,
+                         int with_stack) {
   if (with->trial) {
     if (with->trial == bpf_get_current_pid_tgid() >> 32)
       stack_of(ctx);
@@ -467,10 +506,23 @@ int on_vmalloc_node_range(struct pt_regs *ctx) {
 # kfree_rcu and others free many objects at once, past the tracepoints. A loop without branches picks those that count, and a
 # function that calls itself (a tail call) takes them one by one: the verifiers of kernels to 6.1 give up on loops with branches.
 _BATCH = """
-struct batch_t { u32 count; u32 next; u32 mask; u32 unused; u64 cache; u64 site; u64 keys[64]; };
+struct batch_t {
+  u32 count;
+  u32 next;
+  u32 mask;
+  u32 unused;
+  u64 cache;
+  u64 site;
+  u64 keys[64];
+};
 BPF_PERCPU_ARRAY(batches, struct batch_t, 1);
 BPF_PROG_ARRAY(turns, 4);
-struct bulk_t { u64 cache; u64 size; u64 list; u64 site; };
+struct bulk_t {
+  u64 cache;
+  u64 size;
+  u64 list;
+  u64 site;
+};
 
 static inline u32 is_set(u64 value) {
   return (value | -value) >> 63;
@@ -651,7 +703,8 @@ def bulk_allocations():
     """Return the Functions of allocations of many slab objects at once: kmem_cache_alloc_bulk(cache, flags, size, list)."""
     stacks = '(with->stacks || (with->suspects && is_suspect(%s)))'
     size = 'size_of(batch->cache)'
-    follow = 'follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask, %s);' % (size, stacks % 'batch->site')
+    follow = ('follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask,\n         %s);'
+              % (size, stacks % 'batch->site'))
     return _bulk_allocation('kmem_cache_alloc_bulk', 'on_alloc_bulk', ALLOC_TURN, BULK_ALLOCATIONS, cache='ctx->di', size='ctx->dx',
                             list='ctx->cx', done='call.size', mask=stacks % 'call.site' + ' ? with->suspect_mask : with->slab_mask',
                             follow=follow)

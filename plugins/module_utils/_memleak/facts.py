@@ -35,14 +35,14 @@ class Measured:
     """What one window gave.
 
     watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols; complete: all survivors
-    were followed and read; judged_s: seconds of the window that allocation sites are judged by.
+    were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by.
     """
 
-    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, judged_s=None):
+    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
-        self._complete, self._judged_s = complete, window_s if judged_s is None else judged_s
+        self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
         self._cpus = os.sysconf('SC_NPROCESSORS_ONLN')
         names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'cached_pages')
@@ -74,7 +74,7 @@ class Measured:
             return 'leak'
         if found or any(row['by'] == 'growth' for row in result['suspects']):
             return 'suspect'
-        return 'clean' if self._complete and self._judged_s >= verdict.LEAST_WINDOW_S else 'unknown'
+        return 'clean' if self._complete and self._evaluated_s >= verdict.LEAST_WINDOW_S else 'unknown'
 
     @staticmethod
     def _explain(rows, trends, found, traced):
@@ -103,7 +103,7 @@ class Measured:
         for (cache, size), numbers in sharing.items():
             together = sum(rates[number] for number in numbers)
             slope = max(slopes[number] for number in numbers)
-            if len(numbers) > 1 and together > _MOST_SHARED * slope + self._slack_of('slab', cache, size) / max(1.0, self._judged_s):
+            if len(numbers) > 1 and together > _MOST_SHARED * slope + self._slack_of('slab', cache, size) / max(1.0, self._evaluated_s):
                 for number in numbers:
                     said[number] = verdict.SHARED
         return said
@@ -142,10 +142,10 @@ class Measured:
         # A lone frame that allocates on behalf of others says nothing of who leaks.
         known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
         case = verdict.Case(
-            frames, cohort, self._judged_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
+            frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
             holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden)
-        said, confidence, reasons = case.judge()
+        said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
             'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:4],

@@ -323,7 +323,7 @@ class BccEngine(engine.BccEngine):
         if not whole:
             self.degradations.append('%d survivors were read, then time was over: there were more' % len(objects))
         overflow = self._program.table('overflow')
-        begin_ns, end_ns = judged_part(self._opened_ns, self._closed_ns, overflow[0].value, overflow[1].value)
+        begin_ns, end_ns = evaluated_part(self._opened_ns, self._closed_ns, overflow[0].value, overflow[1].value)
         if overflow[0].value:
             self.degradations.append('the table of survivors was full at %.1f s: the verdict is that of the seconds from %.1f to %.1f'
                                      % tuple((at_ns - self._opened_ns) / 1e9 for at_ns in (overflow[0].value, begin_ns, end_ns)))
@@ -337,9 +337,9 @@ class BccEngine(engine.BccEngine):
             for site in found:
                 site.frames = site.frames[:1]
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
-        judged_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
+        evaluated_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
         measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
-                                  self._modules.hidden, whole and not overflow[0].value, judged_s)
+                                  self._modules.hidden, whole and not overflow[0].value, evaluated_s)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,
@@ -419,7 +419,7 @@ def _release():
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
-def judged_part(opened_ns, closed_ns, first_ns, last_ns):
+def evaluated_part(opened_ns, closed_ns, first_ns, last_ns):
     """Return (begin, end) of the longer part of the window in which no allocation was dropped.
 
     first_ns, last_ns: when the first and the last one was; 0: none.

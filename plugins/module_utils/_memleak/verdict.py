@@ -105,7 +105,7 @@ class Case:
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
 
-    def judge(self):
+    def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
         confidence, parts = self.cohort.confidence()
         settled = self.cohort.settled()

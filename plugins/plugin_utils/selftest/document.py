@@ -70,8 +70,8 @@ def _compared(options: dict, truth: dict, envelope: dict) -> dict:
             "object_bytes": size,
             "churn_bytes_per_s": options["rate"] * options["freed_percent"] / 100 * size,
         }
-        judge = compare.steady if options["freed_percent"] == 100 else compare.leak
-        return judge(expected, truth["growth"][name], envelope)
+        compare_case = compare.steady if options["freed_percent"] == 100 else compare.leak
+        return compare_case(expected, truth["growth"][name], envelope)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         return compare.made("not_run", f"the ground truth cannot be used: {type(error).__name__}: {plain(error, 300)}")
 

@@ -78,7 +78,7 @@ def test_a_hundred_leaks_at_once_are_leaks():
 
 @pytest.mark.parametrize(
     ("window_s", "changes", "expected"),
-    [(20, {}, "clean"), (5, {}, "unknown"), (20, {"complete": False}, "unknown"), (20, {"judged_s": 4.0}, "unknown")],
+    [(20, {}, "clean"), (5, {}, "unknown"), (20, {"complete": False}, "unknown"), (20, {"evaluated_s": 4.0}, "unknown")],
 )
 def test_without_a_leak_the_verdict_is_clean_only_where_all_was_followed_for_long_enough(window_s, changes, expected):
     assert measured(watched(window_s), window_s=window_s, **changes)["verdict"] == expected

@@ -27,13 +27,13 @@ def steadily(number):
     return [WINDOW_S * (place + 0.5) / number for place in range(number)]
 
 
-def judged(made, stack=STACK, **changes):
-    return verdict.Case(stack, made, WINDOW_S, **changes).judge()
+def evaluated(made, stack=STACK, **changes):
+    return verdict.Case(stack, made, WINDOW_S, **changes).evaluate()
 
 
 def test_a_steady_leak_is_a_leak_with_its_rate():
     made = cohort(steadily(400))
-    said, confidence, reasons = judged(made)
+    said, confidence, reasons = evaluated(made)
     assert said == "leak" and confidence > 0.95 and "grew all through" in reasons[0]
     rate, least, most = made.growth()
     assert rate == pytest.approx(20 * 1024, rel=0.01) and least <= 20 * 1024 <= most < rate * 1.01
@@ -46,7 +46,7 @@ def test_a_leak_of_which_fewer_were_followed_at_the_end_is_one_still():
         weight = 16 if at_s < 5 else 64
         if number % weight == 0:
             made.survivors.append((int(at_s * S), 1024, weight))
-    said, confidence, reasons = judged(made)
+    said, confidence, reasons = evaluated(made)
     assert said == "leak" and confidence > 0.9 and len(reasons) == 1
     assert made.growth()[0] == pytest.approx(320 * 1024, rel=0.05)
 
@@ -69,7 +69,7 @@ def test_a_leak_of_which_fewer_were_followed_at_the_end_is_one_still():
     ids=["burst", "later burst", "churn", "old die", "few", "small", "none", "counter", "page table", "inode", "slabs"],
 )
 def test_what_is_no_leak(made, changes):
-    assert judged(made, **changes)[0] == "clean"
+    assert evaluated(made, **changes)[0] == "clean"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_no_name_excuses_a_function_of_a_module(function, reclaimable):
     assert stacks.culprit(stack) == (function, "acme")
     held = {"process_bytes": 10**9, "inodes": 10**6, "files": 10**6, "tasks": 10**4}
     holder = verdict.holder_of(stack, 400, 400 * 1024, held)
-    found = judged(cohort(steadily(400)), stack, counter=verdict.CONFIRMED, reclaimable=reclaimable, holder=holder)
+    found = evaluated(cohort(steadily(400)), stack, counter=verdict.CONFIRMED, reclaimable=reclaimable, holder=holder)
     assert found[0] == "leak", found
 
 
@@ -118,11 +118,11 @@ def test_what_an_interrupt_interrupted_has_no_part_in_it():
     ],
 )
 def test_what_is_no_more_than_suspect(changes):
-    assert judged(cohort(steadily(400)), **changes)[0] == "suspect"
+    assert evaluated(cohort(steadily(400)), **changes)[0] == "suspect"
 
 
 def test_a_short_window_has_no_verdict():
-    assert verdict.Case(STACK, cohort(steadily(400)), 5.0).judge()[0] == "unknown"
+    assert verdict.Case(STACK, cohort(steadily(400)), 5.0).evaluate()[0] == "unknown"
 
 
 def test_the_interval_of_a_sampled_leak_holds_the_truth_as_often_as_it_says():
@@ -279,7 +279,7 @@ def test_a_leak_of_any_rate_is_found_with_its_rate_and_takes_no_more_room_than_i
     rate, least, most = (value * (1 + thin) for value in site.cohort.growth())
     assert rate == pytest.approx(bytes_per_s, rel=0.15)
     assert least * 0.97 <= bytes_per_s <= most * 1.03
-    said, confidence, _reasons = verdict.Case(STACK, site.cohort, window_s, verdict.CONFIRMED).judge()
+    said, confidence, _reasons = verdict.Case(STACK, site.cohort, window_s, verdict.CONFIRMED).evaluate()
     if bytes_per_s * (window_s - 2) > verdict.LEAK_BYTES:
         assert said == "leak" and confidence > 0.9
     else:
@@ -400,8 +400,8 @@ def test_a_module_that_is_gone_keeps_its_names_and_hidden_symbols_are_not_asked_
     ("first_s", "last_s", "part"),
     [(0, 0, (0, 80)), (32, 79, (0, 32)), (32, 33, (33, 80)), (1, 1, (1, 80)), (1, 80, (0, 1)), (79, 90, (0, 79))],
 )
-def test_the_longer_part_of_the_window_is_judged_in_which_nothing_was_dropped(first_s, last_s, part):
-    begin, end = tracing.judged_part(100 * S, 180 * S, first_s and (100 + first_s) * S, last_s and (100 + last_s) * S)
+def test_the_longer_part_of_the_window_is_evaluated_in_which_nothing_was_dropped(first_s, last_s, part):
+    begin, end = tracing.evaluated_part(100 * S, 180 * S, first_s and (100 + first_s) * S, last_s and (100 + last_s) * S)
     assert ((begin - 100 * S) // S, (end - 100 * S) // S) == part
 
 
