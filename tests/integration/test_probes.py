@@ -274,24 +274,24 @@ def test_runlatency_sees_a_kernel_that_does_not_switch(on_host):
         assert any(frame.startswith("do_syscall_64+") for frame in event["stack"]), event["stack"]
 
 
+SCHEDULER_TICK_US = 4000  # 250 a second, as distributions set it; where there are more of them, it comes sooner
+
+
 @pytest.mark.parametrize("kind", ["irqoff", "nosched"])
 def test_a_stall_that_is_under_way_as_the_window_opens_is_measured_from_its_begin(on_host, kind):
     for _attempt in range(50):  # until one is
         result = on_host("stalls_under_way", kind, 2000, *[25000] * 12)
-        opened_ns, period_us = result["opened_ns"], result["data"]["stall_period_us"]
-        rest_ns = 12e6 if kind == "irqoff" else 4e6
-        over = [(stall, event) for stall, event in stalls_found(result, kind) if stall["start_ns"] < opened_ns < stall["end_ns"] - rest_ns]
-        if kind == "nosched":
-            # It counts from need_resched, which comes with one of the scheduler's ticks: late where the hypervisor keeps the CPU.
-            begin_us = opened_ns / 1e3 - period_us
-            over = [(stall, event) for stall, event in over if event and event["delay_us"] > stall["end_ns"] / 1e3 - begin_us]
+        opened_ns = result["opened_ns"]
+        over = [(stall, event) for stall, event in stalls_found(result, kind) if stall["start_ns"] < opened_ns < stall["end_ns"] - 12e6]
         if over:
             break
     ((stall, event),) = over
     assert event, (stall, opened_ns, result["data"]["stalls"])
+    period_us = result["data"]["stall_period_us"]
     if kind == "irqoff":
-        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"]
-    assert event["delay_us"] <= stall["most_us"] + period_us
+        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"] <= stall["most_us"] + period_us
+    else:  # need_resched comes with the scheduler's fourth tick at the latest: the end of a slice, its lazy form, then the real one
+        assert stall["least_us"] - 4 * SCHEDULER_TICK_US - period_us <= event["delay_us"] <= stall["most_us"] + period_us
 
 
 READV, MUNMAP = 19, 11  # on x86_64
