@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
 
-python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [storms] [--runs 3] [--seconds 60] [--window 20]
+python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [rates] [storms] [--runs 3] [--seconds 60] [--window 20]
 """
 
 import argparse
@@ -43,6 +43,15 @@ COMMANDS = {
 KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables", "leak_softirq", "leak_shrunk", "leak_bulk", "leak_split")
 MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma")
 STEADY = ("full_ring", "steady_pages", "steady_slab")
+# Number of equal leaks or names, objects a second of each (0: its own), seconds, and what runs beside.
+MANY = tuple("leak_many_%02d" % number for number in range(100))
+RATES = {
+    "17_sites": (MANY[:17], 0, 80, None),
+    "100_sites": (MANY, 0, 80, None),
+    "10_mb": (("p9_track",), 40960, 80, None),
+    "1_kib": (("weak_slab",), 16, 300, None),
+    "build": (KINDS, 0, 80, "build"),
+}
 STORMS = ("processes", "pipes", "sockets", "files", "memory", "namespaces", *COMMANDS)
 
 
@@ -146,8 +155,8 @@ def measure(machine, args):
         tar.add(REPO / "tests/fleet/kernel_leaks", "kmods/kernel_leaks")
         for path in SENT:
             tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms"}.intersection(args.parts) else []
-    if {"kinds", "steady"}.intersection(args.parts):
+    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms", "rates", "build"}.intersection(args.parts) else []
+    if {"kinds", "steady", "rates", *RATES}.intersection(args.parts):
         wanted.append(f"make -s -C /lib/modules/$(uname -r)/build M={KMODS}/kernel_leaks modules")
     built = machine.run(" && ".join(["tar -xf - -C /root", *(f"{command} 2>&1" for command in wanted)]), archive.getvalue())
     if built.returncode:
@@ -165,6 +174,14 @@ def measure(machine, args):
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
             for row in evaluated_kinds(kinds, result):
                 print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
+    for name, (kinds, rate, window_s, beside) in RATES.items():
+        if {"rates", name}.intersection(args.parts):
+            many = len(set(kinds).intersection(MANY))
+            case = {"window_s": window_s, "options": dict(OPTIONS, top=200), "ko": f"{KMODS}/kernel_leaks/kernel_leaks.ko"}
+            case.update(kinds=[] if many else kinds, parameters={"many": many, "rate": rate}, beside=COMMANDS.get(beside))
+            (result,) = on_machine.run(LEAKING, json.dumps([case]))
+            for row in evaluated_kinds(kinds, result):
+                print(json.dumps({"kernel": kernel, "part": name, "window_s": window_s, **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):
             print(json.dumps({"kernel": kernel, "run": run, "storm": kind, **stormed(on_machine, kind, args.seconds)}), flush=True)
