@@ -41,7 +41,7 @@ COMMANDS = {
 }
 # Of the kernel module tests/fleet/kernel_leaks, by what is true of them.
 KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables", "leak_softirq", "leak_shrunk", "leak_bulk", "leak_split")
-MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma")
+MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma", "leak_tail")
 STEADY = ("full_ring", "steady_pages", "steady_slab")
 # Number of equal leaks or names, objects a second of each (0: its own), seconds, and what runs beside.
 MANY = tuple("leak_many_%02d" % number for number in range(100))
@@ -109,6 +109,7 @@ def evaluated_kinds(kinds, result):
         evaluated_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": measured}
         evaluated_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
         evaluated_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        evaluated_row["stacks"] = [row["stack"][:12] for row in rows if len(rows) > 1 or not rows[0]["verdict"] == "leak"]
         yield {**evaluated_row, "reasons": [row["reasons"][:2] for row in rows]}
     others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
     rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}

@@ -90,6 +90,10 @@ static noinline void steady_pages(struct kind *kind) { KEEP(kind, NULL, alloc_pa
 static noinline void steady_slab(struct kind *kind) { KEEP(kind, kmalloc(512, GFP_KERNEL), NULL, 512); }
 static noinline void weak_slab(struct kind *kind) { KEEP(kind, kmalloc(64, GFP_KERNEL), NULL, 64); }
 
+/* It ends with a jump to the allocator, and has no return address in the stack. */
+static noinline void *leak_tail(void) { return kmalloc(320, GFP_KERNEL); }
+static noinline void make_tail(struct kind *kind) { KEEP(kind, leak_tail(), NULL, 512); }
+
 /* Sites that differ in nothing but their place and, eight in turn, their size. */
 #define TENS(do_it) do_it(0) do_it(1) do_it(2) do_it(3) do_it(4) do_it(5) do_it(6) do_it(7) do_it(8) do_it(9)
 #define ONES(do_it, ten) do_it(ten, 0) do_it(ten, 1) do_it(ten, 2) do_it(ten, 3) do_it(ten, 4) \
@@ -200,6 +204,7 @@ static struct kind all[] = {
 	{ "leak_skb", leak_skb, give_back_skb, 100 },
 	{ "leak_devm", leak_devm, give_back_devm, 200 },
 	{ "leak_dma", leak_dma, give_back_dma, 50 },
+	{ "leak_tail", make_tail, give_back_slab, 150 },
 	{ "weak_slab", weak_slab, give_back_slab, 64 },
 #define KIND_OF_MANY(ten, one) { "leak_many_" #ten #one, leak_many_##ten##one, give_back_slab, 50 },
 #define TEN_KINDS(ten) ONES(KIND_OF_MANY, ten)
