@@ -48,7 +48,7 @@ MANY = tuple("leak_many_%02d" % number for number in range(100))
 RATES = {
     "17_sites": (MANY[:17], 0, 80, None),
     "100_sites": (MANY, 0, 80, None),
-    "10_mb": (("p9_track",), 40960, 80, None),
+    "10_mb": (("myfs_alloc_inode",), 10240, 80, None),
     "1_kib": (("weak_slab",), 16, 300, None),
     "build": (KINDS, 0, 80, "build"),
 }
