@@ -180,8 +180,8 @@ static int ksysak_line(char *text, int size, u64 number)
 {
 	const struct ksysak_delay *delay = &ksysak_delays[number % KSYSAK_DELAYS];
 
-	return snprintf(text, size, "delay %llu cpu %d pid %d start_ns %llu length_ns %llu gap_ns %llu\n", number + 1,
-			delay->cpu, ksysak_pids[number % KSYSAK_DELAYS], delay->start_ns, delay->length_ns, delay->gap_ns);
+	return snprintf(text, size, "delay %llu cpu %d pid %d start_ns %llu length_ns %llu gap_ns %llu\n", number + 1, delay->cpu,
+			ksysak_pids[number % KSYSAK_DELAYS], delay->start_ns, delay->length_ns, delay->gap_ns);
 }
 
 /* The newest delays that fit, oldest first. */
