@@ -6,6 +6,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_object
     AioContexts, FileLocks, InotifyWatches, TimersAndSignals,
 )
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sockets import Sockets
 
 SOURCES = (
     Descriptors,
@@ -14,4 +15,5 @@ SOURCES = (
     FileLocks,
     AioContexts,
     InotifyWatches,
+    Sockets,
 )
