@@ -57,11 +57,11 @@ def parse_cgroup(lines):
 class Process:
     """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
 
-    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z';
+    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; ticks: CPU time;
     fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'fields', 'descriptors')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'ticks', 'fields', 'descriptors')
 
     def __init__(self, place, pid, stat, status):
         begin, end = stat.index('('), stat.rindex(')')
@@ -69,6 +69,7 @@ class Process:
         self.place, self.pid, self.comm = place, pid, stat[begin + 1:end]
         self.state, self.parent = words[0], int(words[1])
         self.threads, self.started = int(words[17]), int(words[19])
+        self.ticks = int(words[11]) + int(words[12])
         self.fields = dict(_STATUS.findall(status))
         self.descriptors = None
 
@@ -89,6 +90,7 @@ class Host:
         self.proc = os.path.join(root, 'proc')
         self._sizes, self._merged = {}, None
         self._owners, self._families = {}, set()
+        self._first = None  # {(pid, started): CPU time} of the processes that there were first
         self.forget()
 
     def forget(self):
@@ -103,7 +105,20 @@ class Host:
             for one in self._processes:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
             self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
+            if self._first is None:
+                self._first = dict(((one.pid, one.started), one.ticks) for one in self._processes)
         return self._processes
+
+    def is_old(self, key):
+        """Whether an owner, by the key of key_of, was there when the processes were read for the first time, or is no single process."""
+        numbers = isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, int) for part in key)
+        return not numbers or self._first is None or key in self._first
+
+    def busiest(self):
+        """Return the processes, those first that took most CPU time since they were read for the first time: who makes things runs."""
+        def rank(one):
+            return one.ticks - (self._first or {}).get((one.pid, one.started), 0), one.ticks
+        return sorted(self.processes(), key=rank, reverse=True)
 
     def _read_process(self, pid):
         place = '%s/%d' % (self.proc, pid)
@@ -121,9 +136,6 @@ class Host:
         """
         family = (process.parent, process.comm)
         return family if family in self._families else (process.pid, process.started)
-
-    def is_family(self, key):
-        return key in self._families
 
     def owner_of(self, process):
         """Return the owner of what a Process holds."""

@@ -38,7 +38,7 @@ class ProcfsEngine(Engine):
     def read(self, window_s):
         growth, holders, missing = [], {}, []
         for one in self._watch.watched:
-            growth += rows.growth(one.censuses, self._host.bytes_of)
+            growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
             holders.update(one.censuses[-1][1] if one.censuses else {})
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
