@@ -13,6 +13,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, 
 NAME_CHARS = 256
 KTHREADD = 2  # the parent of all threads of the kernel
 FAMILY = 16
+CAP_SYS_PTRACE = 19
+HOST_PIDS = 'pid:[4026531836]'  # PROC_PID_INIT_INO: the namespace of all processes has this number on every kernel
 STATUS_FIELDS = ('Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd', 'ShdPnd')
 _STATUS = re.compile(r'^(%s):\s+([0-9a-f]+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
 _UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
@@ -92,6 +94,20 @@ class Host:
         self._owners, self._families = {}, set()
         self._first = None  # {(pid, started): CPU time} of the processes that there were first
         self.forget()
+
+    def missing(self):
+        """Return texts: what of the host this process cannot see, as of /proc with hidepid, or in a container."""
+        found = []
+        effective = re.search(r'^CapEff:\s*([0-9a-f]+)', procfs.read_text(self.proc + '/self/status'), re.MULTILINE)
+        if effective and not int(effective.group(1), 16) >> CAP_SYS_PTRACE & 1:
+            found.append('what processes of other users hold (CAP_SYS_PTRACE is missing: run the probe as root)')
+        try:
+            namespace = os.readlink(self.proc + '/self/ns/pid')
+        except OSError:
+            namespace = None
+        if namespace not in (None, HOST_PIDS):
+            found.append('processes outside of this container (/proc is not that of the host)')
+        return found
 
     def forget(self):
         """What was read is old: the next one who asks reads it again."""

@@ -36,7 +36,7 @@ class ProcfsEngine(Engine):
         self._watch.stop()
 
     def read(self, window_s):
-        growth, holders, missing = [], {}, []
+        growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
             growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
             holders.update(one.censuses[-1][1] if one.censuses else {})
@@ -45,7 +45,7 @@ class ProcfsEngine(Engine):
         self.degradations += missing
         return {
             'picture': None,
-            'growth': sorted(growth, key=rows.worst)[:self.options['top']],
+            'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
             'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
             'limits': [],
             'counters': {},

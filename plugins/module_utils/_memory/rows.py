@@ -28,6 +28,17 @@ def growth(censuses, size_of, is_old=lambda key: True):
     return sorted(found, key=worst)
 
 
+def distinct(found):
+    """Return rows without those of a kind and owner that an earlier row has: two sources may count the same."""
+    seen, kept = set(), []
+    for row in found:
+        key = (row['kind'], row['owner']['type'], row['owner']['pid'], row['owner']['name'])
+        if key not in seen:
+            kept.append(row)
+        seen.add(key)
+    return kept
+
+
 def worst(row):
     """Sorts rows of growth, worst first."""
     return -(row['bytes_per_s'] or 0), -(row['per_s'] or 0), row['kind'], row['owner']['name']
