@@ -37,7 +37,7 @@ _PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
 # An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
-                       r'|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
+                       r'|sysvec_\w+|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
 
 # Functions that call a BPF program, which is the frame before them, and how deep at most they are.
 _CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
@@ -53,6 +53,11 @@ def module_of(frame):
 def is_layer(frame):
     """Does the frame's function allocate on behalf of whoever called it?"""
     return module_of(frame) is None and bool(_PLUMBING.match(bare(frame)))
+
+
+def is_boundary(frame):
+    """Is the frame's function one that enters interrupts?"""
+    return module_of(frame) is None and bool(_BOUNDARY.match(bare(frame)))
 
 
 def is_text(frame):
@@ -76,7 +81,7 @@ def culprit(stack):
 def within_interrupt(frames):
     """Return the frames without what an interrupt interrupted."""
     for index, frame in enumerate(frames):
-        if _BOUNDARY.match(bare(frame)) and module_of(frame) is None:
+        if is_boundary(frame):
             return frames[:index + 1]
     return frames
 
