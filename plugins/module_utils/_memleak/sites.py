@@ -33,7 +33,8 @@ def read_objects(items, tells_charged=()):
     tells_charged: types of which an allocation without the flag is known to be charged to nobody, but for its cache.
     """
     return [Object(value.site, value.cache, value.stack, value.type, value.at_ns, value.bytes, value.mask, value.chosen,
-                   value.comm.decode('utf-8', 'replace'), value.tgid, True if value.accounted else False if value.type in tells_charged else None) for _key, value in items]
+                   value.comm.decode('utf-8', 'replace'), value.tgid,
+                   True if value.accounted else False if value.type in tells_charged else None) for _key, value in items]
 
 
 class Site:
