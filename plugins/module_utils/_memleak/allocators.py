@@ -20,6 +20,9 @@ _SYSTEM_CALL = frozenset(('do_syscall_64', 'x64_sys_call', 'ia32_sys_call', 'do_
                           'entry_SYSCALL_64_after_hwframe', 'entry_SYSCALL_64', 'el0_svc', 'el0_svc_common', 'invoke_syscall'))
 _EXCEPTION = re.compile(r'^(?:asm_)?exc_\w+$|^(?:do_user_addr_fault|do_page_fault|async_page_fault|page_fault|el0_da|el0_ia)$')
 _THREAD = frozenset(('ret_from_fork', 'ret_from_fork_asm', 'kthread', 'worker_thread'))
+# System calls that change the memory of the process itself (mm/mmap.c, fs/exec.c).
+MEMORY_CALLS = frozenset(('brk', 'mmap', 'mmap2', 'mmap_pgoff', 'mremap', 'munmap', 'mprotect', 'madvise', 'process_madvise', 'execve',
+                          'execveat'))
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h, in the flags of /proc/PID/stat
 _FIRST_NAMESPACE = 'pid:[4026531836]'  # include/linux/proc_ns.h: PROC_PID_INIT_INO
 _ACCOUNT = re.compile(r'\{\s*([^{}"]*?),\s*"__GFP_ACCOUNT"\s*\}')

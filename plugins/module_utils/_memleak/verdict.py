@@ -17,7 +17,7 @@ CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED = 'confirmed', 'contradicted', 'noi
 # confidence may then be, calls). A page fault is one of the first.
 _MADE = (
     ('process_bytes', 'more bytes of processes, which it describes', _CLEAN,
-     frozenset(('brk', 'mmap', 'mmap2', 'mmap_pgoff', 'mremap', 'munmap', 'mprotect', 'madvise', 'process_madvise', 'execve', 'execveat'))),
+     allocators.MEMORY_CALLS),
     ('modules', 'more kernel modules', _SUSPECT, frozenset(('init_module', 'finit_module'))),
     ('cgroups', 'more cgroups, removed ones that still hold memory among them', _SUSPECT, frozenset(('mkdir', 'mkdirat'))),
     ('namespaces', 'more mounts and name spaces', _SUSPECT,
