@@ -208,7 +208,8 @@ def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
     """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what a process holds."""
     for site in sites:
         for cause in found:
-            if site["module"] is None and _share(site, cause) >= HALF and any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows):
+            same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
+            if same and site["module"] is None and _share(site, cause) >= HALF:
                 cause.sites.append(site)
                 break
 

@@ -38,7 +38,7 @@ def _resolved(schema: dict, root: dict) -> list[dict]:
 
 @functools.cache
 def host_shape() -> tuple:
-    """Return the shape of a host document, the data of each probe in its envelope, and of what is joined of them (a tuple, to be cached)."""
+    """Return the shape of a host document, the data of each probe in its envelope, with its joins (as a tuple, to be cached)."""
     host = read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
