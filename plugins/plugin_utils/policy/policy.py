@@ -203,7 +203,8 @@ class Evaluation:
     """The result of a policy on one host.
 
     findings: worst first, as in the design, and weight: number, the larger the worse; bytes_per_s: the same of rules whose weight
-    is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first; waived: the same, with waiver:
+    is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first;
+    waived: the same, with waiver:
     {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
     'pass', 'unknown' (what it asks was not measured) or 'off'}.
     """
