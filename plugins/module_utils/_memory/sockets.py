@@ -150,8 +150,8 @@ class Sockets(Source):
             groups += self._by_port('udp', 'udp_unread')
         if 'packets' in classes:
             groups += self._by_port('raw', 'raw_unread')
-            groups += _grouped((('packet_unread', None, one, one.unread) for one in self._diag.packet() if one.unread))
-            groups += _grouped((('netlink_unread', one.port, one, one.unread) for one in self._diag.netlink() if one.unread))
+            groups += _grouped(('packet_unread', None, one, one.unread) for one in self._diag.packet() if one.unread)
+            groups += _grouped(('netlink_unread', one.port, one, one.unread) for one in self._diag.netlink() if one.unread)
         if classes & {'packets', 'unix_sockets'}:
             groups += self._unix()
         return self._holdings(groups)
