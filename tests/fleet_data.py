@@ -299,7 +299,8 @@ def counters(uptime_s=812345.6, **changes):
         "uptime_s": uptime_s,
         "bytes": {**size, **changes},
         "counts": {"files": 2112, "tasks": 240},
-        "slab_bytes": {"dentry": 40 * 2**20, "kmalloc-128": 8 * 2**20},
+        "slab_bytes": {"kmalloc-128": 8 * 2**20},
+        "slab_reclaimable_bytes": {"dentry": 40 * 2**20},
         "slab_aliases": {"mnt_cache": ["posix_timers_cache"]},
     }
 

@@ -160,6 +160,7 @@ ansible_facts:
                 bytes: {MemTotal: 8589934592, SUnreclaim: 104857600}
                 counts: {files: 2112}
                 slab_bytes: {kmalloc-128: 8388608}
+                slab_reclaimable_bytes: {dentry: 41943040}
                 slab_aliases:
                   mnt_cache: [posix_timers_cache]
               contains:
@@ -176,7 +177,10 @@ ansible_facts:
                     C(net_namespaces), C(cgroups) with those that were removed and live on, C(cgroups_dying) these alone.'
                   type: dict
                 slab_bytes:
-                  description: Memory of the largest slab caches, by the name in C(/proc/slabinfo).
+                  description: Memory of the largest slab caches that the kernel cannot shrink, by the name in C(/proc/slabinfo).
+                  type: dict
+                slab_reclaimable_bytes:
+                  description: The same of caches that it shrinks when memory is low.
                   type: dict
                 slab_aliases:
                   description: 'Other caches that the kernel has merged with one of these: their objects are in it too.'

@@ -8,11 +8,11 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text, uptime_s
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import parse_meminfo
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import is_reclaimable, parse_meminfo
 
-CACHES = 12
+CACHES, RECLAIMABLE = 8, 4
 ALIASES = 3
-_MERGED = 5  # of the largest, whose other names are listed
+_MERGED = 5  # caches whose other names are listed
 _NAME_CHARS = 32
 _PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 _BYTES = ('MemTotal', 'MemAvailable', 'AnonPages', 'Shmem', 'Hugetlb', 'SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables',
@@ -25,16 +25,29 @@ _CGROUP_STAT = ('/sys/fs/cgroup/cgroup.stat', '/sys/fs/cgroup/unified/cgroup.sta
 def read():
     """Return the readings of this host, now.
 
-    {'uptime_s': float, 'bytes': {counter: bytes}, 'counts': {counter: number}, 'slab_bytes': {cache: bytes} of the largest,
-    'slab_aliases': {cache: [name]} of those that the kernel has merged with others}. The uptime is the time of all of them:
-    nobody sets that clock.
+    {'uptime_s': float, 'bytes': {counter: bytes}, 'counts': {counter: number}, 'slab_bytes' and 'slab_reclaimable_bytes': {cache: bytes} of
+    the largest that the kernel cannot and can shrink, 'slab_aliases': {cache: [name]} of those that it has merged with others}. The
+    uptime is the time of all of them: nobody sets that clock.
     """
     caches, counts = slab_caches(read_text('/proc/slabinfo'))
-    largest = sorted(caches, key=lambda name: (-caches[name], name))[:CACHES]
-    aliases = merged_names(largest[:_MERGED])
+    kept, shrinking = largest(caches)
+    aliases = merged_names((kept + shrinking)[:_MERGED])
     return {'uptime_s': uptime_s(), 'bytes': memory(), 'counts': dict(host_counts(), **counts),
-            'slab_bytes': dict((name[:_NAME_CHARS], caches[name]) for name in largest),
+            'slab_bytes': dict((name[:_NAME_CHARS], caches[name]) for name in kept),
+            'slab_reclaimable_bytes': dict((name[:_NAME_CHARS], caches[name]) for name in shrinking),
             'slab_aliases': dict((name[:_NAME_CHARS], names) for name, names in aliases.items())}
+
+
+def largest(caches):
+    """Return (names of the largest caches that the kernel cannot shrink, of those that it can), of {cache: bytes}."""
+    kept, shrinking = [], []
+    for name in sorted(caches, key=lambda name: (-caches[name], name)):
+        if len(kept) == CACHES and len(shrinking) == RECLAIMABLE:
+            break
+        few, most = (shrinking, RECLAIMABLE) if is_reclaimable(name) else (kept, CACHES)
+        if len(few) < most:
+            few.append(name)
+    return kept, shrinking
 
 
 def memory():

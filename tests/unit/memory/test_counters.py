@@ -71,9 +71,16 @@ def test_a_host_on_which_nothing_is_readable(monkeypatch):
     monkeypatch.setattr(counters.sysfs, "integer", lambda path: None)
     monkeypatch.setattr(counters.sysfs, "entries", lambda path: [])
     found = counters.read()
-    assert {name: found[name] for name in ("bytes", "counts", "slab_bytes", "slab_aliases")} == {
-        "bytes": {}, "counts": {}, "slab_bytes": {}, "slab_aliases": {},
+    assert {name: found[name] for name in ("bytes", "counts", "slab_bytes", "slab_reclaimable_bytes")} == {
+        "bytes": {}, "counts": {}, "slab_bytes": {}, "slab_reclaimable_bytes": {},
     }  # fmt: skip
+
+
+def test_the_largest_caches_of_each_kind(monkeypatch):
+    monkeypatch.setattr(counters, "is_reclaimable", lambda name: name.startswith("r"))
+    caches = {f"{'r' if n % 2 else 'k'}{n}": n * 4096 for n in range(60)}
+    assert counters.largest(caches) == ([f"k{n}" for n in range(58, 42, -2)], ["r59", "r57", "r55", "r53"])
+    assert counters.largest({}) == ([], [])
 
 
 def test_the_longest_names_fit(monkeypatch):
