@@ -5,7 +5,7 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, triage, verdict
 
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
@@ -41,15 +41,18 @@ class Measured:
     were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by.
     """
 
-    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None, cpus=None):
+    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None, cpus=None,
+                 processes=None):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
         self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
+        self._processes = processes or allocators.Processes()
         self._file_systems = triage.file_systems()
         self._cpus = cpus or os.sysconf('SC_NPROCESSORS_ONLN')
-        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'cached_pages')
+        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'socket_bytes',
+                 'cached_pages')
         self._holders = dict((name, watch.grown('holders', name)) for name in names)
 
     def data(self, sites, sample, budget):
@@ -63,7 +66,7 @@ class Measured:
         found.sort(key=lambda entry: (entry['verdict'] != 'leak', -entry['growth_bytes_per_s'], entry['stack']))
         others.sort(key=lambda entry: (-entry['bytes_outstanding'], entry['stack']))
         for entry in others:
-            entry['trend'] = []
+            entry['trend'], entry['allocators'] = [], entry['allocators'][:1]
         result, trends = self._watch.result(self._options['top'])
         self._explain(result['suspects'], trends, found, bool(sample))
         totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
@@ -164,10 +167,14 @@ class Measured:
         cache = self._cache(site)
         # A lone frame that allocates on behalf of others says nothing of who leaks.
         known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
+        described = self._processes.describe(site.allocators)
+        context, call = allocators.context(frames)
+        # Whom an interrupt interrupted has no part in what it allocates.
+        who = [] if context == allocators.INTERRUPT else described[:allocators.MOST]
         case = verdict.Case(
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
-            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden,
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described), traced=known, named=not self._hidden,
             file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
@@ -181,6 +188,8 @@ class Measured:
             'trend': site.points(self._slots, self._slot_s, self._window_s),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
             'sampled': site.largest_weight, 'stack': frames,
+            'context': context, 'system_call': call and call[:64], 'allocators': who,
+            'accounted': None if site.charged_share is None else round(site.charged_share, 3),
             'comms': [comm for comm, _unused in sorted(site.comms.items(), key=lambda item: (-item[1], item[0])) if comm][:_COMMS],
         }
 
