@@ -7,7 +7,7 @@ import random
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
 
 SCAN_ID = "20261123T030800Z-a1b2c3"
-PROBES = ["memleak", "runlatency", "interference", "os_exceptions", "host_health"]
+PROBES = ["memleak", "runlatency", "interference", "os_exceptions", "host_health", "memory"]
 NOW = "2026-11-23T03:08:00Z"
 KINDS = ("healthy", "leaking", "noisy", "oopsing", "degraded", "unreachable", "failed", "lost")
 
@@ -30,13 +30,19 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
         "status": status,
         "reason": reason,
         "remedy": remedy,
-        "engine": {"os_exceptions": "logs", "host_health": "sysfs"}.get(probe, "bcc") if measured else "none",
+        "engine": {"os_exceptions": "logs", "host_health": "sysfs", "memory": "procfs"}.get(probe, "bcc") if measured else "none",
         "started_at": NOW,
         "window_s": 20.0 if measured else 0,
         "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "truncated": False},
         "data": data if measured else {},
         **changes,
     }
+
+
+def allocator(comm="app", pid=1234, share=1.0, **changes):
+    """One process of memleak's allocators, of a service of its name."""
+    place = {"cgroup": f"/system.slice/{comm}.service", "unit": f"{comm}.service"}
+    return {"pid": pid, "processes": 1, "comm": comm, **place, "ended": False, "kernel_thread": False, "share": share, **changes}
 
 
 def outstanding(**changes):
@@ -62,6 +68,10 @@ def outstanding(**changes):
         "corroborated": True,
         "sampled": 16,
         "stack": ["ext4_alloc_inode+0x1f [ext4]", "alloc_inode+0x1e", "iget_locked+0xb4", "__ext4_iget+0x11f [ext4]"],
+        "context": "system_call",
+        "system_call": "newfstatat",
+        "allocators": [allocator("updatedb", 812)],
+        "accounted": 1.0,
         "comms": ["updatedb"],
         **changes,
     }
@@ -86,6 +96,10 @@ LEAK = {
     "trend": [[second, 497664 * second] for second in range(21)],
     "sampled": 1,
     "stack": ["acme_rx_refill.isra.0+0x61 [acme_nic]", "acme_ring_poll+0x4f [acme_nic]", "__napi_poll+0x2b", "net_rx_action+0x2a1"],
+    "context": "interrupt",
+    "system_call": None,
+    "allocators": [],
+    "accounted": 0.0,
     "comms": ["ksoftirqd/1", "nginx"],
 }
 
@@ -270,6 +284,41 @@ def os_exceptions(*events):
     }
 
 
+def owner(name="app-sockets", **changes):
+    """Owner of memory: a process in a service."""
+    process = {"type": "process", "pid": 4242, "parent": 1, "cgroup": "/system.slice/app.service", "unit": "app.service", "uid": 0}
+    return {**process, "name": name, **changes}
+
+
+def held(kind="socket", count=18000, **changes):
+    """What an owner holds of one kind, as in holders."""
+    level = {"kind": kind, "owner": owner(), "count": count, "bytes": count * 3264, "limit": None, "detail": {}}
+    return {**level, "command": "ls -l /proc/4242/fd", **changes}
+
+
+def growing(kind="socket", per_s=400.0, **changes):
+    """The same as in growth."""
+    return {**held(kind), "count_delta": round(per_s * 12), "per_s": per_s, "bytes_per_s": per_s * 3264, **changes}
+
+
+def memory(**changes):
+    """Data of memory: nothing grows or is large."""
+    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": counters(), "not_measured": [], **changes}
+
+
+def counters(uptime_s=812345.6, **changes):
+    """What the probe memory keeps for the trend. changes: of counters of bytes."""
+    size = {"MemTotal": 8 * 2**30, "MemAvailable": 5 * 2**30, "AnonPages": 2**31, "SUnreclaim": 100 * 2**20, "unaccounted": 60 * 2**20}
+    return {
+        "uptime_s": uptime_s,
+        "bytes": {**size, **changes},
+        "counts": {"files": 2112, "tasks": 240},
+        "slab_bytes": {"kmalloc-128": 8 * 2**20},
+        "slab_reclaimable_bytes": {"dentry": 40 * 2**20},
+        "slab_aliases": {"mnt_cache": ["posix_timers_cache"]},
+    }
+
+
 def host_health(**changes):
     """Data of host_health: nothing is wrong."""
     return {
@@ -315,6 +364,7 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
             "interference": envelope("interference", interference()),
             "os_exceptions": envelope("os_exceptions", os_exceptions()),
             "host_health": envelope("host_health", host_health()),
+            "memory": envelope("memory", memory()),
         },
     }
     probes = document["probes"]
