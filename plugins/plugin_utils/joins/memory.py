@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 
 from ...module_utils._core.symbols import bare
 from ...module_utils._memleak import allocators
-from ...module_utils._memory.kinds import BY_NAME, RECLAIMED, USER_MEMORY
+from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, RECLAIMED
 
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
@@ -33,7 +33,8 @@ LEAST_BYTES_PER_S = 16384
 EXPLAINED = 0.5
 LISTED, CAUSES = 12, 64
 HELD, LIKELY, NOBODY = "yes", "likely", "no"
-KERNEL, PROGRAM, RECLAIMED_MEMORY = "kernel", "program", "reclaimed"
+# Beside these the kernel's own memory only describes them: page tables and mappings.
+USER_MEMORY = PROGRAM_MEMORY | {"locked_memory", "huge_page", "huge_page_pool", "page_cache"}
 KERNEL_MEMORY, LEAK, COUNTER = "kernel_memory", "leak", "counter"
 WORDS = {KERNEL_MEMORY: "Kernel memory", LEAK: "Kernel memory leak", COUNTER: "Kernel counter"}
 
@@ -98,7 +99,7 @@ class _Cause:
             "owner": self.owner,
             "processes": max(1, len(self.pids)),
             "held": self.held,
-            "memory": RECLAIMED_MEMORY if kind in RECLAIMED else PROGRAM if self.of_user_memory else KERNEL,
+            "memory": self._memory(kind),
             "per_s": row["per_s"] if row else None,
             "bytes_per_s": round(max(own, kernel), 1),
             "kernel_bytes_per_s": kernel,
@@ -112,10 +113,18 @@ class _Cause:
             "evidence": self.evidence[:LISTED],
         }
 
+    def _memory(self, kind: str) -> str:
+        if kind in RECLAIMED or (not self.rows and self.sites and all(site["reclaimable"] for site in self.sites) and self.held == LIKELY):
+            return "reclaimed"
+        return "program" if kind in PROGRAM_MEMORY else "lasting" if kind in LASTING_MEMORY else "kernel"
+
     def _weight(self, row: dict) -> float:
-        """What a row is worth: of several, that to which most of the memory goes names the cause."""
+        """What a row is worth: of several, that to which most of the memory goes names the cause.
+
+        The same pages are best told by what they are of: those of a memfd are mapped, too.
+        """
         objects = [site["growth_bytes_per_s"] for site in self.sites if _near(_per_s(site), row["per_s"], SAME_RATE)]
-        return max(row["bytes_per_s"] or 0.0, sum(objects))
+        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (0.5 if row["kind"] in PROGRAM_MEMORY else 1)
 
 
 def _near(first: float | None, second: float | None, tolerance: float, least: float = LEAST_PER_S) -> bool:
