@@ -305,7 +305,20 @@ def growing(kind="socket", per_s=400.0, **changes):
 
 def memory(**changes):
     """Data of memory: nothing grows or is large."""
-    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": {}, "not_measured": [], **changes}
+    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": counters(), "not_measured": [], **changes}
+
+
+def counters(uptime_s=812345.6, **changes):
+    """What the probe memory keeps for the trend. changes: of counters of bytes."""
+    size = {"MemTotal": 8 * 2**30, "MemAvailable": 5 * 2**30, "AnonPages": 2**31, "SUnreclaim": 100 * 2**20, "unaccounted": 60 * 2**20}
+    return {
+        "uptime_s": uptime_s,
+        "bytes": {**size, **changes},
+        "counts": {"files": 2112, "tasks": 240},
+        "slab_bytes": {"kmalloc-128": 8 * 2**20},
+        "slab_reclaimable_bytes": {"dentry": 40 * 2**20},
+        "slab_aliases": {"mnt_cache": ["posix_timers_cache"]},
+    }
 
 
 def host_health(**changes):

@@ -11,7 +11,7 @@ LEAK_BYTES = 131072
 LEAST_WINDOW_S = 8.0
 _CLEAN, _SUSPECT = 0.3, 0.6  # the most that a site's confidence may be when something speaks against it
 
-CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED = 'confirmed', 'contradicted', 'noisy', 'flat', 'shared'
+CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED, ENDED = 'confirmed', 'contradicted', 'noisy', 'flat', 'shared', 'ended'
 
 # What a system call makes (by the names of the ABI), and the counter that then grows with its memory: (counter, words, the most that the
 # confidence may then be, calls). A page fault is one of the first.
@@ -78,26 +78,27 @@ def compare(points, rate, slack_bytes):
 
     points: [(seconds, bytes)] of the counter while the site was followed; rate: bytes a second; slack_bytes: what may be
     allocated without the counter moving, as slabs are filled up. Returns (CONFIRMED, CONTRADICTED, NOISY: the counter moves
-    too much to tell, FLAT: the growth is too little for it to tell, or None: no counter; the counter's slope, bytes a second).
+    too much to tell, FLAT: the growth is too little for it to tell, or None: no counter; the most that the counter's slope may be,
+    bytes a second).
     """
     if len(points) < 5:
         return None, 0.0
     slope, least, most = trend.theil_sen(points)
     span_s = points[-1][0] - points[0][0]
     if least >= 0.5 * rate or slope >= 0.7 * rate and least > 0:
-        return CONFIRMED, slope
+        return CONFIRMED, most
     if most >= 0.5 * rate:
-        return NOISY, slope
-    return (CONTRADICTED if most * span_s + slack_bytes < 0.5 * rate * span_s else FLAT), slope
+        return NOISY, most
+    return (CONTRADICTED if most * span_s + slack_bytes < 0.5 * rate * span_s else FLAT), most
 
 
 class Case:
     """What is known of one allocation site.
 
     stack: names; cohort: Cohort; counter: what compare() returned of its class, or SHARED: the counter grew by less than all sites
-    that fill the same cache together; kind: its type; reclaimable: its slab cache is one that the kernel shrinks;
-    fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the kernel has;
-    holder: of holder_of; traced: its place is known; named: the kernel shows its symbols; window_s: seconds.
+    that fill the same cache together, or ENDED: it grew no more at the end; kind: its type; reclaimable: its slab cache is one that
+    the kernel shrinks; fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the
+    kernel has; holder: of holder_of; traced: its place is known; named: the kernel shows its symbols; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
@@ -143,14 +144,15 @@ class Case:
             yield 0.2, "the kernel's counter of this memory did not grow as much: as much is freed, older objects or unseen ones"
         if self.counter == SHARED:
             yield _SUSPECT, "the kernel's counter of this memory grew, but by less than all sites that allocate it"
+        if self.counter == ENDED:
+            yield _SUSPECT, "the kernel's counter of this memory grew, but no more at the end"
         # Pages of the core kernel are most often accounted for elsewhere: as page tables, cache or memory of processes. The areas
         # of each caller of vmalloc are counted exactly: where those do not grow clearly, they come and go, as stacks of tasks do.
         elsewhere = module is None and self.kind in ('page', 'vmalloc')
         if self.counter == FLAT:
             yield (_CLEAN if elsewhere else _SUSPECT), "too little for the kernel's counter of this memory to tell: measure for longer"
         if self.counter == NOISY:
-            most = _CLEAN if elsewhere else _SUSPECT if module is None else 1.0
-            yield most, "the kernel's counter of this memory moves too much to confirm it"
+            yield (_CLEAN if elsewhere else _SUSPECT), "the kernel's counter of this memory moves too much to confirm it"
         if self.reclaimable:
             objects = sum(weight for _at, _size, weight in settled)
             filled = self.fs_objects * 2 >= objects

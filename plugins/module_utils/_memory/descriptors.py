@@ -9,7 +9,8 @@ numbers are given out from the lowest free one on, so the last ones are the newe
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
 LARGE_FILES = 10000
@@ -17,7 +18,10 @@ TRACKED = 24  # owners whose descriptors are read by kind, of those that grew an
 LEAST, LEAST_GROWTH = 64, 8  # descriptors of an owner that are worth it
 SAMPLE = 96  # links that are read of one process
 PROCESSES = 24  # of one family of which links are read
+EXAMPLES = 8  # descriptors of one kind whose size is read
 SMALL_TABLE, LISTED_TABLE = 64, 512
+PROTOCOLS = ('TCP', 'TCPv6', 'UDP', 'UDPv6', 'UNIX')
+PAGE = os.sysconf('SC_PAGE_SIZE')
 
 # What the kernel calls the inode behind a descriptor (fs/anon_inodes.c and its callers): name in the link → kind.
 ANON_INODES = {
@@ -112,11 +116,14 @@ class Descriptors(Source):
         super().__init__(host)
         self._base = None  # {key of an owner: descriptors} when the window opened
         self._tracked = {}  # {key of an owner: {kind: descriptors} of its last census}
+        self._examples = {}  # {(key of an owner, kind): [(process, descriptor)] that were seen last}
+        self._protocols = None  # {slab cache of a protocol's sockets: objects} when the window opened
         self._denied = 0
 
     def read(self):
         if self._base is None:
             self._base = dict((key, number) for key, (_members, number) in self._numbers().items())
+            self._protocols = dict((name, self.host.objects(name) or 0) for name in PROTOCOLS)
         words = (sysfs.text(self.host.proc + '/sys/fs/file-nr') or '').split()
         return {'files': (int(words[0]) if words else None, None)}
 
@@ -144,12 +151,26 @@ class Descriptors(Source):
         found = {}
         for key in set(grown) | set(largest) | set(key for key in self._tracked if key in numbers):
             members, number = numbers[key]
-            self._tracked[key] = self._by_kind(members, number, self._tracked.get(key, {}))
+            self._tracked[key] = self._by_kind(key, members, number, self._tracked.get(key, {}))
             for kind, held in self._tracked[key].items():
-                found[kind, key] = Holding(kind, self.host.later(members[0]), held)
+                found[kind, key] = Holding(kind, self.host.later(members[0]), held, *self._bytes(key, kind, held))
         return found
 
-    def _by_kind(self, members, number, before):
+    def _bytes(self, key, kind, held):
+        """Return (bytes, detail) of descriptors whose cost depends on what they are; (None,) where the kind's slab objects are all."""
+        if kind == 'socket':
+            grown = dict((name, (self.host.objects(name) or 0) - before) for name, before in self._protocols.items())
+            name = max(sorted(grown), key=grown.get)
+            if grown[name] >= LEAST_GROWTH:
+                each = self.host.bytes_of(kinds.BY_NAME[kind].objects + (name,))
+                return (each and each * held, {'protocol': name})
+        measure = {'memfd': _file_bytes, 'io_uring': _ring_bytes}.get(kind)
+        sizes = [measure(process, number) for process, number in self._examples.get((key, kind), ())] if measure else []
+        sizes = [size for size in sizes if size is not None]
+        own = self.host.bytes_of(kinds.BY_NAME[kind].objects) or 0
+        return (held * (own + sum(sizes) // len(sizes)),) if sizes else (None,)
+
+    def _by_kind(self, key, members, number, before):
         """Return {kind: descriptors} of some processes with so many together.
 
         before: the same at the last census: only what was added since is read, if anything was.
@@ -164,10 +185,28 @@ class Descriptors(Source):
         for process in members:
             own = count(process)
             first = own - min(own, added) if len(members) == 1 else 0
-            for text in sample(process, own, first, max(4, SAMPLE // len(members))).values():
+            for place, text in sample(process, own, first, max(4, SAMPLE // len(members))).items():
                 kind = kind_of(text)
                 seen[kind] = seen.get(kind, 0) + 1
+                self._examples[key, kind] = (self._examples.get((key, kind), []) + [(process, place)])[-EXAMPLES:]
         return _add(before, seen, added)
+
+
+def _file_bytes(process, number):
+    """Return the memory of the file of a descriptor, None where it is gone."""
+    try:
+        return os.stat('%s/fd/%d' % (process.place, number)).st_blocks * 512
+    except OSError:
+        return None
+
+
+def _ring_bytes(process, number):
+    """Return the memory of the rings of an io_uring: entries of 64 and 4 bytes for submission, of 16 for completion."""
+    masks = dict(re.findall(r'^(SqMask|CqMask):\s*(0x[0-9a-f]+)', procfs.read_text('%s/fdinfo/%d' % (process.place, number)), re.MULTILINE))
+    if len(masks) < 2:
+        return None
+    submission, completion = int(masks['SqMask'], 16) + 1, int(masks['CqMask'], 16) + 1
+    return sum(-(-size // PAGE) * PAGE for size in (submission * 64, submission * 4 + completion * 16))
 
 
 def _add(before, seen, added):

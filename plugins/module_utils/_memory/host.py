@@ -13,6 +13,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, 
 NAME_CHARS = 256
 KTHREADD = 2  # the parent of all threads of the kernel
 FAMILY = 16
+CAP_SYS_PTRACE = 19
+HOST_PIDS = 'pid:[4026531836]'  # PROC_PID_INIT_INO: the namespace of all processes has this number on every kernel
 STATUS_FIELDS = ('Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd', 'ShdPnd')
 _STATUS = re.compile(r'^(%s):\s+([0-9a-f]+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
 _UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
@@ -57,11 +59,11 @@ def parse_cgroup(lines):
 class Process:
     """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
 
-    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z';
+    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; ticks: CPU time;
     fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'fields', 'descriptors')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'ticks', 'fields', 'descriptors')
 
     def __init__(self, place, pid, stat, status):
         begin, end = stat.index('('), stat.rindex(')')
@@ -69,6 +71,7 @@ class Process:
         self.place, self.pid, self.comm = place, pid, stat[begin + 1:end]
         self.state, self.parent = words[0], int(words[1])
         self.threads, self.started = int(words[17]), int(words[19])
+        self.ticks = int(words[11]) + int(words[12])
         self.fields = dict(_STATUS.findall(status))
         self.descriptors = None
 
@@ -89,7 +92,22 @@ class Host:
         self.proc = os.path.join(root, 'proc')
         self._sizes, self._merged = {}, None
         self._owners, self._families = {}, set()
+        self._first = None  # {(pid, started): CPU time} of the processes that there were first
         self.forget()
+
+    def missing(self):
+        """Return texts: what of the host this process cannot see, as of /proc with hidepid, or in a container."""
+        found = []
+        effective = re.search(r'^CapEff:\s*([0-9a-f]+)', procfs.read_text(self.proc + '/self/status'), re.MULTILINE)
+        if effective and not int(effective.group(1), 16) >> CAP_SYS_PTRACE & 1:
+            found.append('what processes of other users hold (CAP_SYS_PTRACE is missing: run the probe as root)')
+        try:
+            namespace = os.readlink(self.proc + '/self/ns/pid')
+        except OSError:
+            namespace = None
+        if namespace not in (None, HOST_PIDS):
+            found.append('processes outside of this container (/proc is not that of the host)')
+        return found
 
     def forget(self):
         """What was read is old: the next one who asks reads it again."""
@@ -103,7 +121,20 @@ class Host:
             for one in self._processes:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
             self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
+            if self._first is None:
+                self._first = dict(((one.pid, one.started), one.ticks) for one in self._processes)
         return self._processes
+
+    def is_old(self, key):
+        """Whether an owner, by the key of key_of, was there when the processes were read for the first time, or is no single process."""
+        numbers = isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, int) for part in key)
+        return not numbers or self._first is None or key in self._first
+
+    def busiest(self):
+        """Return the processes, those first that took most CPU time since they were read for the first time: who makes things runs."""
+        def rank(one):
+            return one.ticks - (self._first or {}).get((one.pid, one.started), 0), one.ticks
+        return sorted(self.processes(), key=rank, reverse=True)
 
     def _read_process(self, pid):
         place = '%s/%d' % (self.proc, pid)
@@ -121,9 +152,6 @@ class Host:
         """
         family = (process.parent, process.comm)
         return family if family in self._families else (process.pid, process.started)
-
-    def is_family(self, key):
-        return key in self._families
 
     def owner_of(self, process):
         """Return the owner of what a Process holds."""

@@ -13,8 +13,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
-MAPS = 64  # processes whose maps are read
-WATCHERS, INSTANCES = 64, 16  # processes, and inotify instances of each, whose watches are read
+MAPS = 64  # processes whose maps are read, busiest first
+LINKS = 1500  # links of descriptors that are read to find inotify instances, of the busiest processes first
 
 
 def head(path, limit=READ_BYTES):
@@ -111,10 +111,6 @@ class AioContexts(Source):
 
     LARGE = {'aio_contexts': (1000, None)}
 
-    def __init__(self, host):
-        super().__init__(host)
-        self._sizes = {}
-
     def read(self):
         return {'aio_contexts': (self.host.objects('kioctx'), None), 'aio_events': (sysfs.integer(self.host.proc + '/sys/fs/aio-nr'), None)}
 
@@ -122,21 +118,12 @@ class AioContexts(Source):
         if not sysfs.integer(self.host.proc + '/sys/fs/aio-nr'):
             return {}
         held = []
-        for process in self._largest_maps():
+        for process in self.host.busiest()[:MAPS]:
             number = head(process.place + '/maps', 4 * READ_BYTES)[0].count(b'/[aio]')
             if number:
                 held.append((process, number))
         return dict((('aio_context', key), Holding('aio_context', self.host.later(process), number))
                     for key, (process, number) in self.host.sum_by_owner(held).items())
-
-    def _largest_maps(self):
-        """Processes whose page tables are largest, or grew: a context takes a mapping, and its pages are touched when it is made."""
-        def weight(process):
-            size = process.bytes('VmPTE')
-            return size - self._sizes.get((process.pid, process.started), 0), size
-        chosen = sorted(self.host.processes(), key=weight, reverse=True)[:MAPS]
-        self._sizes = dict(((one.pid, one.started), one.bytes('VmPTE')) for one in self.host.processes())
-        return chosen
 
 
 class InotifyWatches(Source):
@@ -147,33 +134,36 @@ class InotifyWatches(Source):
 
     def __init__(self, host):
         super().__init__(host)
-        self._known = {}  # {(pid, started, descriptor): [watches of each census]}
+        self._instances = {}  # {(pid, started): [descriptors]}
+        self._series = {}  # {(pid, started, descriptor): [watches of each census]}
 
     def read(self):
         return {'inotify_watches': (self.host.objects('inotify_inode_mark'), None)}
 
     def census(self, classes):
-        held = []
-        for process, number in self._instances():
-            held.append((process, self._watches(process, number)))
+        self._find_instances()
+        held = [(process, self._watches(process, number)) for process in self.host.processes()
+                for number in self._instances.get((process.pid, process.started), ())]
         return dict((('inotify_watch', key), Holding('inotify_watch', self.host.later(process), number))
                     for key, (process, number) in self.host.sum_by_owner(held).items() if number >= LEAST)
 
-    def _instances(self):
-        """Yield (process, descriptor) of inotify instances; programs open them early, so that they are among the first descriptors."""
-        if not self._known:
-            for process in self.host.processes():
-                links = descriptors.sample(process, min(descriptors.count(process), descriptors.SMALL_TABLE), 0, descriptors.SMALL_TABLE)
-                for number, text in links.items():
-                    if descriptors.kind_of(text) == 'inotify':
-                        self._known[process.pid, process.started, number] = []
-        for process in self.host.processes():
-            for pid, started, number in list(self._known):
-                if (pid, started) == (process.pid, process.started):
-                    yield process, number
+    def _find_instances(self):
+        """Programs open them early: they are looked for among the first descriptors, of each process once."""
+        left = LINKS
+        for process in self.host.busiest():
+            key = (process.pid, process.started)
+            if key in self._instances or left <= 0:
+                continue
+            try:
+                number = descriptors.count(process) or int(process.fields.get('FDSize', 0))
+            except PermissionError:
+                continue
+            links = descriptors.sample(process, min(number, descriptors.SMALL_TABLE), 0, descriptors.SMALL_TABLE)
+            left -= len(links)
+            self._instances[key] = [place for place, text in links.items() if descriptors.kind_of(text) == 'inotify']
 
     def _watches(self, process, number):
-        series = self._known[process.pid, process.started, number]
+        series = self._series.setdefault((process.pid, process.started, number), [])
         if len(series) == 1 and series[0] > 10000:
             series.append(series[0])
         else:

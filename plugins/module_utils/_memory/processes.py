@@ -26,6 +26,7 @@ class Processes(Source):
         running = (sysfs.text(self.host.proc + '/loadavg') or '').split()
         threads = int(running[3].split('/')[1]) if len(running) > 3 else None
         fields = procfs.parse_fields(procfs.read_text(self.host.proc + '/meminfo'))
+        self._stack_bytes = fields.get('KernelStack', 0) // threads if threads else 0
         return {'threads': (threads, fields.get('KernelStack')), 'memory': (None, fields.get('AnonPages', 0))}
 
     def census(self, classes):
@@ -38,6 +39,10 @@ class Processes(Source):
                 if value >= least:
                     found[kind, key] = Holding(kind, self.host.later(process), None, value)
         self._add(found, 'thread', THREADS, ((one, one.threads) for one in processes if one.state != 'Z'))
+        each = self._stack_bytes + (self.host.bytes_of(('task_struct', 'pid')) or 0)
+        for (kind, _key), holding in found.items():
+            if kind == 'thread':
+                holding.bytes = holding.count * each
         # The first thread of a process may have ended while others run: that one is no zombie.
         zombies = [one for one in processes if one.state == 'Z' and one.threads <= 1]
         self._add(found, 'zombie', ZOMBIES, ((by_pid[one.parent], 1) for one in zombies if one.parent in by_pid))

@@ -27,6 +27,7 @@ class _Group:
         self.kind, self.detail = kind, detail
         self.count, self.bytes = 0, 0
         self.inodes, self.uids, self.cgroups = [], set(), set()
+        self.mixed = False  # its sockets belong to more than one process
 
     def add(self, one, taken):
         self.count += 1
@@ -58,7 +59,8 @@ class Finder:
         """Return {Process: [its descriptors]} of the processes that hold a group's sockets."""
         by_key = dict(((one.pid, one.started), one) for one in self._host.processes())
         found = self._known(group, by_key)
-        if not found:
+        hits = sum(len(places) for places in found.values())
+        if not hits or (group.mixed and hits * 2 < len(group.inodes)):
             if group.large:
                 self._left = max(self._left, LINKS_OF_LARGE)
             self._search(group)
@@ -74,7 +76,7 @@ class Finder:
         return found
 
     def _search(self, group):
-        wanted = set(group.inodes)
+        wanted = set(inode for inode in group.inodes if inode not in self._found)
         for process in self._candidates(group):
             if self._left <= 0 or not wanted:
                 return
@@ -174,12 +176,11 @@ class Sockets(Source):
             sockets = dict((one.inode, one) for one in self._diag.unix())
         except sock_diag.Missing:
             return []
-        unread = []
-        for one in sockets.values():
-            reader = sockets.get(one.peer, one)
-            if one.unsent:
-                unread.append(('unix_unread', reader.inode, reader, one.unsent))
-        return _grouped(unread)
+        unread = [(sockets.get(one.peer, one), one.unsent) for one in sockets.values() if one.unsent]
+        groups = _grouped(('unix_unread', None, reader, taken) for reader, taken in sorted(unread, key=lambda pair: -pair[1]))
+        for group in groups:
+            group.mixed = True
+        return groups
 
     def _holdings(self, groups):
         found, seen = {}, {}
@@ -190,15 +191,28 @@ class Sockets(Source):
             if seen[group.kind] > GROUPS:
                 continue
             holders = self._finder.find(group)
-            if holders:
-                process = max(sorted(holders, key=lambda one: one.started), key=lambda one: len(holders[one]))
-                key, holder = self.host.key_of(process), self.host.later(process)
-            else:
+            if not holders:
                 port = group.detail.get('port', group.detail.get('remote_port'))
-                key = ('port', group.kind, port)
-                holder = owner('port', '%s port %s' % (group.kind.partition('_')[0], '?' if port is None else port))
-            self._merge(found, (group.kind, key), group, holder)
+                name = '%s port %s' % (group.kind.partition('_')[0], '?' if port is None else port)
+                self._merge(found, (group.kind, ('port', port)), group, owner('port', name))
+            elif group.mixed:
+                self._share(found, group, holders)
+            else:
+                process = max(sorted(holders, key=lambda one: one.started), key=lambda one: len(holders[one]))
+                self._merge(found, (group.kind, self.host.key_of(process)), group, self.host.later(process))
         return found
+
+    def _share(self, found, group, holders):
+        """Each process has the share of the group that it has of the sockets that were found; also files that wait in their queues."""
+        hits = sum(len(places) for places in holders.values())
+        for process, places in holders.items():
+            part = _Group(group.kind, group.detail)
+            part.count, part.bytes = group.count * len(places) // hits, group.bytes * len(places) // hits
+            self._merge(found, (group.kind, self.host.key_of(process)), part, self.host.later(process))
+            files = sum(_files_in_flight(process, number) for number in places) * part.count // len(places)
+            if files >= LEAST:
+                key = ('file_in_flight', self.host.key_of(process))
+                found[key] = Holding('file_in_flight', self.host.later(process), files)
 
     @staticmethod
     def _merge(found, key, group, holder):
@@ -211,6 +225,12 @@ class Sockets(Source):
             one.count += group.count
             if one.bytes is not None:
                 one.bytes += group.bytes
+
+
+def _files_in_flight(process, number):
+    """Return how many descriptors wait in the queue of a unix socket (Linux 5.6)."""
+    match = re.search(r'^scm_fds:\s*(\d+)', procfs.read_text('%s/fdinfo/%d' % (process.place, number)), re.MULTILINE)
+    return int(match.group(1)) if match else 0
 
 
 def _tcp_kinds(sockets, listening):

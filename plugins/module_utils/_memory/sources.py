@@ -2,6 +2,7 @@
 """The sources of the probe: one line each."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.descriptors import Descriptors
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.ipc import Keys, PosixQueues, SystemV
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_objects import (
     AioContexts,
     FileLocks,
@@ -19,4 +20,7 @@ SOURCES = (
     AioContexts,
     InotifyWatches,
     Sockets,
+    SystemV,
+    PosixQueues,
+    Keys,
 )

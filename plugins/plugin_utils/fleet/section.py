@@ -37,6 +37,7 @@ class Section(ABC):
 
     def add_joined(self, host: str, made: dict) -> None:
         """Take what follows from the facts of several probes of a host: {join: what it makes}, of the names in JOINS."""
+        return
 
     @abstractmethod
     def result(self, groups: list[dict]) -> dict:

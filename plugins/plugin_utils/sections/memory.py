@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..fleet.causes import Causes, key
+from ..fleet.causes import Causes
 from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 

@@ -636,6 +636,14 @@ def test_the_default_policy_has_a_file_for_each_probe():
     assert load().origins == [{"file": "default", "rules": len(rules)}]
 
 
+def test_what_another_host_reported_does_not_alarm():
+    event = data.exception(kind="panic", signature="host:db7:panic:f", host="db7", title="Kernel panic - not syncing: a test")
+    document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})
+    (finding,) = load().findings(document)[0]
+    assert (finding["rule"], finding["severity"]) == ("os-exception-of-other-host", "info")
+    assert finding["title"] == "db7, in this host's log: Kernel panic - not syncing: a test"
+
+
 def test_what_a_program_wrote_to_the_kernel_log_does_not_alarm():
     event = data.exception(kind="panic", signature="program:panic:f", written_by="program", title="Kernel panic - not syncing: a test")
     document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})
