@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Growth that programs hold and allocation sites become causes: each with its owner, and what nobody holds is a leak."""
 
+import re
+
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import joined
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.memory import causes
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load
@@ -223,3 +226,26 @@ def test_a_join_is_made_of_what_was_measured_alone():
     document["probes"]["memleak"] = data.envelope("memleak", {}, "skipped", "no bcc", "install it")
     assert load().evaluate(document).outcomes["memory-held-growth"] == "unknown"
     assert "causes" not in document
+
+
+def test_sections_list_causes_with_their_parts_and_findings(tmp_path):
+    leak = {**data.outstanding(), **data.LEAK}
+    document = with_causes([row("posix_timer", 2000.0)], [site("make", 2000, 240, "timer_create"), leak])
+    fleet = build.build(data.write(tmp_path, [document]), load())
+    validate.validate(fleet)
+    findings = {group["id"]: group["rule"] for group in fleet["findings"]}
+    listed = [(row["kind"], row["owner"], row["held"], findings[row["finding"]], len(row["parts"])) for row in fleet["leaks"]["causes"]]
+    assert listed == [
+        ("posix_timer", "app", "yes", "memory-held-growth", 2),
+        ("leak", "acme_rx_refill", "no", "memleak-suspected", 1),
+    ]
+    assert [part["what"] for part in fleet["memory"]["causes"][0]["parts"]] == ["posix_timer", "slab"]
+    assert [row["kind"] for row in fleet["memory"]["causes"]] == ["posix_timer"]
+
+
+def test_what_fills_memory_soonest_is_the_first_group(tmp_path):
+    """Of one severity, whatever the titles' letters: 928 KiB/s before 72 KiB/s."""
+    rows = [row("key", 2000.0, 36, "aaa", 1), row("pipe", 2000.0, 475, "zzz", 2)]
+    fleet = build.build(data.write(tmp_path, [with_causes(rows, [])]), load())
+    titles = [group["title"] for group in fleet["findings"] if group["rule"] == "memory-held-growth"]
+    assert [re.search(r"(\w+)\[", title)[1] for title in titles] == ["zzz", "aaa"]
