@@ -214,11 +214,11 @@ def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
 
 
 def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
-    """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what a process holds."""
+    """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what an owner holds."""
     for site in sites:
         for cause in found:
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
-            if same and site["module"] is None and _share(site, cause) >= HALF:
+            if same and site["module"] is None and (cause.owner["type"] != "process" or _share(site, cause) >= HALF):
                 cause.sites.append(site)
                 break
 
@@ -287,14 +287,21 @@ def _likely(sites: list[dict]) -> list[_Cause]:
 
 
 def _leaks(sites: list[dict]) -> list[_Cause]:
-    """A cause for each leak: objects that a function allocates with those of its caller, as many a second, are one."""
+    """A cause for each leak: objects that a function allocates with those of its caller, as many a second, are one.
+
+    So is what processes of one command left behind when they ended: devices, routes, mounts, or a leak.
+    """
     made: list[_Cause] = []
+    left: dict[str, _Cause] = {}
     for site in sorted(sites, key=lambda site: len(site["stack"])):
-        same = next((cause for cause in made if _is_with(site, cause.sites[0])), None)
+        ended = allocators.single(site["allocators"]) if site["module"] is None and site["context"] != allocators.INTERRUPT else None
+        same = left.get(ended["comm"]) if ended else next((cause for cause in made if _is_with(site, cause.sites[0])), None)
         if same is None:
             owner = {"type": "kernel", "name": site["culprit"] or "?", **dict.fromkeys(("pid", "parent", "cgroup", "unit", "uid"))}
             same = _Cause(LEAK, owner, NOBODY)
             made.append(same)
+            if ended:
+                left[ended["comm"]] = same
         same.take([site], f"nobody holds it: {_why(site)}")
     for cause in made:
         worst = max(cause.sites, key=lambda site: site["growth_bytes_per_s"])

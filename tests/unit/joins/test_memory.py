@@ -137,6 +137,19 @@ def test_objects_that_a_leak_brings_with_it_are_no_leaks_of_their_own():
     assert len(found([], [outer, other])) == 2 and len(found([], [outer, faster])) == 2
 
 
+def test_what_processes_of_one_command_leave_behind_is_one_cause():
+    ended = {"processes": 90, "ended": True, "cgroup": None, "unit": None}
+    ip, mount = [data.allocator("ip", None, **ended)], [data.allocator("mount", None, **ended)]
+    sites = [site("device", 20, 4096, "sendmsg", ip), site("queue", 80, 512, "sendmsg", ip), site("mount", 20, 300, "mount", mount)]
+    assert [(cause["owner"]["name"], len(cause["sites"]), cause["maker"]["name"]) for cause in found([], sites)] == [
+        ("device", 2, "ip"),
+        ("mount", 1, "mount"),
+    ]
+    veth = {**row("network_device", 20.0, None), "owner": data.owner("host", type="host", pid=None, cgroup=None, unit=None)}
+    held = found([veth], sites[:2])
+    assert told(held) == [("network_device", "host", "yes", 2, 1)] and held[0]["maker"]["name"] == "ip"
+
+
 def test_a_hundred_leaks_at_the_same_rate_are_a_hundred_causes():
     sites = [site(f"leak_{number}", 20, 512, None, module="acme") for number in range(40)]
     assert len(found([], sites)) == 40
