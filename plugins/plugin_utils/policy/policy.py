@@ -69,7 +69,7 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-        self.probes = self._expression.probes
+        self.probes, self.trends = self._expression.probes, self._expression.trends
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
         self._field = case["field"]
@@ -222,16 +222,17 @@ class Policy:
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
 
     def evaluate(self, document: dict) -> Evaluation:
-        """Return what the policy says of one valid host document."""
+        """Return what the policy says of one valid host document, to which the controller may have added 'trend' (trend-1.json)."""
         if document["state"] != "scanned":
             return Evaluation([], [], [], {rule.id: "unknown" for rule in self.rules})
         found: list[dict] = []
         problems: list[str] = []
         outcomes: dict[str, str] = {}
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
+        judged = {name for name, trend in document.get("trend", {}).items() if trend["judged"]}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.probes <= measured else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.probes <= measured and rule.trends <= judged else "unknown"
             if not rule.enabled:
                 continue
             try:

@@ -103,7 +103,7 @@ def _unfit(reading: dict | None, later: dict) -> str:
 
 
 def _chosen(instants: list[str], most: int) -> list[int]:
-    """Return the places of at most so many of sorted instants: the last ones, and of those before them some that are spread evenly in time."""
+    """Return the places of at most so many of sorted instants: the last ones, and some that are spread evenly over those before."""
     if len(instants) <= most:
         return list(range(len(instants)))
     recent = list(range(len(instants) - RECENT, len(instants)))
