@@ -39,6 +39,12 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
     }
 
 
+def allocator(comm="app", pid=1234, share=1.0, **changes):
+    """One process of memleak's allocators, of a service of its name."""
+    place = {"cgroup": f"/system.slice/{comm}.service", "unit": f"{comm}.service"}
+    return {"pid": pid, "processes": 1, "comm": comm, **place, "ended": False, "kernel_thread": False, "share": share, **changes}
+
+
 def outstanding(**changes):
     """One place of memleak: a working set that comes and goes, no leak."""
     return {
@@ -62,6 +68,10 @@ def outstanding(**changes):
         "corroborated": True,
         "sampled": 16,
         "stack": ["ext4_alloc_inode+0x1f [ext4]", "alloc_inode+0x1e", "iget_locked+0xb4", "__ext4_iget+0x11f [ext4]"],
+        "context": "system_call",
+        "system_call": "newfstatat",
+        "allocators": [allocator("updatedb", 812)],
+        "accounted": 1.0,
         "comms": ["updatedb"],
         **changes,
     }
@@ -86,6 +96,10 @@ LEAK = {
     "trend": [[second, 497664 * second] for second in range(21)],
     "sampled": 1,
     "stack": ["acme_rx_refill.isra.0+0x61 [acme_nic]", "acme_ring_poll+0x4f [acme_nic]", "__napi_poll+0x2b", "net_rx_action+0x2a1"],
+    "context": "interrupt",
+    "system_call": None,
+    "allocators": [],
+    "accounted": 0.0,
     "comms": ["ksoftirqd/1", "nginx"],
 }
 

@@ -36,16 +36,16 @@ class ProcfsEngine(Engine):
         self._watch.stop()
 
     def read(self, window_s):
-        growth, holders, missing = [], {}, []
+        growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
-            growth += rows.growth(one.censuses, self._host.bytes_of)
+            growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
             holders.update(one.censuses[-1][1] if one.censuses else {})
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
             'picture': None,
-            'growth': sorted(growth, key=rows.worst)[:self.options['top']],
+            'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
             'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
             'limits': [],
             'counters': counters.read(),

@@ -21,7 +21,7 @@ WHITE_LEAST = 2.2
 PART = 1.3  # times as sure when only the later part of the readings grows
 SPIKE = 3.0  # times the spread of the other readings: a scan while a backup ran
 ALIKE = 64  # readings closer than this part of the whole time are one
-BOOT_S = 2 * 3600.0  # a host that has just started fills its caches
+BOOT_S = DAY_S  # of uptime: until then a host fills its caches
 STOPPED = 0.6  # of the rate at first, below which the rate at last is that of a cache that has filled
 STEADY = 0.9  # the same for the later part of readings after a cache has filled
 SURE = 0.8  # times the noise from reading to reading
@@ -70,7 +70,7 @@ def judge(points: Points, floor: float) -> Verdict:
     if len(merged) < FEW:
         return _rose(merged, places, floor)
     jump = _jump(merged, floor)
-    if jump and merged[jump][1] > merged[jump - 1][1] and merged[jump - 1][0] < BOOT_S:
+    if jump == 1 and merged[1][1] > merged[0][1] and merged[0][0] < BOOT_S:
         return Verdict("filled", readings=len(merged))
     level = merged
     if jump:
