@@ -70,12 +70,8 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-<<<<<<< HEAD
-        self.probes, self.trends = self._expression.probes, self._expression.trends
-=======
-        self._needs, self.joins = self._expression.probes, self._expression.joins
+        self._needs, self.joins, self.trends = self._expression.probes, self._expression.joins, self._expression.trends
         self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
->>>>>>> main
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
         self._field = case["field"]
@@ -246,11 +242,7 @@ class Policy:
         judged = {name for name, trend in document.get("trend", {}).items() if trend["judged"]}
         for entry in self._entries:
             rule = entry.on(document)
-<<<<<<< HEAD
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.probes <= measured and rule.trends <= judged else "unknown"
-=======
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) else "unknown"
->>>>>>> main
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= judged else "unknown"
             if not rule.enabled:
                 continue
             try:

@@ -38,11 +38,7 @@ def _resolved(schema: dict, root: dict) -> list[dict]:
 
 @functools.cache
 def host_shape() -> tuple:
-<<<<<<< HEAD
-    """Return the shape of a host document, the data of each probe in its envelope, and its trend (as a tuple, to be cached)."""
-=======
-    """Return the shape of a host document, the data of each probe in its envelope, with its joins (as a tuple, to be cached)."""
->>>>>>> main
+    """Return the shape of a host document, the data of each probe in its envelope, with joins and trend (as a tuple, to be cached)."""
     host = read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
@@ -50,17 +46,8 @@ def host_shape() -> tuple:
         data = [{**probe, "root": probe} for probe in (read(name, version) for version in versions()[name])]
         probes[name] = {**envelope, "properties": {**envelope["properties"], "data": {"oneOf": data}}}
     (shape,) = _resolved(host, host)
-<<<<<<< HEAD
-    trend = {**read("trend", max(versions()["trend"]))}
-    shape["properties"] = {
-        **shape["properties"],
-        "probes": {"type": "object", "additionalProperties": False, "properties": probes},
-        "trend": {"oneOf": [{**trend, "root": trend}]},
-    }
-=======
-    made = {name: {"oneOf": [{**schema, "root": schema}]} for name in JOINS for schema in [read(name, max(versions()[name]))]}
+    made = {name: {"oneOf": [{**schema, "root": schema}]} for name in (*JOINS, "trend") for schema in [read(name, max(versions()[name]))]}
     shape["properties"] = {**shape["properties"], **made, "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
->>>>>>> main
     return (shape,)
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 
 DAY_S = 86400.0
-FEW = 3  # readings from which growth can be told from a step
+FEW = 5  # readings from which growth can be told from a step
 WHITE_FROM = 14  # readings
 WHITE_LEAST = 2.2
 PART = 1.3  # times as sure when only the later part of the readings grows
@@ -28,7 +28,6 @@ SURE = 0.8  # times the noise from reading to reading
 SAME_HOUR_S = 1.5 * 3600
 SEVERAL_DAYS_S = 3 * DAY_S  # in which a daily cycle is part of the spread
 SAME_HOUR = 0.4  # of the slope, that readings whole days apart must have too
-RISE = 5  # readings below which a rise is reported that is not surely growth
 Z95 = 1.96
 
 Points = Sequence[tuple[float, float]]
@@ -67,26 +66,25 @@ def judge(points: Points, floor: float) -> Verdict:
     if max(values) - min(values) <= floor:
         return Verdict("steady", readings=len(points))
     merged, places = _merged(points)
-    if len(merged) < FEW:
-        return _rose(merged, places, floor)
-    jump = _jump(merged, floor)
-    if jump == 1 and merged[1][1] > merged[0][1] and merged[0][0] < BOOT_S:
+    jump = _jump(merged, floor) if len(merged) > 2 else 0
+    step = merged[jump][1] - merged[jump - 1][1] if jump else 0.0
+    if jump == 1 and step > 0 and merged[0][0] < BOOT_S:
         return Verdict("filled", readings=len(merged))
-    level = merged
-    if jump:
-        step = merged[jump][1] - merged[jump - 1][1]
-        level = [(at, value - (step if place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
     filled = None
-    for first in _starts(level):
-        found = _line(level[first:], floor, PART if first else 1.0, STEADY if filled else STOPPED)
-        if found:
-            found = dataclasses.replace(found, first=places[first][0], last=places[-1][-1])
-        if found and found.verdict != "filled":
-            return found
-        filled = filled or found
-    if jump and merged[jump][1] > merged[jump - 1][1]:
+    if len(merged) >= FEW:
+        level = [(at, value - (step if jump and place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
+        for first in _starts(level):
+            found = _line(level[first:], floor, PART if first else 1.0, STEADY if filled else STOPPED)
+            if found and found.verdict != "filled" and _was_higher(merged, max(first, jump if step < 0 else 0)):
+                continue
+            if found:
+                found = dataclasses.replace(found, first=places[first][0], last=places[-1][-1])
+            if found and found.verdict != "filled":
+                return found
+            filled = filled or found
+    if step > 0 and not _was_higher(merged, jump):
         return _jumped(merged, places, jump, 0.9 if jump < len(merged) - 1 else 0.5)
-    return filled or (_rose(merged, places, floor) if len(merged) < RISE else Verdict("steady", readings=len(merged)))
+    return filled or (_rose(merged, places, floor) if len(merged) < FEW else Verdict("steady", readings=len(merged)))
 
 
 def _least_growth(residuals: Sequence[float]) -> float:
@@ -109,6 +107,12 @@ def _least_growth(residuals: Sequence[float]) -> float:
 def _least_jump(readings: int) -> float:
     """Return how many times the spread of the other readings a jump must be."""
     return 4 + 40 / (readings - 2) ** 2
+
+
+def _was_higher(points: Points, first: int) -> bool:
+    """Was the counter as high before as it is now? A cache that is emptied now and then grows each time, and never beyond that."""
+    before = sorted(value for _at, value in points[:first])
+    return bool(before) and points[-1][1] <= before[-1 - len(before) // 8]
 
 
 def slope(points: Points) -> tuple[float, float, float]:
@@ -238,7 +242,7 @@ def _jump(points: Points, floor: float) -> int:
     place = max(range(1, len(points)), key=lambda n: abs(points[n][1] - points[n - 1][1]))
     step = points[place][1] - points[place - 1][1]
     without = [(at, value - (step if n >= place else 0.0)) for n, (at, value) in enumerate(points)]
-    if len(points) < RISE:  # too few to know their noise
+    if len(points) < FEW:  # too few to know their noise
         return place if abs(step) >= 2 * floor and _spread([value for _at, value in without]) <= floor else 0
     per_s = slope(without)[0]
     spread = max(_spread(_residuals(without, per_s)), floor)

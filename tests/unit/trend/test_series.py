@@ -81,12 +81,20 @@ def test_growth_is_found_beside_a_spike_a_jump_and_a_gap():
     line = nightly(2 * KIB, 20)
     spike = [(at, value + (3 * GIB if place == 9 else 0)) for place, (at, value) in enumerate(line)]
     jump = [(at, value + (8 * GIB if place > 9 else 0)) for place, (at, value) in enumerate(line)]
-    fall = [(at, value - (8 * GIB if place > 9 else 0)) for place, (at, value) in enumerate(line)]
+    fall = [(at, value - (GIB // 2 if place > 9 else 0)) for place, (at, value) in enumerate(line)]
     gap = line[:4] + line[14:]
     for points in (line, spike, jump, fall, gap):
         found = judge(points, 4 * MIB)
         assert found.verdict == "grows"
         assert found.per_s == pytest.approx(2 * KIB, rel=0.1)
+
+
+def test_what_was_as_high_before_does_not_grow_yet():
+    """A cache that is emptied now and then grows each time."""
+    emptied = [(at, value - (8 * GIB if place > 9 else 0)) for place, (at, value) in enumerate(nightly(2 * KIB, 20))]
+    assert judge(emptied, 4 * MIB).verdict == "steady"
+    up_again = [(DAY_S * n, GIB * (n % 10 < 5) + 1e6 * (n % 3)) for n in range(17)]
+    assert judge(up_again, 4 * MIB).verdict == "steady"
 
 
 def test_growth_that_began_late_is_found_from_there_on():
