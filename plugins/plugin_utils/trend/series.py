@@ -66,11 +66,9 @@ def judge(points: Points, floor: float) -> Verdict:
     if max(values) - min(values) <= floor:
         return Verdict("steady", readings=len(points))
     merged, places = _merged(points)
-    jump = _jump(merged, floor) if len(merged) > 2 else 0
-    step = merged[jump][1] - merged[jump - 1][1] if jump else 0.0
-    if jump == 1 and step > 0 and merged[0][0] < BOOT_S:
-        return Verdict("filled", readings=len(merged))
-    filled = None
+    jump, step = _jump(merged, floor) if len(merged) > 2 else (0, 0.0)
+    booted = jump == 1 and step > 0 and merged[0][0] < BOOT_S
+    filled = Verdict("filled", readings=len(merged)) if booted else None
     if len(merged) >= FEW:
         level = [(at, value - (step if jump and place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
         for first in _starts(level):
@@ -82,7 +80,7 @@ def judge(points: Points, floor: float) -> Verdict:
             if found and found.verdict != "filled":
                 return found
             filled = filled or found
-    if step > 0 and not _was_higher(merged, jump):
+    if step > 0 and not booted and not _was_higher(merged, jump):
         return _jumped(merged, places, jump, 0.9 if jump < len(merged) - 1 else 0.5)
     return filled or (_rose(merged, places, floor) if len(merged) < FEW else Verdict("steady", readings=len(merged)))
 
@@ -237,17 +235,17 @@ def _same_hour(points: Points) -> float | None:
     return _median(sorted(slopes)) if slopes else None
 
 
-def _jump(points: Points, floor: float) -> int:
-    """Return the place of the point before which the level changed at once, and stayed; 0: nowhere."""
+def _jump(points: Points, floor: float) -> tuple[int, float]:
+    """Return (place of the point before which the level changed at once, and stayed; by how much); (0, 0.0): nowhere."""
     place = max(range(1, len(points)), key=lambda n: abs(points[n][1] - points[n - 1][1]))
-    step = points[place][1] - points[place - 1][1]
+    rates = sorted((b[1] - a[1]) / (b[0] - a[0]) for n, (a, b) in enumerate(itertools.pairwise(points)) if n != place - 1)
+    grown = _median(rates) * (points[place][0] - points[place - 1][0]) if len(points) >= FEW else 0.0
+    step = points[place][1] - points[place - 1][1] - grown
     without = [(at, value - (step if n >= place else 0.0)) for n, (at, value) in enumerate(points)]
     if len(points) < FEW:  # too few to know their noise
-        return place if abs(step) >= 2 * floor and _spread([value for _at, value in without]) <= floor else 0
-    per_s = slope(without)[0]
-    spread = max(_spread(_residuals(without, per_s)), floor)
-    grown = per_s * (points[place][0] - points[place - 1][0])
-    return place if abs(step - grown) >= _least_jump(len(points)) * spread else 0
+        return (place, step) if abs(step) >= 2 * floor and _spread([value for _at, value in without]) <= floor else (0, 0.0)
+    spread = max(_spread(_residuals(without, slope(without)[0])), floor)
+    return (place, step) if abs(step) >= _least_jump(len(points)) * spread else (0, 0.0)
 
 
 def _jumped(points: Points, places: list[list[int]], place: int, confidence: float) -> Verdict:
