@@ -206,7 +206,7 @@ def _line(points: Points, floor: float, surer: float, stopped: float) -> Verdict
 def _thirds(points: Points) -> list[Points]:
     """Return the points of the first, middle and last third of the time, at least one each."""
     begin, span = points[0][0], points[-1][0] - points[0][0]
-    parts = [[p for p in points if n <= 3 * (p[0] - begin) / span < n + 1 or (n == 2 and p is points[-1])] for n in range(3)]
+    parts: list[Points] = [[p for p in points if n <= 3 * (p[0] - begin) / span < n + 1 or (n == 2 and p is points[-1])] for n in range(3)]
     if not parts[1]:
         half = len(points) // 2
         parts[1] = [points[half]]
