@@ -23,6 +23,7 @@ SPIKE = 3.0  # times the spread of the other readings: a scan while a backup ran
 ALIKE = 64  # readings closer than this part of the whole time are one
 BOOT_S = DAY_S  # of uptime: until then a host fills its caches
 STOPPED = 0.6  # of the rate at first, below which the rate at last is that of a cache that has filled
+FILLED = 3.0  # times the spread at last, that it must have grown to be called so
 STEADY = 0.9  # the same for the later part of readings after a cache has filled
 SURE = 0.8  # times the noise from reading to reading
 SAME_HOUR_S = 1.5 * 3600
@@ -73,11 +74,12 @@ def judge(points: Points, floor: float) -> Verdict:
         level = [(at, value - (step if jump and place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
         for first in _starts(level):
             found = _line(level[first:], floor, PART if first else 1.0, STEADY if filled else STOPPED)
-            if found and found.verdict != "filled" and _was_higher(merged, max(first, jump if step < 0 else 0)):
+            rises = found.verdict not in ("filled", "steady") if found else False
+            if rises and _was_higher(merged, max(first, jump if step < 0 else 0)):
                 continue
             if found:
                 found = dataclasses.replace(found, first=places[first][0], last=places[-1][-1])
-            if found and found.verdict != "filled":
+            if found and rises:
                 return found
             filled = filled or found
     if step > 0 and not booted and not _was_higher(merged, jump):
@@ -177,13 +179,18 @@ def _without_spikes(points: Points, floor: float) -> Points:
 
 
 def _line(points: Points, floor: float, surer: float, stopped: float) -> Verdict | None:
-    """Return the verdict grows or filled, or None. points: FEW or more; surer: factor of what is needed; stopped: as STOPPED."""
+    """Return the verdict grows, rose or filled, steady where it stopped within noise, or None.
+
+    points: FEW or more; surer: factor of what is needed; stopped: as STOPPED.
+    """
     thirds = [_middle(part) for part in _thirds(points)]
     if thirds[2][1] - thirds[0][1] < 2 * floor:  # at little cost, as most counters of most hosts end here
         return None
     if _has_filled(points, thirds, floor, stopped):
-        per_s, least, most = slope(points)
-        return Verdict("filled", per_s, least, most, points[-1][1] - points[0][1], readings=len(points))
+        gained = points[-1][1] - points[0][1]
+        settled = [value for at, value in points if at >= thirds[2][0]]
+        verdict = "filled" if gained >= FILLED * max(_spread(settled), floor) else "steady"
+        return Verdict(verdict, *slope(points), gained=gained, readings=len(points))
     points = _without_spikes(points, floor)
     per_s, least, most = slope(points)
     span = points[-1][0] - points[0][0]
