@@ -7,7 +7,7 @@ import random
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
 
 SCAN_ID = "20261123T030800Z-a1b2c3"
-PROBES = ["memleak", "runlatency", "interference", "os_exceptions", "host_health"]
+PROBES = ["memleak", "runlatency", "interference", "os_exceptions", "host_health", "memory"]
 NOW = "2026-11-23T03:08:00Z"
 KINDS = ("healthy", "leaking", "noisy", "oopsing", "degraded", "unreachable", "failed", "lost")
 
@@ -30,7 +30,7 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
         "status": status,
         "reason": reason,
         "remedy": remedy,
-        "engine": {"os_exceptions": "logs", "host_health": "sysfs"}.get(probe, "bcc") if measured else "none",
+        "engine": {"os_exceptions": "logs", "host_health": "sysfs", "memory": "procfs"}.get(probe, "bcc") if measured else "none",
         "started_at": NOW,
         "window_s": 20.0 if measured else 0,
         "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "truncated": False},
@@ -270,6 +270,28 @@ def os_exceptions(*events):
     }
 
 
+def owner(name="app-sockets", **changes):
+    """Owner of memory: a process in a service."""
+    process = {"type": "process", "pid": 4242, "parent": 1, "cgroup": "/system.slice/app.service", "unit": "app.service", "uid": 0}
+    return {**process, "name": name, **changes}
+
+
+def held(kind="socket", count=18000, **changes):
+    """What an owner holds of one kind, as in holders."""
+    level = {"kind": kind, "owner": owner(), "count": count, "bytes": count * 3264, "limit": None, "detail": {}}
+    return {**level, "command": "ls -l /proc/4242/fd", **changes}
+
+
+def growing(kind="socket", per_s=400.0, **changes):
+    """The same as in growth."""
+    return {**held(kind), "count_delta": round(per_s * 12), "per_s": per_s, "bytes_per_s": per_s * 3264, **changes}
+
+
+def memory(**changes):
+    """Data of memory: nothing grows or is large."""
+    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": {}, "not_measured": [], **changes}
+
+
 def host_health(**changes):
     """Data of host_health: nothing is wrong."""
     return {
@@ -315,6 +337,7 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
             "interference": envelope("interference", interference()),
             "os_exceptions": envelope("os_exceptions", os_exceptions()),
             "host_health": envelope("host_health", host_health()),
+            "memory": envelope("memory", memory()),
         },
     }
     probes = document["probes"]

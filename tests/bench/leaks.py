@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
 
-python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [storms] [--runs 3] [--seconds 60] [--window 20]
+python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [rates] [storms] [--runs 3] [--seconds 60] [--window 20]
 """
 
 import argparse
@@ -41,8 +41,17 @@ COMMANDS = {
 }
 # Of the kernel module tests/fleet/kernel_leaks, by what is true of them.
 KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables", "leak_softirq", "leak_shrunk", "leak_bulk", "leak_split")
-MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma")
+MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma", "leak_tail")
 STEADY = ("full_ring", "steady_pages", "steady_slab")
+# Number of equal leaks or names, objects a second of each (0: its own), seconds, and what runs beside.
+MANY = tuple("leak_many_%02d" % number for number in range(100))
+RATES = {
+    "17_sites": (MANY[:17], 0, 80, None),
+    "100_sites": (MANY, 0, 80, None),
+    "10_mb": (("myfs_alloc_inode",), 10240, 80, None),
+    "1_kib": (("weak_slab",), 16, 300, None),
+    "build": (KINDS, 0, 80, "build"),
+}
 STORMS = ("processes", "pipes", "sockets", "files", "memory", "namespaces", *COMMANDS)
 
 
@@ -100,6 +109,7 @@ def evaluated_kinds(kinds, result):
         evaluated_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": measured}
         evaluated_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
         evaluated_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        evaluated_row["stacks"] = [row["stack"][:12] for row in rows if len(rows) > 1 or not rows[0]["verdict"] == "leak"]
         yield {**evaluated_row, "reasons": [row["reasons"][:2] for row in rows]}
     others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
     rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}
@@ -146,8 +156,8 @@ def measure(machine, args):
         tar.add(REPO / "tests/fleet/kernel_leaks", "kmods/kernel_leaks")
         for path in SENT:
             tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms"}.intersection(args.parts) else []
-    if {"kinds", "steady"}.intersection(args.parts):
+    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms", "rates", "build"}.intersection(args.parts) else []
+    if {"kinds", "steady", "rates", *RATES}.intersection(args.parts):
         wanted.append(f"make -s -C /lib/modules/$(uname -r)/build M={KMODS}/kernel_leaks modules")
     built = machine.run(" && ".join(["tar -xf - -C /root", *(f"{command} 2>&1" for command in wanted)]), archive.getvalue())
     if built.returncode:
@@ -165,6 +175,14 @@ def measure(machine, args):
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
             for row in evaluated_kinds(kinds, result):
                 print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
+    for name, (kinds, rate, window_s, beside) in RATES.items():
+        if {"rates", name}.intersection(args.parts):
+            many = len(set(kinds).intersection(MANY))
+            case = {"window_s": window_s, "options": dict(OPTIONS, top=200), "ko": f"{KMODS}/kernel_leaks/kernel_leaks.ko"}
+            case.update(kinds=[] if many else kinds, parameters={"many": many, "rate": rate}, beside=COMMANDS.get(beside))
+            (result,) = on_machine.run(LEAKING, json.dumps([case]))
+            for row in evaluated_kinds(kinds, result):
+                print(json.dumps({"kernel": kernel, "part": name, "window_s": window_s, **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):
             print(json.dumps({"kernel": kernel, "run": run, "storm": kind, **stormed(on_machine, kind, args.seconds)}), flush=True)

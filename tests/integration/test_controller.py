@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import registry
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -186,7 +187,7 @@ def test_check_mode_shows_a_table_and_writes_nothing(place):
     done = place.play("scan", {"web1": LOCAL, "gone": GONE}, "--check")
     assert done.returncode == 0, done.stdout
     rows = [line.strip(' ",').split()[:3] for line in done.stdout.splitlines() if line.strip().startswith(('"web1 ', '"gone '))]
-    assert {row[1] for row in rows if row[0] == "web1"} == {"memleak", "runlatency", "interference", "os_exceptions", "host_health"}
+    assert {row[1] for row in rows if row[0] == "web1"} == set(registry.NAMES)
     assert ["gone", "-", "unreachable"] in rows
     assert not place.results.exists()
     place.assert_nothing_left()

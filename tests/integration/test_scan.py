@@ -54,7 +54,7 @@ def test_all_documents_fit_their_schemas(scanned, host):
 def test_every_probe_measured_with_its_best_engine(host):
     found = {name: (probe["engine"], probe["data"] != {}) for name, probe in host["probes"].items()}
     traced = {name: ("bcc", True) for name in ("memleak", "runlatency", "interference")}
-    assert found == {**traced, "os_exceptions": ("logs", True), "host_health": ("sysfs", True)}
+    assert found == {**traced, "os_exceptions": ("logs", True), "host_health": ("sysfs", True), "memory": ("procfs", True)}
     assert all(6 <= host["probes"][name]["window_s"] for name in found)
 
 

@@ -17,6 +17,7 @@ def classes():
     from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe as interference
     from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.probe import OsExceptionsProbe as os_exceptions
     from ansible_collections.ksysak.fleet.plugins.module_utils._host_health.probe import HostHealthProbe as host_health
+    from ansible_collections.ksysak.fleet.plugins.module_utils._memory.probe import MemoryProbe as memory
     # isort: on
     found = locals()
     return dict((name, found[name]) for name in NAMES)

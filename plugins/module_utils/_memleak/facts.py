@@ -44,6 +44,7 @@ class Measured:
         self._caches = watch.caches_grown()
         self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
+        self._file_systems = triage.file_systems()
         self._cpus = os.sysconf('SC_NPROCESSORS_ONLN')
         names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'cached_pages')
         self._holders = dict((name, watch.grown('holders', name)) for name in names)
@@ -144,7 +145,8 @@ class Measured:
         case = verdict.Case(
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
-            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden)
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden,
+            file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {

@@ -9,7 +9,7 @@ import re
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, maps, overhead, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, kcore, maps, overhead, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
 
 SETTLE_S = 2.0
@@ -47,7 +47,7 @@ class BccEngine(engine.BccEngine):
 
     def __init__(self, options):
         super().__init__(options)
-        self._overhead = None
+        self._overhead = self._code = None
         self._flagged = {}  # call site: when it began to be followed with its stacks
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
@@ -66,7 +66,7 @@ class BccEngine(engine.BccEngine):
             self._size = facts.cache_size(self.options['cache'])
 
     def compile_and_attach(self):
-        self._modules = kallsyms.ModuleSymbols()
+        self._modules, self._code = kallsyms.ModuleSymbols(), kcore.Code()
         self._modules.refresh()
         if self._modules.hidden:
             self.degradations.append('the kernel hides its symbols (kernel.kptr_restrict=2): functions are numbers, '
@@ -93,7 +93,7 @@ class BccEngine(engine.BccEngine):
         for group, error in sorted(refused.items()):
             self.degradations.append('%s are not seen, the kernel\'s counters alone tell of them: %s' % (group, str(error)[:300]))
         self._modules.forget_kernel()
-        self._symbols = stacks.Symbols(self._program.bpf, self._modules)
+        self._symbols = stacks.Symbols(self._program.bpf, self._modules, self._code)
         self._overhead = overhead.Overhead(self._program, os.sysconf('SC_NPROCESSORS_ONLN'))
         self._try_stacks()
 
@@ -138,7 +138,7 @@ class BccEngine(engine.BccEngine):
             found += bpf.frees(layout != 'fields')
             if kprobes and _release() >= (5, 3) and self._modules.has('kmem_cache_free_bulk'):
                 batch += bpf.bulk_frees()
-                if layout == 'cache':
+                if self._offsets:
                     batch += bpf.bulk_allocations()
         if 'page' in self._types:
             found += bpf.pages(raw)
@@ -356,9 +356,9 @@ class BccEngine(engine.BccEngine):
                     addresses = list(table[table.Key(stack)].ip)
                 except KeyError:
                     pass
-                named = self._symbols.own_stack(addresses)
+                named = stacks.within_dispatch(self._symbols.own_stack(addresses))
             if site and not named:
-                named = self._symbols.stack([site]) if self._modules.hidden else self._symbols.own_stack([site])
+                named = self._symbols.stack([site]) if self._modules.hidden else self._symbols.call_site(site)
             self._frames[stack, site] = tuple(named)
         return self._frames[stack, site]
 
@@ -391,6 +391,8 @@ class BccEngine(engine.BccEngine):
     def close(self):
         if self._overhead is not None:
             self._overhead.close()
+        if self._code is not None:
+            self._code.close()
         super().close()
 
     def _account(self, counts, groups):

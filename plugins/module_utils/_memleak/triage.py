@@ -137,6 +137,11 @@ def is_reclaimable(cache):
     return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
 
 
+def file_systems():
+    """Return the set of the names of file systems that the kernel has now; a module of one has its name as a rule."""
+    return frozenset(line.split()[-1] for line in read_text('/proc/filesystems').splitlines() if line.strip())
+
+
 class Watch:
     """The counters over a window: start(), poll() again and again, stop()."""
 

@@ -61,9 +61,9 @@ def holder_of(stack, objects, size, grown):
     size: bytes held; grown: {holder: how many more of them there are than at the beginning}. Only functions of the core
     kernel are held by others, and only where no module's function allocates.
     """
-    if stacks.culprit(stack)[1] is not None and not any(stacks.bare(frame) == 'alloc_inode' for frame in stack):
-        return '', 1.0
     names = set(stacks.bare(frame) for frame in stack if not stacks.module_of(frame))
+    if stacks.culprit(stack)[1] is not None and 'alloc_inode' not in names:
+        return '', 1.0
     for holder, words, most, functions in _HELD:
         more = grown.get(holder) or 0
         needed = size if holder.endswith('_bytes') else objects
@@ -95,15 +95,16 @@ class Case:
 
     stack: names; cohort: Cohort; counter: what compare() returned of its class, or SHARED: the counter grew by less than all sites
     that fill the same cache together; kind: its type; reclaimable: its slab cache is one that the kernel shrinks;
-    fs_objects: how many objects the caches of file systems gained; holder: of holder_of; traced: its place is known;
-    named: the kernel shows its symbols; window_s: seconds.
+    fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the kernel has;
+    holder: of holder_of; traced: its place is known; named: the kernel shows its symbols; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
-                 traced=True, named=True):
+                 traced=True, named=True, file_systems=()):
         self.stack, self.cohort, self.window_s, self.counter = stack, cohort, window_s, counter
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
+        self._file_systems = file_systems
 
     def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
@@ -152,7 +153,9 @@ class Case:
         if self.reclaimable:
             objects = sum(weight for _at, _size, weight in settled)
             filled = self.fs_objects * 2 >= objects
-            if filled:
+            # A module of a file system fills caches as it caches files. Any other module's cache is its own affair.
+            caches_files = module is None or any(stacks.module_of(frame) in self._file_systems for frame in self.stack)
+            if filled and caches_files:
                 yield (_CLEAN if module is None else _SUSPECT), 'it fills a cache that the kernel gives back, as file systems cache more'
             elif module is None:
                 yield _SUSPECT, 'it fills a cache that the kernel gives back when memory runs low'

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ...module_utils._kernel_log.kinds import KINDS
+from ...module_utils._memory.kinds import KINDS as MEMORY_KINDS
 
 
 def _kernel_report_kinds() -> dict[str, dict]:
@@ -19,4 +20,8 @@ def _kernel_report_kinds() -> dict[str, dict]:
     }
 
 
-TABLES = {"kernel_report_kinds": _kernel_report_kinds()}
+def _memory_kinds() -> dict[str, dict]:
+    return {row.kind: {"remedy": row.remedy} for row in MEMORY_KINDS}
+
+
+TABLES = {"kernel_report_kinds": _kernel_report_kinds(), "memory_kinds": _memory_kinds()}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the memory of a host is, who holds it, what of it grows, and how near the limits are. Only reads."""
+
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
+
+NOT_MEASURED = 16
+TEXT_CHARS = 256
+
+
+class ProcfsEngine(Engine):
+    """Files of proc and sys, and netlink."""
+
+    NAME = 'procfs'
+
+    def open(self):
+        self._host = Host()
+        self._watch = Watch(SOURCES, self._host)
+
+    def start(self, duration_s):
+        self._watch.start(duration_s)
+
+    def poll(self, timeout_s):
+        next_s = self._watch.next_s()
+        left_s = timeout_s if next_s is None else min(timeout_s, next_s - time.monotonic())
+        time.sleep(max(0.0, left_s))
+        self._watch.due()
+
+    def stop(self):
+        self._watch.stop()
+
+    def read(self, window_s):
+        growth, holders, missing = [], {}, []
+        for one in self._watch.watched:
+            growth += rows.growth(one.censuses, self._host.bytes_of)
+            holders.update(one.censuses[-1][1] if one.censuses else {})
+            missing += one.not_measured
+        missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
+        self.degradations += missing
+        return {
+            'picture': None,
+            'growth': sorted(growth, key=rows.worst)[:self.options['top']],
+            'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
+            'limits': [],
+            'counters': {},
+            'not_measured': missing,
+        }
+
+
+class MemoryProbe(Probe):
+    """Holders of memory, growth and limits."""
+
+    NAME = 'memory'
+    ENGINES = (ProcfsEngine,)
+    BUDGET_BYTES = 12 * 1024
+    OPTIONS = {'top': {'type': 'int', 'default': 24}}
+    BOUNDS = {'top': (1, 64)}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
+import { bdi, el, findingLink, heading, hostLink, lead, plainTable } from '../lib/dom.js'
+import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
+import { t, word } from '../lib/messages.js'
+
+function leadText(memory) {
+  if (!memory.hosts) return t('No host was read.')
+  const cut = memory.cut ? t('; {n} smaller ones are not listed', { n: number(memory.cut) }) : ''
+  return t('Holders of memory on {hosts}{cut}.', { hosts: plural(memory.hosts, 'host'), cut })
+}
+
+const owner = ({ owner, pid, unit }) =>
+  bdi(owner + (pid === null ? '' : ` (${pid})`) + (unit === null ? '' : ` ${unit}`))
+const command = (row) => (row.command === null ? NONE : el('code', {}, bdi(row.command)))
+const rate = (value) => (value === null ? NONE : `${number(value)}/s`)
+const kind = (row) => (row.finding ? findingLink(row.finding, word(row.kind)) : word(row.kind))
+
+const growthLine = (row) => [
+  hostLink(row.host),
+  kind(row),
+  owner(row),
+  number(row.count),
+  rate(row.per_s),
+  row.bytes_per_s === null ? NONE : bytesPerSecond(row.bytes_per_s),
+  command(row),
+]
+const holderLine = (row) => [
+  hostLink(row.host),
+  kind(row),
+  owner(row),
+  number(row.count),
+  bytes(row.bytes),
+  command(row),
+]
+const limitLine = (row) => [
+  hostLink(row.host),
+  bdi(row.limit),
+  row.owner === null ? NONE : bdi(row.owner),
+  number(row.used),
+  number(row.limit_value),
+  percent(row.share),
+  seconds(row.exhausted_in_s),
+]
+
+function table(root, title, heads, rows, line, numeric) {
+  if (!rows.length) return
+  root.append(heading(title), plainTable(heads, rows.map(line), numeric))
+}
+
+export function render(memory, root) {
+  root.append(lead(leadText(memory)))
+  const holder = [t('Host'), t('Kind'), t('Holder')]
+  const growth = [...holder, t('Number'), t('Per second'), t('Growth'), t('What lists them')]
+  table(root, t('What grows'), growth, memory.growth, growthLine, [3, 4, 5])
+  const level = [...holder, t('Number'), t('Memory'), t('What lists them')]
+  table(root, t('Who holds most'), level, memory.holders, holderLine, [3, 4])
+  const limit = [t('Host'), t('Limit'), t('Holder'), t('Used'), t('At most'), t('Share'), t('Time left')]
+  table(root, t('Limits'), limit, memory.limits, limitLine, [3, 4, 5, 6])
+  return memory.growth.length + memory.holders.length + memory.limits.length
+}
