@@ -18,6 +18,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_cl
     INTERRUPT,
     REPORTING,
     UNWINDING,
+    incidental,
 )
 
 MAX_TRACE = 32
@@ -159,9 +160,18 @@ def _names(trace):
 
 def _first_specific(names):
     for name in names:
-        if not GENERIC.match(name) and not DISPATCH.match(name):
+        if not incidental(name):
             return name
     return None
+
+
+def _least_incidental(names):
+    """Where all are incidental: what dispatches before what helps, and the innermost of them; or None."""
+    for known in (lambda name: GENERIC.match(name) or not DISPATCH.match(name), GENERIC.match):
+        for name in names:
+            if not known(name):
+                return name
+    return names[0] if names else None
 
 
 def _down_to_interrupt(names):
@@ -208,7 +218,7 @@ def _operation(names):
     """The outermost frame that neither dispatches nor helps."""
     for index in range(len(names) - 1, -1, -1):
         name = names[index]
-        if not DISPATCH.match(name) and not GENERIC.match(name):
+        if not incidental(name):
             # a wrapper for programs of another word size is the operation that it calls
             return names[index - 1] if index and 'compat_' in name and name.replace('compat_', '', 1) == names[index - 1] else name
     return None
@@ -301,5 +311,5 @@ def blame(kind, header, entries):
     if culprit is None and kind != 'page_alloc_failure':
         if kind == 'kcsan' and named:
             culprit = named[0]
-        culprit = culprit or next((name for name in candidates if not GENERIC.match(name)), candidates[0] if candidates else None)
+        culprit = culprit or _least_incidental(candidates)
     return culprit, names[:MAX_TRACE]
