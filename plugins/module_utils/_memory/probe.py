@@ -5,7 +5,7 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
@@ -36,19 +36,19 @@ class ProcfsEngine(Engine):
         self._watch.stop()
 
     def read(self, window_s):
-        growth, holders, missing = [], {}, []
+        growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
-            growth += rows.growth(one.censuses, self._host.bytes_of)
+            growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
             holders.update(one.censuses[-1][1] if one.censuses else {})
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
             'picture': None,
-            'growth': sorted(growth, key=rows.worst)[:self.options['top']],
+            'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
             'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
             'limits': [],
-            'counters': {},
+            'counters': counters.read(),
             'not_measured': missing,
         }
 

@@ -1,6 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sources of the probe: one line each."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Descriptors
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.descriptors import Descriptors
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.ipc import Keys, PosixQueues, SystemV
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_objects import (
+    AioContexts,
+    FileLocks,
+    InotifyWatches,
+    TimersAndSignals,
+)
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sockets import Sockets
 
-SOURCES = (Descriptors,)
+SOURCES = (
+    Descriptors,
+    Processes,
+    TimersAndSignals,
+    FileLocks,
+    AioContexts,
+    InotifyWatches,
+    Sockets,
+    SystemV,
+    PosixQueues,
+    Keys,
+)
