@@ -23,10 +23,10 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "plugins" / "module_utils" / "_kernel_log" / "infrastructure_table.py"
-BLOOM = ROOT / "plugins" / "module_utils" / "_core" / "bloom.py"
+NAMESET = ROOT / "plugins" / "module_utils" / "_core" / "nameset.py"
 
 HEAD = '''# SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of {count} kernel functions that are infrastructure, as a filter; tools/infrastructure.py makes it from kernel source."""
+"""The names of {count} kernel functions that are infrastructure, as a set; tools/infrastructure.py makes it from kernel source."""
 
 '''
 
@@ -58,7 +58,7 @@ INFRASTRUCTURE = (
     r"|process|smp|stacktrace|time|traps|tsc|unwind)[\w-]*\.[cS]",
     rf"arch/(?:{ARCHITECTURES})/mm/(?:extable|fault|highmem|ioremap|kasan|physaddr)[\w-]*\.c",
     # the device model, objects and their files
-    r"drivers/base/(?!firmware_loader/)|fs/(?:kernfs|sysfs)/|fs/proc/(?:generic|inode|root)\.c",
+    r"drivers/base/(?!firmware_loader/)|fs/sysfs/|fs/proc/(?:generic|inode|root)\.c",
     # what the drivers and protocols of a bus or of the network share
     r"drivers/usb/core/(?:driver|message|urb|usb)\.c|net/core/(?:datagram|page_pool|skbuff|sock)\.c",
     # the page cache
@@ -70,7 +70,7 @@ INFRASTRUCTURE = (
     r"|pagemap|percpu[\w-]*|plist|preempt|printk|radix-tree|ratelimit|rbtree\w*|rcu\w*|refcount|rhashtable\w*|rtmutex|rwlock\w*|rwsem"
     r"|scatterlist|seqlock\w*|siphash|skbuff|slab|smp|sort|spinlock\w*|srcu\w*|string\w*|swait|sysfs|task_work|thread_info|timer\w*"
     r"|uaccess|uio|vmalloc|wait\w*|workqueue|ww_mutex|xarray)\.h",
-    r"include/net/(?:netlink|genetlink|sock)\.h",
+    r"include/net/(?:netlink|genetlink|page_pool/\w+|sock)\.h",
 )
 INSIDE = re.compile("|".join(f"(?:{rule})" for rule in INFRASTRUCTURE))
 
@@ -175,9 +175,9 @@ def infrastructure(found: dict[str, set[str]]) -> list[str]:
     )
 
 
-def bloom() -> ModuleType:
-    """Return the shipped module that owns how a filter is made and read."""
-    spec = importlib.util.spec_from_file_location("bloom", BLOOM)
+def nameset() -> ModuleType:
+    """Return the shipped module that owns how the table is made and read."""
+    spec = importlib.util.spec_from_file_location("nameset", NAMESET)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -186,9 +186,9 @@ def bloom() -> ModuleType:
 
 def table(names: list[str]) -> str:
     """Return the text of the shipped table."""
-    text = base64.urlsafe_b64encode(bloom().made(names)).decode()
+    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
     rows = "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
-    return HEAD.format(count=len(names)) + f"FILTER = (\n{rows}\n)\n"
+    return HEAD.format(count=len(names)) + f"NAMES = (\n{rows}\n)\n"
 
 
 def main() -> None:

@@ -53,6 +53,11 @@ _STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack e
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
+def is_stack_overflow(header):
+    """Does a report's header tell that a stack is full?"""
+    return bool(_STACK_OVERFLOW.search(header[:_LINE_CHARS]))
+
+
 def clean(name):
     """A function's name as all builds of the kernel have it: no .isra.0, .constprop.1, .cold."""
     return bare(name.lstrip('.'))[:200]
@@ -246,7 +251,8 @@ def _lockdep(header, entries, traces):
     elif any(entry[:2] == ('mark', 'chain') for entry in entries) or 'inconsistent' in header:
         shown = _names(traces[-1])
     else:
-        shown = _names(traces[0])
+        # a lone place in the text before is no trace
+        shown = _names(next((trace for trace in traces if trace[0][:2] == ('mark', 'trace')), traces[0]))
     locks = [entry[1] for entry in entries if entry[0] == 'lock'][:1]
     if traces and _IRQ_ORDER.search(header):
         # two places, right on their own: the interrupt's is the one that nobody thought of
@@ -292,7 +298,7 @@ def blame(kind, header, entries):
         for name in names:
             if _WAITING_ANCHOR.match(name):
                 return name, names[:MAX_TRACE]
-    if _STACK_OVERFLOW.search(header) and _operation(names):
+    if is_stack_overflow(header) and _operation(names):
         return _operation(names), names[:MAX_TRACE]
     named = header_symbols(kind, header)
     if kind == 'lockdep':

@@ -69,7 +69,7 @@ _HELPERS = r'''
     rht_\w+ rhashtable_\w+ _{0,2}rhashtable_\w+ idr_\w+ ida_\w+ _{0,2}xa_\w+ xas_\w+ radix_tree_\w+ _{0,2}radix_\w+
     klist_\w+ kobject_\w+ _{0,2}kobject\w* kref_\w+ kset_\w+ sysfs_(?:add|create|emit|merge|notify|remove|rename|unmerge|update)\w* internal_create_group\w*
     kernfs_(?:remove|add|get|put|find)\w* llist_\w+ plist_\w+ bitmap_(?:alloc|and|andnot|clear|complement|copy|empty|equal|fill|find|free|from|full|gather|intersects|or|parse|print|release|scatter|set|shift|subset|to|weight|xor|zalloc|zero)\w* interval_tree\w* timerqueue_\w+
-    _{0,2}schedule(?:_(?:idle|user|preempt_disabled|loop|rtlock|notrace|(?:delayed_)?work\w*))? preempt_schedule\w* context_switch _{0,2}switch_to\w* io_schedule\w*
+    _{0,2}schedule(?:_(?:idle|user|preempt_disabled|loop|rtlock|notrace|(?:delayed_)?work\w*))? preempt_schedule\w* (?:context|finish_task|prepare_task)_switch _{0,2}switch_to\w* io_schedule\w*
     _{0,2}wait_(?:for_(?:common|completion)|on_(?:bit|buffer|page)|woken)\w* do_wait_(?:for|intr)\w* _{0,2}bit_wait\w* out_of_line_wait\w* prepare_to_\w+
     finish_wait msleep\w* usleep_range\w* schedule_timeout\w* schedule_hrtimeout\w*
     (?:_{0,2}wake_up\w*|autoremove_wake\w*|default_wake\w*|try_to_wake_up|complete(?:_all|_and_exit|_with_flags)?|swake_up\w*|add_wait_queue\w*)
