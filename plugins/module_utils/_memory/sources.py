@@ -4,7 +4,10 @@
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.descriptors import Descriptors
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.ipc import Keys, PosixQueues, SystemV
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_objects import (
-    AioContexts, FileLocks, InotifyWatches, TimersAndSignals,
+    AioContexts,
+    FileLocks,
+    InotifyWatches,
+    TimersAndSignals,
 )
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sockets import Sockets
