@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaks on this host while memleak measures. Argument: a JSON list of cases, each
-{window_s, options, leaks: [{ko, type, parameters}]} or {window_s, options, ko, kinds: [name, …], parameters} for the kernel module of
-kernel_leaks, beside: a shell command that runs again and again meanwhile. Prints a JSON list: what each leaked by its own account,
-and what the probe reported of it."""
+{window_s, options, leaks: [{ko, type, parameters}]}, or {window_s, options, ko, kinds: [name, …], parameters} for the kernel module of
+kernel_leaks, beside: a shell command that runs again and again meanwhile, or {window_s, options, ko, sites: [specification, …],
+settle_s} for kernel_sites. Prints a JSON list: what each leaked by its own account, and what the probe reported of it."""
 
 import json
 import os
@@ -78,5 +78,30 @@ def measured_kinds(case):
     return found
 
 
+def measured_sites(case):
+    """Measure sites of kernel_sites; returns as truth {name: [objects, bytes, allocations, frees] when the window began and ended}."""
+    parameters = "/sys/module/kernel_sites/parameters/"
+
+    def counted():
+        with open(parameters + "truth") as stream:
+            return {line.split()[0]: list(map(int, line.split()[1:])) for line in stream}
+
+    def go():
+        with open(parameters + "go", "w") as stream:
+            stream.write("1")
+        return counted()
+
+    subprocess.run(["insmod", case["ko"], "sites=" + ",".join(case["sites"])], check=True)
+    try:
+        time.sleep(case.get("settle_s", 1))
+        found = measured_while(make("memleak", **case["options"]), go, case["window_s"])
+        last = counted()
+    finally:
+        subprocess.run(["rmmod", "kernel_sites"], check=True)
+    found["truth"] = {name: (rows, last[name]) for name, rows in found["truth"].items()}
+    return found
+
+
 if __name__ == "__main__":
-    print(json.dumps([(measured_kinds if "kinds" in case else measured)(case) for case in json.loads(sys.argv[1])]))
+    ways = {"kinds": measured_kinds, "sites": measured_sites, "leaks": measured}
+    print(json.dumps([next(way for key, way in ways.items() if key in case)(case) for case in json.loads(sys.argv[1])]))

@@ -37,7 +37,7 @@ _PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
 # An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
-                       r'|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
+                       r'|sysvec_\w+|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
 
 # These call what was queued before: timers, work, callbacks of RCU, tasklets, NAPI, handlers of interrupts. By which way they are come to
 # is chance (the CPU's own timer interrupt or another's that is idle, softirq or its thread, a rescuer), and no part of an allocation.
@@ -62,6 +62,11 @@ def is_layer(frame):
     return module_of(frame) is None and bool(_PLUMBING.match(bare(frame)))
 
 
+def is_boundary(frame):
+    """Is the frame's function one that enters interrupts?"""
+    return module_of(frame) is None and bool(_BOUNDARY.match(bare(frame)))
+
+
 def is_text(frame):
     """Has the address a name? Without one it is no function of the kernel or of a module."""
     return not frame.startswith('0x')
@@ -83,7 +88,7 @@ def culprit(stack):
 def within_interrupt(frames):
     """Return the frames without what an interrupt interrupted."""
     for index, frame in enumerate(frames):
-        if _BOUNDARY.match(bare(frame)) and module_of(frame) is None:
+        if is_boundary(frame):
             return frames[:index + 1]
     return frames
 

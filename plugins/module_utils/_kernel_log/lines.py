@@ -22,6 +22,8 @@ Segment.__new__.__defaults__ = (None, None)
 _Prefix = collections.namedtuple('_Prefix', 'text wall local_date kernel written_by host timestamp_s')
 _Prefix.__new__.__defaults__ = (None, None, False, None, None, None)
 
+_NO_PREFIX = _Prefix('')
+
 _WEEKDAY = r'(?:[^\W\d_]{1,5}\.?,? )?'
 _CLOCK = r'(\d\d:\d\d:\d\d)'
 _LEVEL = r'(?:emerg|alert|crit|err|warn|warning|notice|info|debug)'
@@ -33,11 +35,14 @@ _ZONE_NAME = re.compile(r'([A-Z]{3,5}|[+-]\d\d) ')
 _UNIX_DATE = re.compile(r'(\d{9,11})\.\d{6} ')
 _SLASH_DATE = re.compile(r'\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ')
 _TAG = re.compile(r'(?:(\S{1,255}) )?(?:[a-z]{3,8}\.[a-z]{3,7} )?([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?: ?')
-_HOST_ONLY = re.compile(r'([\w.:-]{1,255}) (?=(?:<\d{1,3}>)?\[ {0,16}\d{1,12}\.\d{6}[\]@]|\d{1,4},\d{1,20},\d{1,15},[-c+][,;])')  # netconsole
+_HOST_ONLY = re.compile(r'([\w.:-]{1,255}) (?=(?:<\d{1,3}>)?\[ {0,16}\d{1,12}\.\d{6}[\]@]|'  # netconsole
+                        r'\d{1,4},\d{1,20},\d{1,15},[-c+][,;])')
 _STREAM = re.compile(r'(?:stdout|stderr) [FP] ')  # of a container's log file
 _STAMPED = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}\d{1,12}\.\d{6}[\]@]')
 _FACILITY = re.compile(r'([a-z0-9]{3,8}) *:' + _LEVEL + r' *: ')
-_TALOS = re.compile(r'(?:(\S{1,255}): +)?([a-z0-9]{3,8}): +' + _LEVEL + r': \[(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)\]: ?')
+_TALOS = re.compile(r'(?:(\S{1,255}): +)?([a-z0-9]{3,8}): +' +
+                                                             _LEVEL +
+                                                             r': \[(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)\]: ?')
 _HUMAN_DATE = re.compile(r'\[[A-Z][a-z]{2} ([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: ([A-Z]{3,5}|[+-]\d\d))? (\d{4})\] ?')
 _MONOTONIC = re.compile(r'\[ {0,16}(\d{1,12}\.\d{6})(?: <[ \d.]{1,24}>)?\] (\S{1,255}) kernel: ')
 _PRINTK = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}(\d{1,12}\.\d{6})(?:@\d{1,4})?(?:,\d{1,4})? {0,4}\](?: ?\[ {0,8}([TC]\d{1,8}) {0,8}\])? ?')
@@ -56,7 +61,8 @@ _FOREIGN_MONTHS = dict((beginning, number) for number, beginnings in enumerate((
     'jan ene gen \u044f\u043d\u0432', 'feb fev f\xe9v \u0444\u0435\u0432', 'mar m\xe4r mrz \u043c\u0430\u0440',
     'apr avr abr \u0430\u043f\u0440', 'may mai mag \u043c\u0430\u0439 \u043c\u0430\u044f', 'jun juin giu \u0438\u044e\u043d',
     'jul juil lug \u0438\u044e\u043b', 'aug aou ao\xfb ago \u0430\u0432\u0433', 'sep set \u0441\u0435\u043d',
-    'oct okt ott out \u043e\u043a\u0442', 'nov \u043d\u043e\u044f', 'dec d\xe9c dez dic \u0434\u0435\u043a')) for beginning in beginnings.split())
+    'oct okt ott out \u043e\u043a\u0442', 'nov \u043d\u043e\u044f',
+    'dec d\xe9c dez dic \u0434\u0435\u043a')) for beginning in beginnings.split())
 WRITERS = {0: 'kernel', 1: 'program'}  # by syslog facility: what a program writes to /dev/kmsg is 'user'; daemons have their own
 _BY_NAME = {'kern': 'kernel', 'user': 'program'}
 _UNKNOWN_WORD = re.compile(r"([^\s'\"=`(){}]{1,255})\s+")
@@ -137,7 +143,8 @@ def _tagged(rest, wall, local_date, written_by, depth):
     if depth < _NESTED and (stream or not tag):
         inner = _prefix(rest[stream.end():] if stream else rest, depth + 1)
         if inner is not None and (inner.kernel or _STAMPED.match(inner.text)):
-            return inner._replace(wall=inner.wall or wall, local_date=None if inner.wall or wall else inner.local_date or local_date, kernel=True)
+            return inner._replace(wall=inner.wall or wall, local_date=None if inner.wall or wall else inner.local_date or local_date,
+                                      kernel=True)
     return None
 
 
@@ -185,7 +192,7 @@ def _prefix(line, depth=0):
     return _Prefix(line[slash.end():] if slash else line, None, None, facility is not None, written_by)
 
 
-def _kmsg_record(record, line, prefix=_Prefix('')):
+def _kmsg_record(record, line, prefix=_NO_PREFIX):
     """A record as /dev/kmsg gives it, and netconsole sends it."""
     facility = int(record.group(1)) >> 3
     if facility not in WRITERS:
@@ -196,7 +203,7 @@ def _kmsg_record(record, line, prefix=_Prefix('')):
 
 
 def _json(line):
-    """The kernel texts of a record in JSON: journalctl's, or a container's. Of other programs' records and of what is no record, nothing."""
+    """The kernel texts of a record in JSON, journalctl's or a container's; nothing of other programs' records and of what is no record."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -220,8 +227,8 @@ def _json(line):
 def journal_record(fields):
     """Segments of a record of systemd's journal.
 
-    fields: {name: str}, of which _TRANSPORT, SYSLOG_FACILITY, _HOSTNAME, __REALTIME_TIMESTAMP and _SOURCE_MONOTONIC_TIMESTAMP (microseconds) and
-    MESSAGE are used.
+    fields: {name: str}, of which _TRANSPORT, SYSLOG_FACILITY, _HOSTNAME, __REALTIME_TIMESTAMP and _SOURCE_MONOTONIC_TIMESTAMP
+    (microseconds) and MESSAGE are used.
     """
     if fields.get('_TRANSPORT') != 'kernel' or not fields.get('MESSAGE'):
         return []
@@ -278,7 +285,8 @@ class Pretty:
         """Read one line. Returns the record's segments when it is complete, else None; raises ValueError where it is no record."""
         self._lines.append(line)
         self._chars += len(line)
-        if self._chars > 4 * MAX_RECORD_CHARS or len(self._lines) > self.MOST_LINES or (len(self._lines) == 2 and not line.startswith('\t"')):
+        if self._chars > 4 * MAX_RECORD_CHARS or len(self._lines) > self.MOST_LINES or (len(self._lines) == 2
+                                                                                           and not line.startswith('\t"')):
             raise ValueError('no record')
         if line.startswith('\t"MESSAGE"'):
             self.message_at = number

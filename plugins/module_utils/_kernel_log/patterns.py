@@ -6,6 +6,7 @@ is silent, and it asks for the fixed words that only the kernel's format strings
 """
 
 import collections
+import operator
 import re
 
 # kind: of the report; needle: a literal that every match holds; regex: matched at the start of the text;
@@ -62,7 +63,8 @@ RULES = (
     _rule('kmemleak', 'BUG: memory leak', r'BUG: memory leak\s*$'),
     _rule('kmemleak', 'new suspected memory leaks', r'kmemleak: \d+ new suspected memory leaks', once=True),
     # a CPU that cannot go on
-    _rule('gpf', 'general protection fault', r'(?:GPF could be caused by .{1,80}?)?(?:segment-related )?general protection fault(?:[:,] |\s).*\[#?\d+\]'),
+    _rule('gpf', 'general protection fault',
+               r'(?:GPF could be caused by .{1,80}?)?(?:segment-related )?general protection fault(?:[:,] |\s).*\[#?\d+\]'),
     _rule('gpf', 'general protection fault', r'(?:Oops: )?general protection fault,? (?:probably |maybe )?for (?:non-canonical )?address '),
     _rule('oops_page_fault', 'nable to handle ', r'(?:BUG: |CPU \d+ )?[Uu]nable to handle (?:kernel|page fault|unknown|user) ?'),
     _rule('oops_page_fault', 'NULL pointer dereference', r'BUG: [Kk]ernel NULL pointer dereference'),
@@ -120,7 +122,8 @@ RULES = (
     _rule('warning', 'WARNING: stack recursion', r'WARNING: stack recursion '),
     _rule('warning', ' registers ', r"WARNING: can't (?:dereference|access) registers "),
     _rule('warning', 'Badness at ', r'Badness at \S+:\d+'),
-    _rule('warning', 'CFI failure at ', r'CFI failure (?:\(target: .{1,200}?\)|at \S+(?: \[[\w-]+\])? \((?:target: |no target information))'),
+    _rule('warning', 'CFI failure at ',
+                   r'CFI failure (?:\(target: .{1,200}?\)|at \S+(?: \[[\w-]+\])? \((?:target: |no target information))'),
     _rule('panic', 'ernel panic', r'Kernel panic - not syncing\b'),
     # hardware
     _rule('mce', 'Hardware Error',
@@ -138,7 +141,8 @@ RULES = (
     _rule('nmi', 'PCI system error', r'PCI system error \(SERR\) for reason', once=True),
     _rule('nmi', 'IOCK error', r'IOCK error \(debug interrupt\?\) for reason', once=True),
     _rule('thermal', ' above threshold, cpu clock', r'CPU\d+: (?:Core|Package) temperature (?:is )?above threshold', once=True),
-    _rule('thermal_shutdown', 'critical temperature reached', r'(?:[\w-]{1,32} [\w.:-]{1,32}: )?(?:[\w.-]{1,32}: )?critical temperature reached', once=True),
+    _rule('thermal_shutdown', 'critical temperature reached',
+                            r'(?:[\w-]{1,32} [\w.:-]{1,32}: )?(?:[\w.-]{1,32}: )?critical temperature reached', once=True),
     _rule('clock_unstable', ' as unstable', r'clocksource: .{0,80}Marking clocksource .{1,40} as unstable', once=True),
     # disks and file systems; a floppy drive that is not there fails in many virtual machines
     _rule('io_error', 'I/O error',
@@ -186,14 +190,16 @@ RULES = (
     _rule('fs_error', '-fs error ', r'EXT[234]-fs error \(device ', once=True),
     _rule('fs_error', 'while writing superblock', r'(?:[\w-]{3,12}(?: \(\S+\))?: )?I/O error while writing superblock', once=True),
     _rule('fs_error', 'XFS',
-          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|CRC error|I/O [Ee]rror)|.{0,300}[Ss]hutting down filesystem)'),
+          r'XFS \(\S+\): (?:Internal error|Corruption |[Mm]etadata (?:corruption|CRC error|I/O [Ee]rror)|'
+          r'.{0,300}[Ss]hutting down filesystem)'),
     _rule('fs_error', 'BTRFS', r'BTRFS:? (?:error|critical) \(device ', once=True),
     _rule('fs_error', 'Aborting journal', r'(?:JBD2: )?Aborting journal on device ', once=True),
     _rule('vfs', 'VFS: ', r'VFS: (?:Close: file count is (?:0|zero)|Busy inodes after unmount)', once=True),
     _rule('nfs_not_responding', ' not responding', r'nfs: server \S+ not responding', once=True),
     _rule('nfs_not_responding', 'has not responded in ', r'CIFS: (?:VFS: )?.{0,160}has not responded in \d+ seconds', once=True),
     _rule('nfs_not_responding', ': mds', r'ceph: (?:\[[^\]]{1,80}\]: ?)?mds\d+ (?:hung|reconnect (?:denied|rejected))', once=True),
-    _rule('nfs_not_responding', 'was lost; in progress', r'Lustre: .{1,160}: Connection to .{1,160} was lost; in progress operations', once=True),
+    _rule('nfs_not_responding', 'was lost; in progress', r'Lustre: .{1,160}: Connection to .{1,160} was lost; in progress operations',
+                              once=True),
     # network and tables
     _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'NETDEV WATCHDOG: '),
     _rule('netdev_watchdog', 'NETDEV WATCHDOG', r'[\w-]{1,32} [\w:.-]{1,32} [\w.@-]{1,16}(?: \(\w+\))?: NETDEV WATCHDOG: '),
@@ -201,13 +207,15 @@ RULES = (
     _rule('link_flap', 'ink is Down', r'.{1,80}[Ll]ink is Down', once=True),
     _rule('link_flap', 'ink is down', r'.{1,80}[Ll]ink is down', once=True),
     _rule('link_flap', ': Link down', _NIC + r'Link down', once=True),
-    _rule('firmware_crash', 'health compromised', r'mlx5_core ' + _ADDRESS + r": (?:\w+:\d+:\(pid \d+\): )?device's health compromised - reached miss count",
+    _rule('firmware_crash', 'health compromised', r'mlx5_core ' +
+                          _ADDRESS + r": (?:\w+:\d+:\(pid \d+\): )?device's health compromised - reached miss count",
           once=True),
     _rule('firmware_crash', 'Fatal error ', r'mlx5_core ' + _ADDRESS + r': (?:\w+:\d+:\(pid \d+\): )?Fatal error \d+ detected', once=True),
     _rule('firmware_crash', 'Microcode SW error detected', r'iwlwifi ' + _ADDRESS + r': Microcode SW error detected', once=True),
     _rule('firmware_crash', 'firmware crashed! (guid', r'ath10k_\w+ \S+: firmware crashed! \(guid ', once=True),
     _rule('firmware_crash', 'unload and reload driver', r'ice ' + _ADDRESS + r': Rebuild failed, unload and reload driver', once=True),
-    _rule('firmware_crash', 'firmware fatal condition', r'bnxt_en ' + _ADDRESS + r'(?: \S{1,16})?: Detected firmware fatal condition', once=True),
+    _rule('firmware_crash', 'firmware fatal condition', r'bnxt_en ' + _ADDRESS + r'(?: \S{1,16})?: Detected firmware fatal condition',
+                          once=True),
     _rule('usb_over_current', ': over-current condition', r'(?:usb|hub) \S{1,32}: over-current condition', once=True),
     _rule('gpu_error', 'NVRM: Xid', r'NVRM: Xid \(PCI:[0-9a-fA-F:.]{4,20}\): \d+', once=True),
     _rule('gpu_error', 'fallen off the bus', r'NVRM: (?:The NVIDIA )?GPU .{1,120}has fallen off the bus', once=True),
@@ -223,7 +231,8 @@ RULES = (
     _rule('rt_throttling', 'RT throttling activated', r'sched: (?:DL replenish lagged|RT throttling activated)', once=True),
     _rule('slow_interrupt', 'hrtimer: interrupt took', r'hrtimer: interrupt took \d+ ns', once=True),
     _rule('work_hogs_cpu', ' hogged CPU for >', r'workqueue: \S+(?: \[[\w-]+\])? hogged CPU for >\d+us', once=True),
-    _rule('split_lock', '_lock trap at address', r'x86/split lock detection: #\w\w: .{1,32}/\d+ .{1,16}(?:split|bus)_lock trap at address', once=True),
+    _rule('split_lock', '_lock trap at address', r'x86/split lock detection: #\w\w: .{1,32}/\d+ .{1,16}(?:split|bus)_lock trap at address',
+                      once=True),
     _rule('pids_limit', 'fork rejected by pids', r'cgroup: fork rejected by pids controller in ', once=True),
     _rule('netdev_unregister', 'unregister_netdevice: ', r'unregister_netdevice: waiting for \S+ to become free', once=True),
     _rule('nf_conntrack_full', 'table full, dropping', r'(?:nf|ip)_conntrack: (?:nf_conntrack: )?table full, dropping', once=True),
@@ -264,6 +273,20 @@ def shortest(literals):
 NEEDLES = shortest(rule.needle for rule in RULES)
 
 
+def _by_needle():
+    """{one of NEEDLES: [(place in RULES, rule)]}: each rule under one literal that its own needle holds."""
+    found = dict((needle, []) for needle in NEEDLES)
+    for place, rule in enumerate(RULES):
+        found[next(needle for needle in NEEDLES if needle in rule.needle)].append((place, rule))
+    return found
+
+
+_BY_NEEDLE = _by_needle()
+_PLACE = operator.itemgetter(0)
+# A message behind one that had no end of line: 'testing something...NMI watchdog: BUG: ...'
+_GLUED = re.compile(r'[a-z0-9.](?=(?:NMI watchdog|watchdog|BUG|WARNING|INFO): |Kernel panic - )')
+
+
 def may_match(line):
     """False where no rule can match the line, found cheaply."""
     for needle in NEEDLES:
@@ -279,12 +302,19 @@ def find(text, kernel):
     """
     if ' OUT=' in text and 'IN=' in text:
         return None  # netfilter's LOG: its prefix is any text that somebody chose
+    needles = [needle for needle in NEEDLES if needle in text]
+    if not needles:
+        return None
+    candidates = _BY_NEEDLE[needles[0]]
+    if len(needles) > 1:
+        candidates = sorted((found for needle in needles for found in _BY_NEEDLE[needle]), key=_PLACE)
     subsystem = SUBSYSTEM.match(text)
     while subsystem:
         text = text[subsystem.end():]
         subsystem = SUBSYSTEM.match(text)
     text = text.lstrip()
-    for rule in RULES:
+    for _place, rule in candidates:
         if rule.needle in text and (kernel or rule.sure) and rule.regex.match(text):
             return rule, text
-    return None
+    glued = _GLUED.search(text) if kernel else None
+    return find(text[glued.end():], False) if glued else None

@@ -234,7 +234,8 @@ class Scanner:
 
     def _note_unknown(self, line):
         """Remember a line with a sure header behind a prefix that is neither known nor another program's."""
-        if patterns.may_match(line) and any(patterns.find(text, False) for text in log_lines.behind_unknown(line[:log_lines.MAX_LINE_CHARS])):
+        if patterns.may_match(line) and any(patterns.find(text,
+                                                              False) for text in log_lines.behind_unknown(line[:log_lines.MAX_LINE_CHARS])):
             self.unknown_lines += 1
             self.unknown_example = self.unknown_example or printable(line, EXAMPLE_CHARS)
 
@@ -244,7 +245,7 @@ class Scanner:
 
     def _segment(self, segment, number):
         """Read one text of the kernel. Returns True where it is a header."""
-        found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
+        found = patterns.find(segment.text, segment.kernel)
         owner = None
         for report in reversed(self._queue):
             if report.takes(segment):
@@ -262,6 +263,8 @@ class Scanner:
             return True
         if owner is not None and owner.kind == 'warning' and rule.kind == 'netdev_watchdog' and owner.body < 5:
             owner.become(rule, text)
+            owner.add(segment)
+            return True
         if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
             owner.add(segment)
             return True
@@ -324,7 +327,8 @@ def scan_lines(lines):
     """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
 
     kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
-    written_by: 'kernel', 'program' or 'unknown'; host: whose log the line says it is, or None; induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
+    written_by: 'kernel', 'program' or 'unknown'; host: whose log the line says it is, or None; induced: bool; timestamp_s: float printk
+    seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
     excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
     Never raises on what a line holds.

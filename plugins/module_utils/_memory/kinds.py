@@ -153,3 +153,9 @@ def command(kind, owner):
                 return None
             text = text.replace(mark, shlex.quote(str(value)))
     return text
+
+# Memory of programs themselves, and of files: the kernel's own beside it describes it (page tables, mappings).
+USER_MEMORY = frozenset((
+    'anonymous_memory', 'shared_memory', 'locked_memory', 'huge_page', 'page_table', 'mapping', 'page_cache', 'huge_page_pool'))
+# What the kernel gives back by itself when memory is needed.
+RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))

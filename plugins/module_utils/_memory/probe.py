@@ -5,7 +5,7 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
@@ -48,7 +48,7 @@ class ProcfsEngine(Engine):
             'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
             'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
             'limits': [],
-            'counters': {},
+            'counters': counters.read(),
             'not_measured': missing,
         }
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner, scan_lines
 from ansible_collections.ksysak.fleet.tests.unit.kernel_log.samples import HEADERS, LINK_HEADERS
 
 CARRIERS = [
@@ -373,3 +373,124 @@ def test_the_journal_tells_who_wrote_a_kernel_message(facility, writer):
 def test_a_decoded_facility_tells_who_wrote_a_message(prefix, writer):
     line = prefix + "[    1.000000] WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
     assert [found["written_by"] for found in scan_lines([line])] == [writer]
+
+
+def only(log):
+    [event] = scan_lines(log.split("\n"))
+    return event
+
+
+@pytest.mark.parametrize("kind,header", HEADERS, ids=[kind for kind, _unused in HEADERS])
+def test_records_over_several_lines_and_of_containers(kind, header):
+    record = {"__REALTIME_TIMESTAMP": "1795412337000000", "_TRANSPORT": "kernel", "_HOSTNAME": "host-1", "PRIORITY": "4", "MESSAGE": header}
+    pretty = ["{"] + ["\t%s : %s," % (json.dumps(name), json.dumps(value)) for name, value in record.items()] + ['\t"_BOOT_ID" : "0"', "}"]
+    other = [line.replace('"kernel"', '"syslog"') for line in pretty]
+    assert [(event["kind"], event["line"], event["host"]) for event in scan_lines(other + pretty)] == [(kind, 2 * len(pretty) - 2,
+                                                                                                            "host-1")]
+    docker = {"log": "[  812.000123] %s\n" % header, "stream": "stdout", "time": "2026-11-23T05:38:57.123456789Z"}
+    assert [(event["kind"], event["wall"]) for event in scan_lines([json.dumps(docker)])] == [(kind, "2026-11-23T05:38:57Z")]
+    assert kinds("\x1e" + json.dumps(record)) == kinds("data: " + json.dumps(record)) == kinds(json.dumps(record)) == [kind]
+    assert kinds(json.dumps(dict(docker, log=header + "\n"))) == []
+
+
+def test_a_brace_that_begins_no_record_hides_nothing():
+    assert kinds("{\n  \"a\": 1\n}\n[    1.000000] BUG: ksy: after it") == ["bug_other"]
+
+
+def test_dates_are_read_as_they_are_written():
+    for line, wall, local in (
+        ("1795412337.123456 host kernel: %s", "2026-11-23T05:38:57Z", None),
+        ("Mon 2026-11-23 05:38:57 UTC host kernel: %s", "2026-11-23T05:38:57Z", None),
+        ("Mon 2026-11-23 05:38:57 CET host kernel: %s", None, "2026 Nov 23 05:38:57"),
+        ("2026 Nov  3 05:38:57 host kernel: %s", None, "2026 Nov  3 05:38:57"),
+        ("f\xe9vr. 23 05:38:57 host kernel: %s", None, "Feb 23 05:38:57"),
+        ("juil. 23 05:38:57 host kernel: %s", None, "Jul 23 05:38:57"),
+        ("juin 23 05:38:57 host kernel: %s", None, "Jun 23 05:38:57"),
+        ("12\u6708  3 05:38:57 host kernel: %s", None, "Dec  3 05:38:57"),
+        ("ksy 23 05:38:57 host kernel: %s", None, None),
+        ("[Mon Nov 23 05:38:57 2026] %s", None, "2026 Nov 23 05:38:57"),
+        ("[Mon Nov 23 05:38:57 UTC 2026] %s", "2026-11-23T05:38:57Z", None),
+        ("2026-11-23T05:38:57.1+01:00 stdout F [    7.500000] %s", "2026-11-23T04:38:57Z", None),
+        ("192.0.2.7: kern: err: [2026-11-23T05:38:57.1Z]: %s", "2026-11-23T05:38:57Z", None),
+    ):
+        event = only(line % "nf_conntrack: table full, dropping packet")
+        assert (event["wall"], event["local_date"]) == (wall, local), line
+
+
+def test_the_host_of_a_line_is_read_and_hosts_do_not_mix():
+    log = []
+    for host in ("db7", "web2"):
+        log.append("Nov 23 05:38:57 %s kernel: %s" % (host, HEADERS[0][1]))
+    for host in ("db7", "web2"):
+        log.append("Nov 23 05:38:57 %s kernel:  ksy_%s+0x1/0x2" % (host, host))
+    assert [(event["host"], event["trace"]) for event in scan_lines(log)] == [("db7", ["ksy_db7"]), ("web2", ["ksy_web2"])]
+    for line, host in (("Nov 23 05:38:57 192.0.2.7 [    1.000000] %s", "192.0.2.7"), ("[    1.000000] db7 kernel: %s", "db7"),
+                       ("<4>1 2026-11-23T05:38:57Z db7 kernel - - - %s", "db7"), ("db7: kern: err: [2026-11-23T05:38:57Z]: %s", "db7"),
+                       ("[    1.000000] %s", None), ("<4>1 2026-11-23T05:38:57Z - kernel - - - %s", None)):
+        assert only(line % "nf_conntrack: table full, dropping packet")["host"] == host
+
+
+@pytest.mark.parametrize("header", LINK_HEADERS)
+def test_a_link_flaps_that_goes_down_three_times_in_ten_minutes(header):
+    def at(*seconds):
+        return kinds("\n".join("[%5d.000000] %s" % (second, header) for second in seconds))
+    assert at(10, 20) == at(10, 300, 900) == at() == []
+    assert at(10, 20, 30) == at(10, 300, 600, 1300) == ["link_flap"]
+    assert at(10, 20, 30, 40) == ["link_flap", "link_flap"]
+    others = [header.replace("eth2", "eth%d" % number).replace("en", "en%d" % number) for number in (1, 2, 3)]
+    others = "\n".join("[%5d.000000] %s" % pair for pair in enumerate(others))
+    assert kinds(others) == []
+    assert kinds(header + "\n" + header + "\n" + header) == []
+
+
+@pytest.mark.parametrize("prefix", ["BUG: ", "WARNING: CPU: 1 PID: 2 at a.c:3 ", "BUG: soft lockup - CPU#1 stuck for 22s! [x:1] ",
+                                           "Kernel panic - not syncing"])
+def test_the_prefix_of_a_packet_filter_is_no_report(prefix):
+    line = "[    1.000000] %sIN=eth0 OUT= MAC=02:00 SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=TCP DPT=23"
+    assert kinds(line % prefix) == []
+
+
+def test_a_transmit_timeout_below_its_warning_is_one():
+    log = """\
+[    9.000001] WARNING: CPU: 3 PID: 0 at net/sched/sch_generic.c:356 dev_watchdog+0x248/0x260
+[    9.000002] NETDEV WATCHDOG: em7 (ksy): transmit queue 4 timed out
+[    9.000003] CPU: 3 PID: 0 Comm: swapper/3 Not tainted 3.10.0-1160.el7.x86_64 #1
+[    9.000004]  dev_watchdog+0x248/0x260"""
+    event = only(log)
+    assert (event["kind"], event["line"], event["signature"]) == ("netdev_watchdog", 1, "netdev_watchdog:ksy")
+    assert event["details"] == {"device": "em7", "driver": "ksy", "queue": 4} and event["context"]["kernel"] == "3.10.0-1160.el7.x86_64"
+
+
+def test_the_victim_is_the_one_that_was_killed():
+    chosen = "[    9.000001] Memory cgroup out of memory: Kill process 812 (parent) score 950 or sacrifice child"
+    killed = "[    9.000002] Killed process 813 (child) total-vm:20kB, anon-rss:8kB, file-rss:4kB"
+    both = only(chosen + "\n" + killed + "\n[    9.000003] ksy: more")
+    assert (both["details"]["victim"], both["details"]["victim_pid"], both["signature"]) == ("child", 813, "oom:child")
+    assert "ksy: more" not in both["excerpt"] and only(chosen)["details"]["victim"] == "parent"
+    assert kinds("\n".join([chosen, killed, chosen, killed])) == ["oom", "oom"]
+    line = ("[    9.000001] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/app,task_memcg=/app/x,"
+            "task=ksyd,pid=812,uid=0")
+    alone = only(line)
+    assert (alone["details"]["victim"], alone["details"]["victim_pid"], alone["details"]["memory_cgroup"]) == ("ksyd", 812, "/app")
+    header = "[    9.000000] ksyd invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
+    limit = "[    9.000000] memory: usage 51200kB, limit 51200kB, failcnt 100\n"
+    last = "\n[    9.000002] Memory cgroup out of memory: Killed process 812 (ksyd) total-vm:20kB, anon-rss:8kB, file-rss:4kB"
+    full = only(header + limit + line + last)
+    assert full["title"] == "Out of memory: killed ksyd (pid 812), cgroup /app, limit 50 MiB"
+    assert only(header.replace("ksyd", "other") + limit + line + last)["title"].endswith(", other asked for memory")
+
+
+def test_two_messages_without_an_end_of_line_between():
+    assert kinds("[    1.000000] testing ksyNMI watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == ["soft_lockup"]
+    assert kinds("[    1.000000] usb 1-1: Product: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == []
+
+
+@pytest.mark.parametrize("line,known", [
+    ("node7 | 23/11/26 05.38.57 | %s", False), ("05:38:57.123 4711 E %s", False), ("Nov 23 05:38:57 host app[7]: %s", True),
+    ("2026-11-23 05:38:57 ERROR app: %s", True), ("05:38:57 found '%s'", True), ("see %s", True), ("[    1.000000] see %s", True),
+])  # fmt: skip
+def test_sure_headers_behind_an_unknown_prefix_are_noted(line, known):
+    scanner = Scanner()
+    text = line % "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [ksyd:812]"
+    assert [*scanner.feed(text), *scanner.finish()] == []
+    assert (scanner.unknown_lines, scanner.unknown_example) == ((0, None) if known else (1, text))
