@@ -8,6 +8,10 @@ import os
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.slabs import Slabs, aliases
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
 
 NAME_CHARS = 256
 KTHREADD = 2  # the parent of all threads of the kernel
@@ -54,16 +58,17 @@ class Process:
     """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
 
     started: clock ticks from boot to its start, which together with the pid names it for good; fields: of status, in bytes where these
-    have a unit; state: letter, as 'Z'.
+    have a unit; state: letter, as 'Z'; group: process group; ticks: clock ticks of CPU time.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'fields')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'ticks', 'threads', 'started', 'fields')
 
     def __init__(self, place, pid, stat, status):
         begin, end = stat.index('('), stat.rindex(')')
         words = stat[end + 1 :].split()
         self.place, self.pid, self.comm = place, pid, stat[begin + 1 : end]
-        self.state, self.parent = words[0], int(words[1])
+        self.state, self.parent, self.group = words[0], int(words[1]), int(words[2])
+        self.ticks = int(words[11]) + int(words[12])
         self.threads, self.started = int(words[17]), int(words[19])
         self.fields = procfs.parse_fields(status)
 
@@ -77,26 +82,39 @@ class Process:
 
 
 class Host:
-    """Files of the host. root: folder that is taken for the host's root."""
+    """Files of the host. root: folder that is taken for the host's root.
+
+    tasks, links, creators: what sources share of processes' namespaces and links, and of who makes entries and writes files.
+    """
 
     def __init__(self, root='/'):
         self.root = root
         self.proc = os.path.join(root, 'proc')
         self._sizes = {}
         self._owners = {}
-        self._processes = None
+        self._processes, self._own, self._group = None, [], os.getpgrp()
+        self._merged = None
+        self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
 
     def forget(self):
         """A new census begins: processes are read again."""
         self._processes = None
 
     def processes(self):
-        """Return the processes as Process, read once a census; threads of the kernel are left out."""
+        """Return the processes as Process, read once a census; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
-            self._processes = [one for one in map(self._read_process, procfs.numbers(self.proc)) if one is not None]
+            found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
+            self._processes = [one for one in found if one.group != self._group]
+            self._own = [one for one in found if one.group == self._group]
         return self._processes
 
-    def _read_process(self, pid):
+    def own_processes(self):
+        """Return the processes of this scan: those of this process's group."""
+        self.processes()
+        return self._own
+
+    def read_process(self, pid):
+        """Return one Process, or None: it has ended, or is a thread of the kernel."""
         place = os.path.join(self.proc, str(pid))
         stat, status = sysfs.text(os.path.join(place, 'stat')), sysfs.text(os.path.join(place, 'status'))
         try:
@@ -128,6 +146,12 @@ class Host:
         except OSError:
             return {}
         return dict((row[0], (int(row[1]), int(row[3]))) for row in rows if len(row) == 5)
+
+    def slab_counts(self):
+        """Return the Slabs of this instant: numbers of objects, with the names of merged caches."""
+        if self._merged is None:
+            self._merged = aliases(self.root)
+        return Slabs(self.slabs(), self._merged)
 
     def object_bytes(self, cache):
         """Return what one object of a slab cache takes, also of one that is merged with others; None: not known."""

@@ -1,6 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sources of the probe: one line each."""
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.bpf_objects import BpfSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.caches import FileNamesSource, PageCacheSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.cgroups import CgroupSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.huge import HugePoolSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.mounts import LoopSource, MountSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.networks import NetworkSource
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Descriptors
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tmpfs import TmpfsSource
 
-SOURCES = (Descriptors,)
+SOURCES = (
+    Descriptors,
+    CgroupSource,
+    MountSource,
+    LoopSource,
+    NetworkSource,
+    TmpfsSource,
+    BpfSource,
+    HugePoolSource,
+    PageCacheSource,
+    FileNamesSource,
+)
