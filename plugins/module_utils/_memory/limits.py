@@ -38,7 +38,6 @@ class Limits:
         self._host, self._programs = host, bpf_objects.Table('prog')
         self._readings = []  # (seconds, {(limit, key of the owner): Use})
         self._places = cgroups.hierarchies(host.root)
-        self.not_measured = []
 
     def observe(self, dear=False):
         """Read how much is used now. dear: also what costs a file for each process, cgroup or mount."""
@@ -154,18 +153,15 @@ class Limits:
         return found
 
     def _inotify_instances(self):
-        """inotify instances and their watches by user, where a scan of few descriptors tells all of them."""
+        """inotify instances and their watches by user: of the processes with fewest descriptors, at most _INOTIFY_LINKS in all."""
         most, most_watches = (self._integer('sys/fs/inotify/max_user_' + name) for name in ('instances', 'watches'))
         marks = self._host.slab_counts().most('inotify_inode_mark')  # an upper bound: few need no look at each
         count_watches = most_watches and (marks is None or marks >= _WATCHES_SHARE * most_watches)
         by_user, watches, left = collections.Counter(), collections.Counter(), _INOTIFY_LINKS
-        for one in self._host.processes():
-            count = one.descriptors()
+        for count, one in sorted(((one.descriptors(), one) for one in self._host.processes()), key=lambda row: row[0]):
             left -= count
             if left < 0:
-                note = 'inotify instances: more than %d descriptors' % _INOTIFY_LINKS
-                self.not_measured = sorted(set(self.not_measured) | {note})
-                return {}
+                break
             folder = os.path.join(one.place, 'fd')
             try:
                 uid = os.stat(one.place).st_uid

@@ -57,7 +57,6 @@ class ProcfsEngine(Engine):
             growth += rows.growth(one.censuses, self._host.bytes_of)
             holders.update(one.censuses[-1][1] if one.censuses else {})
             missing += one.not_measured
-        missing += self._limits.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
