@@ -39,6 +39,12 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
     }
 
 
+def allocator(comm="app", pid=1234, share=1.0, **changes):
+    """One process of memleak's allocators, of a service of its name."""
+    place = {"cgroup": f"/system.slice/{comm}.service", "unit": f"{comm}.service"}
+    return {"pid": pid, "processes": 1, "comm": comm, **place, "ended": False, "kernel_thread": False, "share": share, **changes}
+
+
 def outstanding(**changes):
     """One place of memleak: a working set that comes and goes, no leak."""
     return {
@@ -62,6 +68,10 @@ def outstanding(**changes):
         "corroborated": True,
         "sampled": 16,
         "stack": ["ext4_alloc_inode+0x1f [ext4]", "alloc_inode+0x1e", "iget_locked+0xb4", "__ext4_iget+0x11f [ext4]"],
+        "context": "system_call",
+        "system_call": "newfstatat",
+        "allocators": [allocator("updatedb", 812)],
+        "accounted": 1.0,
         "comms": ["updatedb"],
         **changes,
     }
@@ -86,6 +96,10 @@ LEAK = {
     "trend": [[second, 497664 * second] for second in range(21)],
     "sampled": 1,
     "stack": ["acme_rx_refill.isra.0+0x61 [acme_nic]", "acme_ring_poll+0x4f [acme_nic]", "__napi_poll+0x2b", "net_rx_action+0x2a1"],
+    "context": "interrupt",
+    "system_call": None,
+    "allocators": [],
+    "accounted": 0.0,
     "comms": ["ksoftirqd/1", "nginx"],
 }
 
@@ -289,7 +303,20 @@ def growing(kind="socket", per_s=400.0, **changes):
 
 def memory(**changes):
     """Data of memory: nothing grows or is large."""
-    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": {}, "not_measured": [], **changes}
+    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": counters(), "not_measured": [], **changes}
+
+
+def counters(uptime_s=812345.6, **changes):
+    """What the probe memory keeps for the trend. changes: of counters of bytes."""
+    size = {"MemTotal": 8 * 2**30, "MemAvailable": 5 * 2**30, "AnonPages": 2**31, "SUnreclaim": 100 * 2**20, "unaccounted": 60 * 2**20}
+    return {
+        "uptime_s": uptime_s,
+        "bytes": {**size, **changes},
+        "counts": {"files": 2112, "tasks": 240},
+        "slab_bytes": {"kmalloc-128": 8 * 2**20},
+        "slab_reclaimable_bytes": {"dentry": 40 * 2**20},
+        "slab_aliases": {"mnt_cache": ["posix_timers_cache"]},
+    }
 
 
 def host_health(**changes):

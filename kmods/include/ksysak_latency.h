@@ -19,8 +19,26 @@
 struct ksysak_delay {
 	u64 start_ns; /* CLOCK_MONOTONIC */
 	u64 length_ns;
+	u64 gap_ns; /* longest time between two reads of the clock: something else had the CPU, as a hypervisor or an interrupt */
 	int cpu;
 };
+
+/* Spin for that time on this CPU. */
+static __always_inline void ksysak_spin(struct ksysak_delay *delay, u64 length_ns)
+{
+	u64 now_ns, last_ns;
+
+	delay->cpu = smp_processor_id();
+	delay->gap_ns = 0;
+	delay->start_ns = last_ns = ktime_get_ns();
+	do {
+		cpu_relax();
+		now_ns = ktime_get_ns();
+		delay->gap_ns = max(delay->gap_ns, now_ns - last_ns);
+		last_ns = now_ns;
+	} while (now_ns - delay->start_ns < length_ns);
+	delay->length_ns = now_ns - delay->start_ns;
+}
 
 /* Keep the CPU for that time and note start, length and CPU. */
 static void latency_delay(struct ksysak_delay *delay, u64 length_ns);
@@ -162,8 +180,8 @@ static int ksysak_line(char *text, int size, u64 number)
 {
 	const struct ksysak_delay *delay = &ksysak_delays[number % KSYSAK_DELAYS];
 
-	return snprintf(text, size, "delay %llu cpu %d pid %d start_ns %llu length_ns %llu\n", number + 1, delay->cpu,
-			ksysak_pids[number % KSYSAK_DELAYS], delay->start_ns, delay->length_ns);
+	return snprintf(text, size, "delay %llu cpu %d pid %d start_ns %llu length_ns %llu gap_ns %llu\n", number + 1, delay->cpu,
+			ksysak_pids[number % KSYSAK_DELAYS], delay->start_ns, delay->length_ns, delay->gap_ns);
 }
 
 /* The newest delays that fit, oldest first. */

@@ -7,12 +7,7 @@ static noinline __noclone void ksysak_irqoff_spin(struct ksysak_delay *delay, u6
 	unsigned long flags;
 
 	local_irq_save(flags);
-	delay->cpu = smp_processor_id();
-	delay->start_ns = ktime_get_ns();
-	do {
-		cpu_relax();
-		delay->length_ns = ktime_get_ns() - delay->start_ns;
-	} while (delay->length_ns < length_ns);
+	ksysak_spin(delay, length_ns);
 	local_irq_restore(flags);
 }
 

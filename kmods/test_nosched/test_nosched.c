@@ -35,12 +35,7 @@ static noinline __noclone void ksysak_nosched_spin(struct ksysak_delay *delay, u
 {
 	preempt_disable();
 	wake_up_process(ksysak_rival);
-	delay->cpu = smp_processor_id();
-	delay->start_ns = ktime_get_ns();
-	do {
-		cpu_relax();
-		delay->length_ns = ktime_get_ns() - delay->start_ns;
-	} while (delay->length_ns < length_ns);
+	ksysak_spin(delay, length_ns);
 	preempt_enable();
 }
 

@@ -25,7 +25,7 @@ def findings(document: object, policies: list | None = None, overrides: dict | N
         raise AnsibleFilterError(f"ksysak.fleet.findings: {error}") from None
     if problems:
         raise AnsibleFilterError(f"ksysak.fleet.findings: {problems[0]}")
-    return [{name: value for name, value in finding.items() if name != "weight"} for finding in found]
+    return [{name: value for name, value in finding.items() if name not in ("weight", "bytes_per_s")} for finding in found]
 
 
 class FilterModule:

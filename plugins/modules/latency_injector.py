@@ -104,8 +104,8 @@ ground_truth:
     delays:
       description:
         - The last 64 delays. Times are of C(CLOCK_MONOTONIC).
-        - Those of a kernel module have C(length_ns). Those of testrunlatency have C(least_ns) and C(most_ns), between which the wait was,
-          the task that waited, and who ran meanwhile.
+        - Those of a kernel module have C(length_ns), and C(gap_ns), the longest part of it in which something else had the CPU.
+        - Those of testrunlatency have C(least_ns) and C(most_ns), between which the wait was, the task that waited, and who ran meanwhile.
       type: list
       elements: dict
       sample:

@@ -136,6 +136,10 @@ ansible_facts:
                   corroborated: true
                   sampled: 1
                   stack: ['acme_rx_refill+0x61 [acme_nic]', __napi_poll+0x2b, net_rx_action+0x2a1]
+                  context: interrupt
+                  system_call: null
+                  allocators: []
+                  accounted: 0.0
                   comms: [ksoftirqd/1]
               contains:
                 type:
@@ -205,6 +209,22 @@ ansible_facts:
                   description: 'Call stack, innermost first. Without stacks: the call site alone.'
                   type: list
                   elements: str
+                context:
+                  description: 'What the kernel allocated it in: a C(system_call), an C(exception) (page fault), an C(interrupt),
+                    a C(kernel_thread), or C(unknown): the call stack is cut.'
+                  type: str
+                system_call:
+                  description: 'The system call at the end of the call stack. Null: none, or its name is not on the stack.'
+                  type: str
+                allocators:
+                  description: 'Processes that allocated what survives, most first. Those of one command that ended are one
+                    entry. Empty in an interrupt: it has no part in whom it interrupts.'
+                  type: list
+                  elements: dict
+                accounted:
+                  description: 'Share of the surviving objects that the kernel charges to cgroups, because it allocates them
+                    for user space. Null: not known.'
+                  type: float
                 comms:
                   description: Commands that ran at the allocation.
                   type: list
@@ -220,6 +240,12 @@ ansible_facts:
                   bytes_outstanding: 339456
                   cache: sock_inode_cache
                   comms: [python3]
+                  context: system_call
+                  system_call: socket
+                  allocators:
+                    - {pid: 4711, processes: 1, comm: python3, cgroup: /system.slice/app.service, unit: app.service, ended: false,
+                      kernel_thread: false, share: 1.0}
+                  accounted: 1.0
                   confidence: 0.0
                   corroborated: true
                   culprit: sock_alloc_inode

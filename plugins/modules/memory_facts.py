@@ -163,8 +163,38 @@ ansible_facts:
                   description: 'Seconds until the limit is reached at this rate. Null: it does not grow, or not known.'
                   type: float
             counters:
-              description: Readings at the end of the window, for the trend between scans.
+              description: Readings at the end of the window, which the controller compares 'between scans' in C(docs/memory.md).
               type: dict
+              sample:
+                uptime_s: 812345.6
+                bytes: {MemTotal: 8589934592, SUnreclaim: 104857600}
+                counts: {files: 2112}
+                slab_bytes: {kmalloc-128: 8388608}
+                slab_reclaimable_bytes: {dentry: 41943040}
+                slab_aliases:
+                  mnt_cache: [posix_timers_cache]
+              contains:
+                uptime_s:
+                  description: 'When they were read: seconds since the host was booted.'
+                  type: float
+                bytes:
+                  description: 'Fields of C(/proc/meminfo); C(unaccounted): memory that belongs to nothing in the kernel accounting;
+                    C(SwapUsed); C(TCPBuffers) and C(UDPBuffers): memory of sockets.'
+                  type: dict
+                counts:
+                  description: 'Numbers of what programs hold: C(files), C(tasks), C(sockets), C(tcp_orphans), C(tcp_time_wait),
+                    C(conntrack) (sockets and connections of the network namespace of the probe), C(mounts), C(modules), C(keys),
+                    C(net_namespaces), C(cgroups) with those that were removed and live on, C(cgroups_dying) these alone.'
+                  type: dict
+                slab_bytes:
+                  description: Memory of the largest slab caches that the kernel cannot shrink, by the name in C(/proc/slabinfo).
+                  type: dict
+                slab_reclaimable_bytes:
+                  description: The same of caches that it shrinks when memory is low.
+                  type: dict
+                slab_aliases:
+                  description: 'Other caches that the kernel has merged with one of these: their objects are in it too.'
+                  type: dict
             not_measured:
               description: What could not be read.
               type: list

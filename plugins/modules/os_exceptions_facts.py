@@ -60,6 +60,15 @@ options:
     description: Return at most this many different exceptions, the newest ones, from 1 to 500. All of them are counted by kind.
     type: int
     default: 50
+  other_hosts:
+    description:
+      - What to do with the lines of other hosts in this host's logs, as a central log server and a receiver of netconsole have them.
+      - V(report) lists their exceptions with their host name, apart from this host's own ones and with the severity info. V(ignore) leaves
+        them out.
+      - A line belongs to this host where its host name is this host's name, up to the first dot.
+    type: str
+    choices: [report, ignore]
+    default: report
 seealso:
   - module: ksysak.fleet.scan
 """
@@ -173,6 +182,9 @@ ansible_facts:
                 in_window:
                   description: 'True: it happened at least once within the window.'
                   type: bool
+                host:
+                  description: 'Host whose kernel reported it, where the log names another one than this host. Null: this host.'
+                  type: str
                 written_by:
                   description: C(kernel), C(program) (through C(/dev/kmsg)), or C(unknown) where no log names the writer.
                   type: str

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
 
-python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [storms] [--runs 3] [--seconds 60] [--window 20]
+python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [rates] [sites] [storms] [--runs 3] [--seconds 60] [--window 20]
 """
 
 import argparse
+import collections
 import io
 import itertools
 import json
+import random
 import sys
 import tarfile
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / ".cache" / "import"))
 
-from ansible_collections.ksysak.fleet.tests.fleet import cache  # noqa: E402
+from ansible_collections.ksysak.fleet.tests.fleet import cache, still  # noqa: E402
 from ansible_collections.ksysak.fleet.tests.fleet.conftest import ON_HOST, OnMachine  # noqa: E402
 from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine  # noqa: E402
 
@@ -41,8 +43,19 @@ COMMANDS = {
 }
 # Of the kernel module tests/fleet/kernel_leaks, by what is true of them.
 KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables", "leak_softirq", "leak_shrunk", "leak_bulk", "leak_split")
-MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma")
+MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma", "leak_tail")
+# Windows of each pattern, sites in each; then windows with leaks among them.
+SITES_WINDOWS, SITES_EACH, MIXED_WINDOWS = 2, 12, 3
 STEADY = ("full_ring", "steady_pages", "steady_slab")
+# Number of equal leaks or names, objects a second of each (0: its own), seconds, and what runs beside.
+MANY = tuple("leak_many_%02d" % number for number in range(100))
+RATES = {
+    "17_sites": (MANY[:17], 0, 80, None),
+    "100_sites": (MANY, 0, 80, None),
+    "10_mb": (("myfs_alloc_inode",), 10240, 80, None),
+    "1_kib": (("weak_slab",), 16, 300, None),
+    "build": (KINDS, 0, 80, "build"),
+}
 STORMS = ("processes", "pipes", "sockets", "files", "memory", "namespaces", *COMMANDS)
 
 
@@ -100,6 +113,7 @@ def evaluated_kinds(kinds, result):
         evaluated_row = {"kind": kind, "truth_bytes_per_s": round(truth), "bytes_per_s": measured}
         evaluated_row.update(verdicts=[row["verdict"] for row in rows], held=least <= truth <= most, ci95=[round(least), round(most)])
         evaluated_row.update({name: [row[name] for row in rows] for name in ("type", "confidence", "sampled", "corroborated")})
+        evaluated_row["stacks"] = [row["stack"][:12] for row in rows if len(rows) > 1 or not rows[0]["verdict"] == "leak"]
         yield {**evaluated_row, "reasons": [row["reasons"][:2] for row in rows]}
     others = [row for row in data["leaks"] if row["module"] != "kernel_leaks" or row["culprit"] not in kinds]
     rest = {"others": [(row["verdict"], row["type"], row["culprit"], row["module"], row["stack"][:6]) for row in others]}
@@ -122,6 +136,32 @@ def stormed(on_machine, kind, seconds):
     }
 
 
+def measured_sites(on_machine, window_s, seed):
+    """Yield a row for each site of drawn patterns, and one for each window: how many of each pattern were called what."""
+    draw = random.Random(seed)
+    windows = [[pattern] * SITES_EACH for pattern in still.STILL * SITES_WINDOWS]
+    windows += [["leak"] * 3 + [draw.choice(still.STILL) for _site in range(SITES_EACH - 3)] for _window in range(MIXED_WINDOWS)]
+    for patterns in windows:
+        sites = [still.site(draw, pattern, window_s) for pattern in patterns]
+        case = {"window_s": window_s, "options": dict(OPTIONS, top=200, min_bytes=0), "sites": sites, "settle_s": still.settle_s(sites)}
+        (result,) = on_machine.run(LEAKING, json.dumps([{**case, "ko": f"{KMODS}/kernel_leaks/kernel_sites.ko"}]))
+        data, called = result["data"], collections.Counter()
+        for number, specification in enumerate(sites):
+            name = f"site_{number:02d}"
+            rows = [row for row in [*data["leaks"], *data["outstanding"]] if (row["culprit"], row["module"]) == (name, "kernel_sites")]
+            verdicts = sorted({row["verdict"] for row in rows}, key=("leak", "suspect", "clean", "unknown").index) or ["none"]
+            pattern = specification.partition(":")[0]
+            called[f"{pattern} {verdicts[0]}"] += 1
+            if (pattern == "leak") != (verdicts[0] == "leak"):
+                own = [
+                    {key: row[key] for key in ("type", "confidence", "reasons", "ages", "growth_bytes_per_s", "sampled")} for row in rows
+                ]
+                yield {"site": specification, "verdict": verdicts[0], "truth": result["truth"][name], "rows": own}
+        others = [(row["type"], row["culprit"], row["module"]) for row in data["leaks"] if row["verdict"] == "leak"]
+        others = [row for row in others if row[2] != "kernel_sites"]
+        yield {"window_s": window_s, "called": called, "others": others, "lost": result["lost"], "degradations": result["degradations"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("machine", choices=list(cache.releases()))
@@ -129,6 +169,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--window", type=int, nargs="*", default=[20, 80], help="windows of kinds and steady, in seconds")
+    parser.add_argument("--seed", type=int, default=1, help="of the sites that are drawn")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(args.machine, cache.ensure(args.machine), Path(folder) / "console").wait()
@@ -146,8 +187,8 @@ def measure(machine, args):
         tar.add(REPO / "tests/fleet/kernel_leaks", "kmods/kernel_leaks")
         for path in SENT:
             tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms"}.intersection(args.parts) else []
-    if {"kinds", "steady"}.intersection(args.parts):
+    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms", "rates", "build"}.intersection(args.parts) else []
+    if {"kinds", "steady", "rates", "sites", *RATES}.intersection(args.parts):
         wanted.append(f"make -s -C /lib/modules/$(uname -r)/build M={KMODS}/kernel_leaks modules")
     built = machine.run(" && ".join(["tar -xf - -C /root", *(f"{command} 2>&1" for command in wanted)]), archive.getvalue())
     if built.returncode:
@@ -165,6 +206,17 @@ def measure(machine, args):
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
             for row in evaluated_kinds(kinds, result):
                 print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
+    for name, (kinds, rate, window_s, beside) in RATES.items():
+        if {"rates", name}.intersection(args.parts):
+            many = len(set(kinds).intersection(MANY))
+            case = {"window_s": window_s, "options": dict(OPTIONS, top=200), "ko": f"{KMODS}/kernel_leaks/kernel_leaks.ko"}
+            case.update(kinds=[] if many else kinds, parameters={"many": many, "rate": rate}, beside=COMMANDS.get(beside))
+            (result,) = on_machine.run(LEAKING, json.dumps([case]))
+            for row in evaluated_kinds(kinds, result):
+                print(json.dumps({"kernel": kernel, "part": name, "window_s": window_s, **row}), flush=True)
+    if "sites" in args.parts:
+        for row in measured_sites(on_machine, args.window[0], args.seed):
+            print(json.dumps({"kernel": kernel, "part": "sites", **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):
             print(json.dumps({"kernel": kernel, "run": run, "storm": kind, **stormed(on_machine, kind, args.seconds)}), flush=True)

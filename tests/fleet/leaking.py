@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaks on this host while memleak measures. Argument: a JSON list of cases, each
-{window_s, options, leaks: [{ko, type, parameters}]} or {window_s, options, ko, kinds: [name, …]} for the kernel module of
-kernel_leaks. Prints a JSON list: what each leaked by its own account, and what the probe reported of it."""
+{window_s, options, leaks: [{ko, type, parameters}]}, or {window_s, options, ko, kinds: [name, …], parameters} for the kernel module of
+kernel_leaks, beside: a shell command that runs again and again meanwhile, or {window_s, options, ko, sites: [specification, …],
+settle_s} for kernel_sites. Prints a JSON list: what each leaked by its own account, and what the probe reported of it."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,17 +58,50 @@ def held():
 
 def measured_kinds(case):
     """Measure kinds of leaks, and of what only looks like one, that hold memory from before the window to after it."""
-    subprocess.run(["insmod", case["ko"], "kinds=" + ",".join(case["kinds"])], check=True)
+    parameters = ["%s=%s" % item for item in case.get("parameters", {}).items()]
+    subprocess.run(["insmod", case["ko"], "kinds=" + ",".join(case["kinds"]), *parameters], check=True)
+    beside = None
+    if case.get("beside"):
+        loop = "while :; do %s; done >/dev/null 2>&1" % case["beside"]
+        beside = subprocess.Popen(["sh", "-c", loop], start_new_session=True)
     try:
         time.sleep(case.get("settle_s", 1))
         before = []
         found = measured_while(make("memleak", **case["options"]), lambda: before.append(held()), case["window_s"])
         (began_s, first), (ended_s, last) = before[0], held()
     finally:
+        if beside:
+            os.killpg(beside.pid, signal.SIGKILL)
+            beside.wait()
         subprocess.run(["rmmod", "kernel_leaks"], check=True)
     found["truth"] = {kind: (last[kind] - first[kind]) / (ended_s - began_s) for kind in last}
     return found
 
 
+def measured_sites(case):
+    """Measure sites of kernel_sites; returns as truth {name: [objects, bytes, allocations, frees] when the window began and ended}."""
+    parameters = "/sys/module/kernel_sites/parameters/"
+
+    def counted():
+        with open(parameters + "truth") as stream:
+            return {line.split()[0]: list(map(int, line.split()[1:])) for line in stream}
+
+    def go():
+        with open(parameters + "go", "w") as stream:
+            stream.write("1")
+        return counted()
+
+    subprocess.run(["insmod", case["ko"], "sites=" + ",".join(case["sites"])], check=True)
+    try:
+        time.sleep(case.get("settle_s", 1))
+        found = measured_while(make("memleak", **case["options"]), go, case["window_s"])
+        last = counted()
+    finally:
+        subprocess.run(["rmmod", "kernel_sites"], check=True)
+    found["truth"] = {name: (rows, last[name]) for name, rows in found["truth"].items()}
+    return found
+
+
 if __name__ == "__main__":
-    print(json.dumps([(measured_kinds if "kinds" in case else measured)(case) for case in json.loads(sys.argv[1])]))
+    ways = {"kinds": measured_kinds, "sites": measured_sites, "leaks": measured}
+    print(json.dumps([next(way for key, way in ways.items() if key in case)(case) for case in json.loads(sys.argv[1])]))

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.ksysak.fleet.tests.fleet.conftest import CHANGING, TRACES
+from ansible_collections.ksysak.fleet.tests.fleet.conftest import CHANGING, ON_HOST, TRACES
 from ansible_collections.ksysak.fleet.tests.fleet.test_machines import assert_clean
 from ansible_collections.ksysak.fleet.tests.integration.test_probes import validate_data
 
@@ -72,6 +72,44 @@ def test_interference_goes_on_without_a_cpu_and_says_so(unplugged, comes_back, s
     assert set(result["truth"]["ticks"]) == ({"0", "1"} if comes_back else {"0"})
     for cpu, ticks in result["truth"]["ticks"].items():
         assert seen[cpu] >= 0.98 * ticks - 10 and ticks > 0, (cpu, ticks, seen)
+
+
+# What befalls the host once all windows are open; $SCAN is the scan's process.
+HOG = "import os; open('/proc/self/oom_score_adj', 'w').write('1000'); held = []\nwhile True: held.append(bytearray(os.urandom(1)) * 2**20)"
+BUSY = "while kill -0 $SCAN 2>/dev/null; do ls -R /proc/self >/dev/null; done"
+SITUATIONS = {
+    "cpu_gone": "echo 0 >/sys/devices/system/cpu/cpu1/online",
+    "busy": " & ".join(4 * [f"({BUSY})"]) + "; wait",
+    "no_memory": f'python3 -c "{HOG}"; [ $? = 137 ]',
+    "module_gone": "rmmod test_slab_leak",
+}
+
+
+@pytest.mark.parametrize("situation", list(SITUATIONS))
+def test_a_scan_ends_well_whatever_befalls_the_host(machine, on_machine, built, clean, situation):
+    if situation == "module_gone":
+        parameters = "run=1 rate=2000 bytes=512 place=ksysak_leak_shallow ceiling=67108864"
+        assert machine.run(f"insmod {built['test_slab_leak']} {parameters}").returncode == 0
+    command = machine.command("echo $$; exec " + on_machine.shell(ON_HOST, "scan", 20))
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as scan:
+        pid = int(scan.stdout.readline())
+        assert [scan.stderr.readline() for _probe in range(3)] == [b"measuring\n"] * 3
+        done = machine.run(f"SCAN={pid}; {SITUATIONS[situation]}")
+        said, failed = scan.communicate()
+    machine.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
+    assert scan.returncode == 0, failed
+    assert done.returncode == 0, done.stderr
+    envelopes = json.loads(said)
+    for name in ("interference", "memleak", "runlatency"):
+        envelope = envelopes[name]
+        assert envelope["engine"] == "bcc" and envelope["status"] in ("ok", "degraded"), (name, envelope["status"], envelope["reason"])
+        validate_data("ksysak.%s/1" % name, envelope["data"])
+    leaks = envelopes["memleak"]["data"]["leaks"]
+    assert [(row["culprit"], row["module"]) for row in leaks if row["verdict"] == "leak"] == []
+    assert [frame for row in leaks for frame in row["stack"] if frame.startswith("0x")] == []
+    if situation == "cpu_gone":
+        assert GONE in envelopes["runlatency"]["reason"] and UNSEEN in envelopes["runlatency"]["reason"]
+    assert_clean(on_machine, clean)
 
 
 def row_of(result, name):

@@ -13,7 +13,7 @@ COMM = "char {}[16]"
 POINTER = "void *{}"
 _SWITCH = {side + "_" + field: of for side in ("prev", "next") for field, of in (("pid", "int {}"), ("comm", COMM), ("prio", "int {}"))}
 _WAKEUP = {"pid": "int {}", "comm": COMM, "target_cpu": "int {}"}
-_ALLOC = {"call_site": "unsigned long {}", "ptr": "const void *{}", "bytes_alloc": "size_t {}"}
+_ALLOC = {"call_site": "unsigned long {}", "ptr": "const void *{}", "bytes_alloc": "size_t {}", "gfp_flags": "unsigned long {}"}
 _PAGE = {"pfn": "unsigned long {}", "order": "unsigned int {}"}
 
 # {event: {field: declaration}}, as /sys/kernel/tracing/events/*/*/format has them.

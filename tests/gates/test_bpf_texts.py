@@ -52,7 +52,7 @@ def _memleak():
             for kind, chosen in (("alone", functions), ("all", sum(beside, []))):
                 if chosen:
                     entries = [(0xFFFFFFFF81000000, 0xFFFFFFFF81000400), (0xFFFFFFFF82000000, 0xFFFFFFFF82000010)]
-                    yield f"{name}-{kind}", memleak.text(chosen, 12345, stacks.DEPTH, 4, (96, 28), entries if kind == "all" else ())
+                    yield f"{name}-{kind}", memleak.text(chosen, 12345, stacks.DEPTH, 4, (96, 28, 8), entries if kind == "all" else ())
 
 
 def _bulk(layout):

@@ -37,11 +37,18 @@ _PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
 # An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
-                       r'|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
+                       r'|sysvec_\w+|call_softirq|run_ksoftirqd|_*irq_exit\w*|common_interrupt|apic_timer_interrupt|ret_from_intr|common_spurious)$')
+
+# These call what was queued before: timers, work, callbacks of RCU, tasklets, NAPI, handlers of interrupts. By which way they are come to
+# is chance (the CPU's own timer interrupt or another's that is idle, softirq or its thread, a rescuer), and no part of an allocation.
+_DISPATCHERS = frozenset(('call_timer_fn', 'expire_timers', '__run_timers', '__run_timer_base', '__hrtimer_run_queues', 'process_one_work',
+                          'rcu_do_batch', 'tasklet_action_common', '__napi_poll', '__handle_irq_event_percpu'))
 
 # Functions that call a BPF program, which is the frame before them, and how deep at most they are.
 _CALLS_PROGRAM = ('bpf_trace_run', '__bpf_trace_', 'trace_call_bpf', 'perf_call_bpf')
 _TRACING_DEPTH = 8
+# They jump to wherever a register points: the call of one says nothing of who is called.
+_THUNKS = ('__x86_indirect_', '__x86_return_', '__SCT__', 'ftrace_', '__fentry__')
 
 
 def module_of(frame):
@@ -53,6 +60,11 @@ def module_of(frame):
 def is_layer(frame):
     """Does the frame's function allocate on behalf of whoever called it?"""
     return module_of(frame) is None and bool(_PLUMBING.match(bare(frame)))
+
+
+def is_boundary(frame):
+    """Is the frame's function one that enters interrupts?"""
+    return module_of(frame) is None and bool(_BOUNDARY.match(bare(frame)))
 
 
 def is_text(frame):
@@ -76,7 +88,15 @@ def culprit(stack):
 def within_interrupt(frames):
     """Return the frames without what an interrupt interrupted."""
     for index, frame in enumerate(frames):
-        if _BOUNDARY.match(bare(frame)) and module_of(frame) is None:
+        if is_boundary(frame):
+            return frames[:index + 1]
+    return frames
+
+
+def within_dispatch(frames):
+    """Return the frames without the way by which the kernel came to call what had been queued."""
+    for index, frame in enumerate(frames):
+        if bare(frame) in _DISPATCHERS and module_of(frame) is None:
             return frames[:index + 1]
     return frames
 
@@ -85,12 +105,14 @@ class Symbols:
     """Names of kernel addresses, by bcc's reader of /proc/kallsyms.
 
     modules: ModuleSymbols, for names of modules that come and go; None: only those that bcc finds.
+    code: kcore.Code; None: functions that end with a jump to another one (tail calls) are missing in stacks.
     """
 
-    def __init__(self, bpf_class, modules=None):
+    def __init__(self, bpf_class, modules=None, code=None):
         self._bpf_class = bpf_class
         self._modules = modules
-        self._names = {}
+        self._code = code
+        self._names, self._called = {}, {}
 
     def load(self):
         """Read the symbols now: in a window that takes CPU time from others, and from whoever must keep up with the kernel."""
@@ -109,6 +131,16 @@ class Symbols:
                 name = self._modules.name(address)
                 if name is not None:
                     self._names[address] = name[:300]
+                    self._remember_called(address)
+
+    def _remember_called(self, address):
+        """Note the name of the function that the call before this return address names; '' where it names none."""
+        if self._code is not None and address not in self._called:
+            self._called[address] = ''
+            target = self._code.called(address)
+            name = self.name(target) if target else ''
+            if name.partition(' ')[0].endswith('+0x0') and not name.startswith(_THUNKS):
+                self._called[address] = name
 
     def name(self, address):
         """Return 'function+0x1c [module]' for an address; hexadecimal when the kernel hides its symbols."""
@@ -128,7 +160,7 @@ class Symbols:
 
     def stack(self, addresses):
         """Return the names of a stack's addresses, innermost first, without the tracing's own frames."""
-        names = [self.name(address) for address in addresses if address]
+        names = self._with_tail_calls([address for address in addresses if address])
         # The program itself has no name where net.core.bpf_jit_kallsyms is off.
         calls = [index for index, name in enumerate(names[:_TRACING_DEPTH]) if name.startswith(_CALLS_PROGRAM)]
         names = names[calls[-1] + 1:] if calls else names
@@ -138,6 +170,28 @@ class Symbols:
                                              'arch_rethook_', 'rethook_')):
             names.pop(0)
         return within_interrupt(names)
+
+    def _with_tail_calls(self, addresses):
+        """Return the names of a stack, with each function that was called and then jumped to the one that is inward of it.
+
+        Such a function has no return address of its own in the stack; the call that its caller made names it.
+        """
+        names, inner = [], None
+        for address in addresses:
+            name = self.name(address)
+            self._remember_called(address)
+            called = self._called.get(address)
+            if called and inner is not None and bare(called) != bare(inner) and not inner.startswith(_CALLS_PROGRAM):
+                names.append(called)
+            names.append(name)
+            inner = name
+        return names
+
+    def call_site(self, address):
+        """Return the names of a call site of an allocator, as own_stack(): first a function that jumped to the allocator."""
+        self._remember_called(address)
+        called = self._called.get(address)
+        return [called] * bool(called and not is_layer(called)) + self.own_stack([address])
 
     def own_stack(self, addresses):
         """Return the names of a stack's addresses, as stack(), of functions of the kernel and of modules only."""

@@ -15,7 +15,8 @@ TEXT_CHARS = 160
 
 _NUMBERS = frozenset((
     'cpu', 'pid', 'order', 'victim_pid', 'victim_score', 'failures', 'ram_pages', 'free_pages', 'slab_unreclaimable_pages', 'stalled_s',
-    'waited_s', 'stuck_s', 'owner_pid', 'detected_by', 'waited_jiffies', 'starved_jiffies', 'bank', 'errors', 'sector', 'block', 'inode',
+    'waited_s', 'stuck_s', 'xid', 'chosen_pid', 'took_ns', 'hogged_us', 'times', 'alive', 'owner_pid', 'detected_by', 'waited_jiffies',
+    'starved_jiffies', 'bank', 'errors', 'sector', 'block', 'inode',
     'queue', 'waited_ms', 'references', 'port', 'limit', 'events', 'access_bytes', 'line', 'irq'))
 
 
@@ -29,7 +30,8 @@ _STUCK = _fields(r'CPU#(?P<cpu>\d+) stuck for (?P<stuck_s>\d+)s! \[(?P<task>.{1,
 _MEMORY = (r'\bfree:(?P<free_pages>\d+) slab_reclaimable', r'slab_unreclaimable:(?P<slab_unreclaimable_pages>\d+)(?:\s|$)',
            r'(?P<ram_pages>\d+) pages RAM', r'Free swap  = (?P<free_swap_kb>\d+)kB', r'Total swap = (?P<total_swap_kb>\d+)kB')
 _DISK = _fields(r'(?:critical (?P<error>[\w ]{1,40}) )?error, dev (?P<device>[^\s,]{1,64}), (?:sector|lba) (?P<sector>\d+)',
-                r' op 0x[0-9a-f]+:\((?P<operation>\w{1,32})\)', r'error on dev(?:ice)? (?P<device>[^\s,]{1,64})',
+                r' op 0x[0-9a-f]+:\((?P<operation>\w{1,32})\)', r'^sd (?P<device>\d+:\d+:\d+:\d+): (?!\[)',
+                r'error on dev(?:ice)? (?P<device>[^\s,]{1,64})',
                 r', logical block (?P<block>\d+)', r'(?P<device>ata\d+(?:\.\d+)?): exception', r'sd \S+ \[(?P<device>\w+)\]',
                 r'nvme (?P<device>nvme\d+):', r'QID (?P<queue>\d+)', r'block (?P<device>\S{1,64}): no available path')
 _ACCESS = _fields(r'(?P<access>Read|Write) of size (?P<access_bytes>\d+) at addr', r'belongs to the cache (?P<cache>\S{1,64}) of',
@@ -45,7 +47,9 @@ _OF_KIND = {
                    r'task_memcg=(?P<victim_cgroup>[^,]{1,160})',
                    r'Task in (?P<victim_cgroup>\S{1,160}) killed as a result of limit of (?P<memory_cgroup>\S{1,160})',
                    r'memory: usage (?P<usage_kb>\d+)kB, limit (?P<limit_kb>\d+)kB, failcnt (?P<failures>\d+)',
-                   r'Kill(?:ed)? process (?P<victim_pid>\d+),? \((?P<victim>.{1,64}?)\)', r'total-vm:(?P<victim_total_vm_kb>\d+)kB',
+                   r'Kill process (?P<chosen_pid>\d+),? \((?P<chosen>.{1,64}?)\)',
+                   r'Killed process (?P<victim_pid>\d+),? \((?P<victim>.{1,64}?)\)', r',task=(?P<chosen>.{1,64}?),pid=(?P<chosen_pid>\d+)',
+                   r'total-vm:(?P<victim_total_vm_kb>\d+)kB',
                    r'anon-rss:(?P<victim_anon_rss_kb>\d+)kB', r'file-rss:(?P<victim_file_rss_kb>\d+)kB',
                    r'shmem-rss:(?P<victim_shmem_rss_kb>\d+)kB', r'oom_score_adj:(?P<victim_score>-?\d+)', *_MEMORY),
     'page_alloc_failure': _fields(r'^(?P<asked_by>.{1,15}): page allocation', r'\border:(?P<order>\d+)',
@@ -63,27 +67,66 @@ _OF_KIND = {
                    r'MC(?P<bank>\d+)_STATUS\S{0,80}: 0x(?P<status>[0-9a-f]{1,16})'),
     'edac': _fields(r'EDAC (?P<controller>[\w-]{1,32}): (?:(?P<errors>\d+) )?(?P<severity>CE|UE) ',
                     r' on (?P<dimm>[^\s(]{1,80}(?: [^\s(]{1,32})?)(?: \(|$)'),
-    'pcie_aer': _fields(r'AER: (?:Multiple )?(?P<severity>(?:Unc|C)orrect\w+(?: \([\w-]+\))?)', r'received: (?P<device>[0-9a-f:.]{7,16})',
+    'pcie_aer': _fields(r'AER: (?:Multiple )?(?P<severity>(?:Unc|C)orrect\w+(?: \([\w-]+\))?)',
+                        r'(?:received|[Ee]rror message.{0,24}?)(?:: | from )(?P<device>[0-9a-f]{4}:[0-9a-f:.]{7,16})',
                         r'(?P<device>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.\d): AER'),
     'io_error': _DISK, 'nvme_error': _DISK,
+    'md_failed': _fields(r'md/(?P<level>raid\d{0,2}):?(?P<array>md[\w-]{0,32}|[\w-]{1,32}): ', r'Disk failure on (?P<device>[\w-]{1,64})',
+                         r'for block (?P<block>\d+)', r'\(sector (?P<sector>\d+)'),
+    'gpu_error': _fields(r'Xid \(PCI:(?P<device>[0-9a-fA-F:.]{4,20})\): (?P<xid>\d+)', r'pid=\'?(?P<pid>\d+)',
+                         r'name=(?P<command>[^,<>]{1,32})',
+                         r'GPU (?P<device>[0-9a-fA-F]{4,8}:[0-9a-fA-F:.]{5,12})',
+                         r'^(?P<driver>[\w-]{1,32}) (?P<device>[0-9a-f]{4}:[0-9a-f:.]{7}): ',
+                         r'ring (?P<ring>\S{1,32}) timeout', r'GPU HANG: ecode (?P<code>[0-9a-f:]{1,32})',
+                         r', in (?P<command>\S{1,32}) \[(?P<pid>\d+)\]',
+                         r' in (?P<command>\S{1,32}) \[(?P<pid>\d+)\]'),
+    'storage_path': _fields(r'^(?P<session>session\d+):', r'multipath: (?P<device>\S{1,32}): Failing path (?P<path>[\d:]{1,16})',
+                            r'(?P<path>rport-\S{1,32}): blocked', r'timed out after (?P<waited_s>\d+) secs',
+                            r'^(?:block )?drbd (?P<device>\S{1,64}) ',
+                            r'block (?P<device>nbd\d+):'),
+    'storage_full': _fields(r'thin: (?P<device>\S{1,32}): switching pool to (?P<mode>.{1,48}) mode'),
+    'storage_low': _fields(r'thin: (?P<device>\S{1,32}): .{1,40} for (?P<part>\w{1,16}) device'),
+    'hba_reset': _fields(r'^(?P<device>mpt\S{1,32}):', r'^(?P<driver>[\w-]{1,32}) (?P<device>[0-9a-f]{4}:[0-9a-f:.]{7}): ',
+                         r'^(?P<driver>aacraid):',
+                         r'fault_state\((?P<code>0x[0-9a-f]{1,8})\)', r'[Ff]ault code:(?P<code>0x[0-9a-f]{1,8})',
+                         r'detected: (?P<code>0x[0-9a-f]{1,8})'),
+    'firmware_crash': _fields(r'^(?P<driver>[\w-]{1,32}) (?P<device>[0-9a-f]{4}:[0-9a-f:.]{7})', r'Fatal error (?P<code>\d{1,8})',
+                              r'Restarting (?P<code>0x[0-9A-Fa-f]{1,8})'),
+    'link_flap': _fields(r'^(?P<driver>[\w-]{1,32}) [0-9a-f]{4}:[0-9a-f:.]{7}',
+                         r'(?:^|[ :])(?P<device>[\w.@-]{1,16}):? (?:NIC )?[Ll]ink (?:is )?[Dd]own'),
+    'usb_over_current': _fields(r'^(?:usb|hub) (?P<device>\S{1,32}):'),
+    'hypervisor_timeout': _fields(r'connecting to device: (?P<device>\S{1,64})', r'backend (?P<device>\S{1,64}) timed',
+                                  r'on queue: (?P<queue>\d+)',
+                                  r'^virtio_net \S+ (?P<device>\S{1,16}?):'),
+    'thermal_shutdown': _fields(r'^thermal (?P<zone>[\w-]{1,32}):', r'reached \((?P<temperature>\d+) C\)',
+                                r'(?P<sensor>[\w.-]{1,32}): critical temp'),
+    'slow_interrupt': _fields(r'took (?P<took_ns>\d+) ns'),
+    'work_hogs_cpu': _fields(r'workqueue: (?P<function>[\w.]{1,64}).{0,66} hogged CPU for >(?P<hogged_us>\d+)us (?P<times>\d+) times'),
+    'split_lock': _fields(r': (?P<command>.{1,32})/(?P<pid>\d+) ', r'at address: (?P<address>0x[0-9a-f]{1,16})'),
+    'pids_limit': _fields(r'controller in (?P<cgroup>\S{1,160})'),
     'md_degraded': _fields(r'md/(?P<level>raid\d{0,2}):?(?P<array>md[\w-]{0,32}|[\w-]{1,32}): Disk failure on (?P<device>[\w-]{1,64})'),
     'fs_error': _fields(r'(?P<file_system>EXT[234])-fs (?:error )?\((?:device )?(?P<device>[^\s)]{1,64})\)(?:: (?P<function>\w{1,64}):)?',
                         r'inode #(?P<inode>\d+)', r'(?P<file_system>XFS) \((?P<device>[^\s)]{1,64})\)',
                         r'(?P<file_system>BTRFS):? \w+ \(device (?P<device>[^\s):]{1,64})',
+                        r'\((?P<device>\S{1,64})\): .{0,160}potential data',
                         r'Aborting journal on device (?P<device>\S{1,64}?)\.?$'),
-    'fs_readonly': _fields(r'(?P<file_system>[A-Za-z0-9]{2,12})(?:-fs)? \((?P<device>[^\s)]{1,64})\)'),
+    'fs_readonly': _fields(r'(?P<file_system>BTRFS):? \w+ \(device (?P<device>[^\s):]{1,64})',
+                           r'(?P<file_system>[A-Za-z0-9]{2,12})(?:-fs)? \((?P<device>[^\s)]{1,64})\)'),
     'segfault': _fields(r'^(?P<program>.{1,15})\[(?P<pid>\d+)\]', r'segfault at (?P<address>[0-9a-f]{1,16})',
                         r'\bip[: ](?P<ip>[0-9a-f]{1,16})', r'\berror[: ](?P<error>[0-9a-f]{1,8})', r' in (?P<object>[^\[\s]{1,64})\['),
     'netdev_watchdog': _fields(r'WATCHDOG: (?P<device>\S{1,32}) \((?P<driver>[\w-]{1,32})\)',
                                r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>\S{1,16}?):? NETDEV',
-                               r'transmit queue (?P<queue>\d+) timed out(?: (?P<waited_ms>\d+) ms)?'),
+                               r'transmit queue (?P<queue>\d+):? timed out(?: (?P<waited_ms>\d+) ms)?',
+                               r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>[\w.@-]{1,16})(?: \(\w+\))?: Detected'),
     'netdev_unregister': _fields(r'waiting for (?P<device>\S{1,32}) to become free. Usage count = (?P<references>-?\d+)'),
     'nf_conntrack_full': _fields(r'(?P<table>\w{2,4}_conntrack): table full'),
     'neigh_table_full': _fields(r'neighbour: (?P<table>\w{1,32}):'),
     'file_table_full': _fields(r'limit (?P<limit>\d+) reached'),
     'audit_backlog': _fields(r'audit_backlog=\d+ > audit_backlog_limit=(?P<limit>\d+)'),
     'syn_flood': _fields(r'flooding on port (?:\S{0,64}:)?(?P<port>\d+)'),
-    'nfs_not_responding': _fields(r'server (?P<server>\S{1,128}) not responding'),
+    'nfs_not_responding': _fields(r'server (?P<server>\S{1,128}) not responding',
+                                  r'(?P<server>\\\\[^\\\s]{1,128}).{0,80} has not responded in (?P<waited_s>\d+)',
+                                  r'(?P<server>mds\d+) ', r'Connection to (?P<server>\S{1,80})'),
     'thermal': _fields(r'CPU(?P<cpu>\d+): (?P<sensor>Core|Package)', r'total events = (?P<events>\d+)'),
     'clock_unstable': _fields(r"clocksource '?(?P<clocksource>[\w-]{1,32})'? as unstable"),
     'iommu_fault': _fields(r'Request device \[(?P<device>[^\]\s]{1,16})', r'fault addr (?:0x)?(?P<address>[0-9a-f]{1,16})',
@@ -93,7 +136,8 @@ _OF_KIND = {
     'kasan': _ACCESS, 'kfence': _ACCESS, 'kmsan': _ACCESS, 'kcsan': _ACCESS, 'kmemleak': _ACCESS,
     'oops_page_fault': _FAULT, 'gpf': _FAULT,
     'kernel_bug': _fields(r'BUG at (?P<file>\S{1,160}):(?P<line>\d+)'),
-    'warning': _fields(r'(?: at |^WARNING: )(?P<file>\S{1,160}\.[chS]):(?P<line>\d+)'),
+    'warning': _fields(r'^WARNING: (?:\[.{1,300}\] )?(?P<file>\S{1,160}\.[chS]):(?P<line>\d+) at ',
+                       r' at (?P<file>\S{1,160}\.[chS]):(?P<line>\d+)'),
     'ubsan': _fields(r'UBSAN: (?P<error>[\w-]{1,40}) in (?P<file>\S{1,160}?):(?P<line>\d+)'),
     'slab_corruption': _fields(r'BUG (?P<cache>\S{1,64}) .{0,100}\): (?P<error>[\w -]{1,64})'),
     'bug_mm': _fields(r'in process (?P<task>.{1,15})  pfn:', r'type:(?P<counter>\w{1,32}) val'),
@@ -104,10 +148,10 @@ _CORRECTED = {'CE': True, 'UE': False, 'Corrected': True, 'Correctable': True, '
 _LARGEST = 1 << 43  # times 1024 it is still exact as a double
 _STATUS_UNCORRECTED = 1 << 61  # of a bank's status, on Intel's and AMD's processors
 
-_TAINT = r'(Not tainted|Tainted: [A-Z ]{1,40}?) +\(?(\S{1,64}) #\d'
+_TAINT = r'(Not tainted|Tainted: [A-Z ]{1,40})[ -]{0,40} \(?(\d\S{0,63}) #\d'
 _TASK = re.compile(r'CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.{1,20}?) (?:Kdump: loaded )?' + _TAINT)
 _OLD_TASK = re.compile(r'Pid: (\d+), comm: (.{1,20}?) ' + _TAINT)
-_HEADER_TASK = re.compile(r'WARNING: CPU: (\d+) PID: (\d+) at ')
+_HEADER_TASK = re.compile(r'(?:WARNING|NETDEV WATCHDOG): CPU: (\d+) PID: (\d+) at ')
 _ON_CPU = re.compile(r' CPU#(\d+): (.{1,20})/(\d+)$')
 _HARDWARE = re.compile(r'Hardware name: (.{0,200})')
 _LINKED = re.compile(r'Modules linked in: (.*)')
@@ -161,6 +205,11 @@ class Details:
             lock = _LOCK.search(text)
             if lock:
                 _append(self._locks, '%s at %s' % (lock.group(1), lock.group(2).split('.')[0]))
+
+    def become(self, kind):
+        """Read what follows as a report of this kind; what was found of the old one does not count any more."""
+        self._kind, self._found = kind, {}
+        self._patterns = list(_OF_KIND.get(kind, ()))
 
     def _read_context(self, text):
         context = self._context
@@ -224,8 +273,13 @@ class Details:
 
         trace: the report's functions, innermost first.
         """
-        result = {}
-        for name, value in self._found.items():
+        result, found = {}, self._found
+        if 'chosen' in found:  # before 5.0 the kernel names the chosen process, and kills one of its children
+            found = dict(found)
+            chosen, pid = found.pop('chosen'), found.pop('chosen_pid')
+            if 'victim' not in found:
+                found.update(victim=chosen, victim_pid=pid)
+        for name, value in found.items():
             if name.endswith('_kb'):
                 result[name[:-3] + '_bytes'] = _number(value) * 1024
             elif name in _NUMBERS:

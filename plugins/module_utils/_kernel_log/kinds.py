@@ -123,6 +123,36 @@ KINDS = tuple(Kind(*row) for row in (
     ('thermal', 'warning', 'hardware', 'CPU too hot',
      'A CPU is hotter than its limit and runs slower. Check fans, air flow and room temperature; latency of this host is not '
      'representative meanwhile.', 'sensors', _KERNEL + 'admin-guide/thermal/index.html'),
+    ('thermal_shutdown', 'critical', 'hardware', 'critical temperature',
+     'A part of the host reached its critical temperature, and the kernel shuts the host down. Check fans, air flow, dust '
+     'and room temperature before the host runs again.', 'sensors', _KERNEL + 'driver-api/thermal/sysfs-api.html'),
+    ('gpu_error', 'error', 'hardware', 'GPU error',
+     'A graphics processor or accelerator failed, hung or was reset, and the jobs on it are lost. Look up the number (Xid) '
+     'or the ring in the title, check power, temperature and the slot, update driver and firmware; replace a GPU that falls '
+     'off the bus or reports uncorrected memory errors again.', 'nvidia-smi -q || ls /sys/class/drm/card*/device/devcoredump',
+                'https://docs.nvidia.com/deploy/xid-errors/index.html'),
+    ('usb_over_current', 'warning', 'hardware', 'USB port over current',
+     'A device drew more current from a USB port than it may, or the port is damaged. Unplug what is in the port, and use a '
+     'powered hub; a port that reports it while it is empty is broken.', 'lsusb -t', None),
+    ('split_lock', 'warning', 'interference', 'split lock',
+     'A program locks memory across two cache lines, which stops the whole memory bus each time; the kernel slows that '
+     'program down. Update or repair the program that the title names; on a virtual machine host, the guest. sysctl '
+     'kernel.split_lock_mitigate=0 only stops the penalty.', 'sysctl kernel.split_lock_mitigate', _KERNEL + 'arch/x86/buslock.html'),
+    ('rt_throttling', 'warning', 'interference', 'real-time tasks throttled',
+     'Real-time tasks used all of their share of a CPU, and the kernel stopped them so that others could run. Find the real-'
+     'time task that never sleeps; the kernel prints this once in a boot.', 'ps -eLo pid,tid,cls,rtprio,pcpu,comm | grep -E " (FF|RR) "',
+                    _KERNEL + 'scheduler/sched-rt-group.html'),
+    ('slow_interrupt', 'warning', 'interference', 'slow timer interrupt',
+     'The interrupt of the high-resolution timer took long, and all timers of that CPU were late. On a virtual machine the '
+     'hypervisor stopped the CPU; else look for firmware (SMI) and for many timers that expire together. The kernel prints '
+     'the longest time again only when it grows.', 'vmstat 1 5', None),
+    ('work_hogs_cpu', 'info', 'interference', 'work item holds a CPU',
+     'A work item of the kernel ran for longer than a fair turn and kept others of its pool waiting. One line is harmless; '
+     'where the count in the title grows, update the driver of the function that it names.',
+                    'grep . /sys/module/workqueue/parameters/cpu_intensive_thresh_us', _KERNEL + 'core-api/workqueue.html'),
+    ('hypervisor_timeout', 'error', 'hardware', 'virtual device does not answer',
+     'The hypervisor did not answer a virtual device in time. Check the load and the storage of the hypervisor at that time,'
+     ' and whether the machine was paused or migrated.', 'systemd-detect-virt', None),
     ('irq_nobody_cared', 'error', 'interference', 'interrupt without a handler',
      'An interrupt that no driver wanted was switched off; its device is slow or dead now. Update the driver, check shared interrupt '
      'lines.', 'cat /proc/interrupts', _KERNEL + 'core-api/genericirq.html'),
@@ -140,6 +170,26 @@ KINDS = tuple(Kind(*row) for row in (
     ('md_degraded', 'error', 'hardware', 'RAID member failed',
      'A software RAID lost a member: the next disk that fails may lose the data. Replace the disk that the title names and add it again.',
      'cat /proc/mdstat', _KERNEL + 'admin-guide/md.html'),
+    ('md_failed', 'critical', 'hardware', 'RAID failed',
+     'A software RAID lost more members than it can bear, or could not read a block from any of them: data is lost or not '
+     'reachable. Stop writing, check cables and controller (several disks at once rarely fail), then assemble the array '
+     'again or restore the backup.', 'cat /proc/mdstat', _KERNEL + 'admin-guide/md.html'),
+    ('storage_path', 'error', 'hardware', 'path to storage lost',
+     'The host gave up a path to its storage: an iSCSI session, a port of the fibre-channel network, a path of multipath, or'
+     ' the quorum of a replicated device. Check the storage, its network and its switches; without another path, programs '
+     'get I/O errors.', 'multipath -ll; iscsiadm -m session -P 1', _KERNEL + 'admin-guide/device-mapper/index.html'),
+    ('storage_full', 'critical', 'resource', 'thin pool full',
+     'A thin pool has no space left: writes wait, fail, or the pool is read-only, although its file systems report free '
+     'space. Extend the pool (data or metadata, as the title says) or remove snapshots at once, then check the file systems.',
+                   'lvs -a -o +data_percent,metadata_percent', _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
+    ('storage_low', 'warning', 'resource', 'thin pool nearly full',
+     'A thin pool reached its low-water mark. Extend it, or remove snapshots, before it is full: writes fail then, although '
+     'its file systems report free space.', 'lvs -a -o +data_percent,metadata_percent',
+                  _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
+    ('hba_reset', 'error', 'hardware', 'storage controller reset',
+     'The firmware of a storage controller failed or hung, and the driver resets it; all its disks wait meanwhile. Update '
+     'its firmware and driver, check its temperature and its disks, and replace a controller that repeats it.',
+                'lspci -nnk | grep -A3 -i -E "raid|sas|sata"', None),
     ('fs_readonly', 'critical', 'hardware', 'file system went read-only',
      'A file system found an error and became read-only: programs cannot write any more. Save the data, look for errors of the device '
      'below it, check the file system while it is not mounted, then reboot or mount it again.', 'findmnt -O ro', None),
@@ -149,13 +199,20 @@ KINDS = tuple(Kind(*row) for row in (
     ('vfs', 'warning', 'exception', 'file system bookkeeping error',
      'The kernel lost count of the users of a file or of an inode. It is a bug of the kernel or of the file system module that is '
      'named: update it, or report it with the excerpt.', _TAINT_CHECK, _BUG_HUNTING),
-    ('nfs_not_responding', 'error', 'resource', 'NFS server does not respond',
-     'An NFS server did not answer, and the tasks that use it wait. Check the server and the network between; tasks go on when it '
-     'answers again.', 'nfsstat -m', None),
+    ('nfs_not_responding', 'error', 'resource', 'file server does not respond',
+     'A file server (NFS, CIFS, Ceph or Lustre) did not answer, and the tasks that use it wait. Check the server and the network '
+     'between; tasks go on when it answers again.', 'findmnt -t nfs,nfs4,cifs,ceph,lustre', None),
     # network and tables
     ('netdev_watchdog', 'error', 'exception', 'network transmit timeout',
      'A network card did not send for seconds. Update its driver and firmware, check the cable and the switch\'s flow control.',
      'ethtool -S <device>', None),
+    ('link_flap', 'warning', 'hardware', 'network link flaps',
+     'The link of a network card went down at least three times within ten minutes. Check cable, transceiver and the port of'
+     " the switch, and both sides' speed settings.", 'ethtool -S <device>; ethtool -m <device>',
+                _KERNEL + 'networking/ethtool-netlink.html'),
+    ('firmware_crash', 'error', 'hardware', 'firmware of a network card crashed',
+     'The firmware of a network or wireless card crashed; the driver resets the card, and its traffic stops meanwhile. '
+     'Update firmware and driver, and replace a card that repeats it.', 'ethtool -i <device>', None),
     ('netdev_unregister', 'error', 'exception', 'network device in use',
      'A network device cannot be removed because a user still holds it, often after a container or name space ended. Update the kernel.',
      'ip -details link', None),
@@ -175,6 +232,10 @@ KINDS = tuple(Kind(*row) for row in (
      'The host reached its maximum number of open files, and programs fail. Find the program that holds most of them, or raise '
      'fs.file-max.',
      'cat /proc/sys/fs/file-nr', _KERNEL + 'admin-guide/sysctl/fs.html'),
+    ('pids_limit', 'error', 'resource', 'limit of processes reached',
+     'A control group reached its limit of processes and threads, and a program in it could not start another one. Find what'
+     ' grew (the title names the group), or raise its limit: TasksMax of the systemd unit, or the pids limit of the '
+     'container.', 'systemd-cgls <cgroup> | head; systemctl show -p TasksMax,TasksCurrent <unit>', _KERNEL + 'admin-guide/cgroup-v2.html'),
     ('audit_backlog', 'warning', 'resource', 'audit backlog overflow',
      'Audit events come faster than auditd stores them: events are lost, or tasks wait for them. Make the audit rules narrower, or raise '
      'the backlog limit (auditctl -b).', 'auditctl -s', None),

@@ -19,6 +19,11 @@ MAX_OPEN = 16
 MAX_GAP_S = 10.0
 EXCERPT_CHARS = 4096
 TITLE_CHARS = 512
+HOST_CHARS = 255
+EXAMPLE_CHARS = 160
+FLAPS = 3          # so many times within FLAP_S the link of a device went down: it flaps
+FLAP_S = 600.0
+MAX_DEVICES = 64
 DETAIL_CHARS = 1024
 FOLLOW_S = 30.0
 FOLLOW_LINES = 1500
@@ -29,9 +34,11 @@ _VICTIM = re.compile(r'Kill(?:ed)? process \d+ \((.{1,64}?)\)')
 _FILE = re.compile(r' at \S*?((?:[\w.-]{1,64}/)?[\w.-]{1,64}\.[chS]):\d')
 _BY_MESSAGE = frozenset(('panic', 'bug_other', 'info_other', 'other_kernel'))
 _BY_PROGRAM = frozenset(('segfault', 'oom'))
+_BY_DETAIL = {'netdev_watchdog': 'driver', 'oom': 'victim', 'gpu_error': 'xid'}  # the same on all hosts, and told by the report's own field
 _ASIDE = ('isabled at:', 'nabled at:')
 _END = re.compile(r'---\[ end ')
 _LOCKDEP_FILE = re.compile(r'WARNING: .{0,200}\bkernel/locking/lockdep\.c:')
+_CHOSEN = 'ut of memory: Kill process'  # of the rule for kernels before 5.0, which name the victim on the next line
 _FOLLOW_PANIC = re.compile(r'.*(?:Fatal exception|panic_on_warn|hung_task: blocked|softlockup: hung|RCU Stall|Aiee, killing|'
                            r'exitcode=0x0000000[b9]|kernel: panic_on|Fatal machine check|Oops|UBSAN: |Hard LOCKUP|corrupted stack end)')
 _AFTERMATH = frozenset(('atomic_sleep', 'lockdep', 'rcu_stall', 'soft_lockup', 'hard_lockup', 'warning', 'bug_other', 'bug_mm'))
@@ -75,6 +82,8 @@ class _Report:
             self.excerpt.append(text)
             self.excerpt_chars += len(text) + 1
         self.details.line(text[:DETAIL_CHARS])
+        if self.needle == _CHOSEN and text.startswith('Killed process '):
+            self.ended = True
         aside, self.aside = self.aside, text.endswith(_ASIDE)
         if len(self.entries) < MAX_ENTRIES and not aside:
             found = culprit.parse(text)
@@ -83,7 +92,7 @@ class _Report:
 
     def takes(self, segment):
         """True where the segment belongs to this report."""
-        if self.ended or self.body >= self.most_lines or segment.written_by != self.segment.written_by:
+        if self.ended or self.body >= self.most_lines or segment.written_by != self.segment.written_by or segment.host != self.segment.host:
             return False
         if self.kind not in patterns.STALL_KINDS and segment.caller != self.segment.caller:
             return False
@@ -103,11 +112,11 @@ class _Report:
         if self.kind == 'list_corruption':
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
-            return kind == 'oom' and rule.once
+            return kind == 'oom' and rule.part
         if self.kind == 'netdev_watchdog':
             return kind == 'warning' and self.body < 5
         if kind == 'netdev_watchdog':
-            return self.kind == 'warning'
+            return self.kind == 'warning' and self.body < 5
         if self.kind == 'slab_corruption':
             return kind == 'info_other'
         if kind == 'info_other':
@@ -116,12 +125,18 @@ class _Report:
             return kind == 'bug_mm' and not self.frames
         return self.kind == kind == 'mce'
 
+    def become(self, rule, text):
+        """Take the kind of a line that stands behind a header which says less, as NETDEV WATCHDOG behind its WARNING."""
+        self.kind, self.needle, self.header = rule.kind, rule.needle, text
+        self.details.become(rule.kind)
+
     def event(self):
         blamed, trace = culprit.blame(self.kind, self.header, self.entries)
         segment = self.segment
+        details = self.details.result(trace)
         return {
             'kind': self.kind,
-            'title': printable(self.header.strip(), TITLE_CHARS),
+            'title': printable(title(self.kind, details) or self.header.strip(), TITLE_CHARS),
             'culprit': blamed,
             'line': self.number,
             'written_by': segment.written_by or 'unknown',
@@ -131,18 +146,35 @@ class _Report:
             'local_date': segment.local_date,
             'trace': trace,
             'excerpt': '\n'.join(printable(text, EXCERPT_CHARS) for text in self.excerpt)[:EXCERPT_CHARS],
-            'signature': signature(self.kind, blamed, self.header, self.needle),
+            'host': printable(segment.host, HOST_CHARS) if segment.host else None,
+            'signature': signature(self.kind, blamed, self.header, self.needle, details),
             'context': self.details.context(),
-            'details': self.details.result(trace),
+            'details': details,
         }
 
 
-def signature(kind, blamed, header, needle):
+def title(kind, details):
+    """A title that says more than the first line of the report: of an out-of-memory kill its victim, cgroup and limit. Else None."""
+    if kind != 'oom' or 'victim' not in details:
+        return None
+    parts = ['Out of memory: killed %s (pid %d)' % (details['victim'], details['victim_pid'])]
+    if details.get('memory_cgroup', '/') != '/':
+        parts.append('cgroup %s' % details['memory_cgroup'])
+    if 'limit_bytes' in details:
+        parts.append('limit %d MiB' % (details['limit_bytes'] >> 20))
+    if details.get('asked_by') not in (None, details['victim']):
+        parts.append('%s asked for memory' % details['asked_by'])
+    return ', '.join(parts)
+
+
+def signature(kind, blamed, header, needle, details):
     """What makes two reports the same on all hosts, boots and builds.
 
     That is the kind and the culprit; where the log names none, the source file, the program or the message,
     and where that would name devices or addresses, only the fixed words of the message.
     """
+    if kind in _BY_DETAIL and _BY_DETAIL[kind] in details:
+        return '%s:%s' % (kind, str(details[_BY_DETAIL[kind]])[:120])
     if blamed:
         return '%s:%s' % (kind, blamed)
     if kind in _BY_MESSAGE:
@@ -163,7 +195,10 @@ class Scanner:
         self._number = 0
         self._queue = deque()
         self._last = None  # the last serious report, whose follow-ups are induced
-        self._export = None  # reads the records of a journal's export
+        self._export = None  # reads the records of a journal's export, or of its JSON over several lines
+        self._flaps = {}     # device: times at which its link went down, the newest ones
+        self.unknown_lines = 0      # sure headers behind a prefix that nothing here reads
+        self.unknown_example = None  # the first such line
 
     def feed(self, line, number=None, candidate=True):
         """Read one line (str without newline). Returns a list of the reports that are complete now.
@@ -173,27 +208,44 @@ class Scanner:
         self._number = number or self._number + 1
         if not candidate and not self._queue:
             return ()
-        if self._export is not None or line.startswith(log_lines.Export.FIRST):
+        if self._export is not None or line.startswith(log_lines.Export.FIRST) or line == log_lines.Pretty.FIRST:
             return self._feed_export(line)
         if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
             return ()
-        for segment in log_lines.segments(line):
-            self._segment(segment, self._number)
+        segments = log_lines.segments(line)
+        found = [self._segment(segment, self._number) for segment in segments]
+        if not any(found) and not any(segment.kernel for segment in segments) and line[:1] not in '{\x1e':
+            self._note_unknown(line)
         return self._complete(False)
 
     def _feed_export(self, line):
         if self._export is None:
-            self._export = log_lines.Export()
-        for segment in self._export.feed(line, self._number) or ():
+            self._export = log_lines.Pretty() if line == log_lines.Pretty.FIRST else log_lines.Export()
+        try:
+            found = self._export.feed(line, self._number)
+        except ValueError:
+            self._export = None
+            return ()
+        for segment in found or ():
             self._segment(segment, self._export.message_at)
+        if found is not None and line == '}':
+            self._export = None
         return self._complete(False)
+
+    def _note_unknown(self, line):
+        """Remember a line with a sure header behind a prefix that is neither known nor another program's."""
+        if patterns.may_match(line) and any(patterns.find(text,
+                                                              False) for text in log_lines.behind_unknown(line[:log_lines.MAX_LINE_CHARS])):
+            self.unknown_lines += 1
+            self.unknown_example = self.unknown_example or printable(line, EXAMPLE_CHARS)
 
     def finish(self):
         """The reports that were still open at the end of the log."""
         return self._complete(True)
 
     def _segment(self, segment, number):
-        found = patterns.find(segment.text, segment.kernel) if patterns.may_match(segment.text) else None
+        """Read one text of the kernel. Returns True where it is a header."""
+        found = patterns.find(segment.text, segment.kernel)
         owner = None
         for report in reversed(self._queue):
             if report.takes(segment):
@@ -205,21 +257,43 @@ class Scanner:
                     owner.ended = True
                 else:
                     owner.add(segment)
-            return
+            return False
         rule, text = found
+        if rule.kind == 'link_flap' and not self._flapped(text, segment):
+            return True
+        if owner is not None and owner.kind == 'warning' and rule.kind == 'netdev_watchdog' and owner.body < 5:
+            owner.become(rule, text)
+            owner.add(segment)
+            return True
         if owner is not None and owner.segment.caller == segment.caller and owner.continues(rule, text):
             owner.add(segment)
-            return
+            return True
         report = _Report(rule, text, number, segment)
         self._relate(report, owner)
         self._queue.append(report)
+        return True
+
+    def _flapped(self, text, segment):
+        """True where the link of the device that the text names went down often, lately. One loss is a cable or a reboot."""
+        when = segment.timestamp_s
+        device = patterns.LINK_DEVICE.search(text)
+        if when is None or device is None:
+            return False
+        key = (segment.host, device.group(1))
+        if key not in self._flaps and len(self._flaps) >= MAX_DEVICES:
+            return False
+        times = self._flaps.setdefault(key, deque(maxlen=FLAPS))
+        times.append(when)
+        return len(times) == FLAPS and 0 <= when - times[0] <= FLAP_S
 
     def _relate(self, report, owner):
         """Decide whether a new report only follows from an earlier one, and end that one."""
         last = self._last
-        if last is not None and last.segment.written_by == report.segment.written_by and self._near(last, report):
+        if last is not None and last.segment.written_by == report.segment.written_by and last.segment.host == report.segment.host and (
+                self._near(last, report)):
             if report.kind == 'panic':
-                report.induced = bool(_FOLLOW_PANIC.match(report.header))
+                report.induced = bool(_FOLLOW_PANIC.match(report.header)) or (
+                    'SError' in report.header and 'SError' in last.header)
             elif last.kind in patterns.OOPS_KINDS and report.kind in _AFTERMATH:
                 report.induced = last.segment.caller == report.segment.caller or report.kind in patterns.STALL_KINDS
             elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:
@@ -253,7 +327,8 @@ def scan_lines(lines):
     """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
 
     kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
-    written_by: 'kernel', 'program' or 'unknown'; induced: bool; timestamp_s: float printk seconds or None; wall: ISO UTC instant or None;
+    written_by: 'kernel', 'program' or 'unknown'; host: whose log the line says it is, or None; induced: bool; timestamp_s: float printk
+    seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;
     excerpt: str of at most 4096 characters; signature: str; context, details: dicts of L(details.Details).
     Never raises on what a line holds.

@@ -49,10 +49,11 @@ struct live_t {
   u64 site;
   u64 cache;
   u64 stack;
-  u32 type;
+  u16 type;
+  u16 accounted;
   u32 mask;
   u32 chosen;
-  u32 unused;
+  u32 tgid;
   char comm[16];
 };
 struct group_key_t {
@@ -77,7 +78,7 @@ struct group_t {
 struct cache_t {
   char name[32];
   u32 size;
-  u32 unused;
+  u32 flags;
 };
 struct stack_t {
   u64 ip[DEPTH];
@@ -231,7 +232,7 @@ static inline u64 stack_of(void *ctx) {
 }
 
 static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type, u32 mask,
-                         int with_stack) {
+                         int with_stack, u32 gfp) {
   if (with->trial) {
     if (with->trial == bpf_get_current_pid_tgid() >> 32)
       stack_of(ctx);
@@ -270,6 +271,8 @@ static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u6
   object.cache = cache;
   object.stack = where.stack;
   object.type = type;
+  object.accounted = (gfp & GFP_ACCOUNT) != 0;
+  object.tgid = bpf_get_current_pid_tgid() >> 32;
   object.mask = mask;
   object.chosen = chosen;
   u64 weight = mask + 1;
@@ -335,6 +338,7 @@ static inline u32 size_of(u64 cache) {
   struct cache_t named = {};
   u64 name = 0;
   bpf_probe_read_kernel(&named.size, sizeof(named.size), (void *)(cache + CACHE_SIZE_AT));
+  bpf_probe_read_kernel(&named.flags, sizeof(named.flags), (void *)(cache + CACHE_FLAGS_AT));
   bpf_probe_read_kernel(&name, sizeof(name), (void *)(cache + CACHE_NAME_AT));
   bpf_probe_read_kernel_str(named.name, sizeof(named.name), (void *)name);
   caches.update(&cache, &named);
@@ -342,7 +346,7 @@ static inline u32 size_of(u64 cache) {
 }
 
 /* cache: 0 where bytes are known. */
-static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, u64 bytes, u64 site, u64 cache) {
+static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, u64 bytes, u64 site, u64 cache, u32 gfp) {
   u64 hash = mixed(address);
   correct(with, address, hash);
   u32 mask = cache ? with->slab_mask : slab_mask(with, bytes);
@@ -357,7 +361,7 @@ static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, 
     bytes = size_of(cache);
   if (with->size && bytes != with->size)
     return 0;
-  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask, with_stack);
+  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask, with_stack, gfp);
 }
 """
 
@@ -367,7 +371,7 @@ int %(name)s(%(context)s) {
   u64 address = %(ptr)s;
   if (!with || !in_kernel(address))
     return 0;
-  return slab_allocated(ctx, with, address, %(bytes)s, %(site)s, 0);
+  return slab_allocated(ctx, with, address, %(bytes)s, %(site)s, 0, %(gfp)s);
 }
 """
 
@@ -376,13 +380,15 @@ _SLAB_ALLOC = """
 int on_slab_alloc(struct bpf_raw_tracepoint_args *ctx) {
   struct config_t *with = settings();
   u64 address = ctx->args[1], cache = ctx->args[2], bytes = 0;
+  u32 gfp = ctx->args[3];
   if (!with || !in_kernel(address))
     return 0;
   if (!in_kernel(cache)) {
     cache = 0;
     bytes = ctx->args[3];
+    gfp = ctx->args[4];
   }
-  return slab_allocated(ctx, with, address, bytes, ctx->args[0], cache);
+  return slab_allocated(ctx, with, address, bytes, ctx->args[0], cache, gfp);
 }
 """
 
@@ -411,7 +417,7 @@ int %(name)s(%(context)s) {
   u32 mask = order < 2 ? with->page_mask >> order : with->page_mask >> 4;
   if ((hash >> 40) & mask)
     return 0;
-  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask, 1);
+  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask, 1, gfp);
 }
 """
 # page_passes is the loosest mask that single pages were ever chosen by; most pages are user memory and end here.
@@ -451,7 +457,7 @@ int on_percpu_alloc_percpu(struct tracepoint__percpu__percpu_alloc_percpu *args)
     return 0;
   u64 hash = mixed(pointer);
   correct(with, pointer, hash);
-  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 0, 1);
+  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 0, 1, 0);
 }
 int on_percpu_free_percpu(struct tracepoint__percpu__percpu_free_percpu *args) {
   struct config_t *with = settings();
@@ -482,6 +488,7 @@ static inline int area_allocated(void *ctx, u64 bytes) {
     struct live_t who = {};
     who.type = VMALLOC;
     who.stack = where.stack;
+    who.tgid = bpf_get_current_pid_tgid() >> 32;
     bpf_get_current_comm(who.comm, sizeof(who.comm));
     live.update(&key, &who);
   }
@@ -681,9 +688,9 @@ def slab(layout, nodes):
     """
     events = ('kmalloc', 'kmem_cache_alloc') + (('kmalloc_node', 'kmem_cache_alloc_node') if nodes else ())
     if layout == 'fields':
-        return _ordinary(events, _KMALLOC, ptr='(u64)ctx->ptr', bytes='ctx->bytes_alloc', site='(u64)ctx->call_site')
+        return _ordinary(events, _KMALLOC, ptr='(u64)ctx->ptr', bytes='ctx->bytes_alloc', site='(u64)ctx->call_site', gfp='ctx->gfp_flags')
     if layout == 'sizes':
-        return _raw(events, 'on_slab_alloc', _KMALLOC, ptr='ctx->args[1]', bytes='ctx->args[3]', site='ctx->args[0]')
+        return _raw(events, 'on_slab_alloc', _KMALLOC, ptr='ctx->args[1]', bytes='ctx->args[3]', site='ctx->args[0]', gfp='ctx->args[4]')
     return _raw(events, 'on_slab_alloc', _SLAB_ALLOC)
 
 
@@ -703,7 +710,7 @@ def bulk_allocations():
     """Return the Functions of allocations of many slab objects at once: kmem_cache_alloc_bulk(cache, flags, size, list)."""
     stacks = '(with->stacks || (with->suspects && is_suspect(%s)))'
     size = 'size_of(batch->cache)'
-    follow = ('follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask,\n         %s);'
+    follow = ('follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask,\n         %s, 0);'
               % (size, stacks % 'batch->site'))
     return _bulk_allocation('kmem_cache_alloc_bulk', 'on_alloc_bulk', ALLOC_TURN, BULK_ALLOCATIONS, cache='ctx->di', size='ctx->dx',
                             list='ctx->cx', done='call.size', mask=stacks % 'call.site' + ' ? with->suspect_mask : with->slab_mask',
@@ -715,7 +722,8 @@ def bulk_pages(function, array):
 
     function: its name; array: the register of its argument page_array.
     """
-    follow = 'if (!(batch->cache & 0x8))\n    follow(ctx, with, key, hash, 4096, (u64)(u32)batch->cache << 8, 0, PAGE, batch->mask, 1);'
+    follow = ('if (!(batch->cache & 0x8))\n    follow(ctx, with, key, hash, 4096, (u64)(u32)batch->cache << 8, 0, PAGE, batch->mask, 1, '
+              'batch->cache);')
     return _bulk_allocation(function, 'on_page_bulk', PAGE_TURN, BULK_PAGES, cache='(u32)ctx->di', size='ctx->cx', list=array,
                             done='ctx->ax', mask='with->page_mask', follow=follow)
 
@@ -742,16 +750,18 @@ def vmalloc(function):
     return [Function('kprobe:' + function, 'on_vmalloc_node_range', _VMALLOC + _VMALLOC_PROBE)]
 
 
-def text(functions, salt, depth, cpus, cache_offsets, boundaries=()):
+def text(functions, salt, depth, cpus, cache_offsets, boundaries=(), account=0):
     """Return the C text of these functions.
 
     salt: int below 2^63, so that two scans do not follow the same addresses; depth: frames a stack; cpus: possible ones;
-    cache_offsets: (of the name, of the size) in bytes within struct kmem_cache, None when no function reads them;
-    boundaries: [(first address, the one after the last)] of the kernel's code that enters interrupts.
+    cache_offsets: (of the name, of the size, of the flags) in bytes within struct kmem_cache, None when no function reads them;
+    boundaries: [(first address, the one after the last)] of the kernel's code that enters interrupts; account: the flag of
+    an allocation that is charged to a cgroup, 0: not known.
     """
-    name_at, size_at = cache_offsets or (0, 0)
+    name_at, size_at, flags_at = cache_offsets or (0, 0, 0)
     values = {'SALT': '%dULL' % salt, 'DEPTH': depth, 'OBJECTS': OBJECTS, 'GROUPS': GROUPS, 'STACKS': STACKS, 'SUSPECTS': SUSPECTS,
               'FILTER': FILTER, 'SLOTS': SLOTS, 'CPUS': cpus, 'CACHE_NAME_AT': name_at, 'CACHE_SIZE_AT': size_at,
+              'CACHE_FLAGS_AT': flags_at, 'GFP_ACCOUNT': '0x%xU' % account,
               'SLAB': SLAB, 'PAGE': PAGE, 'PERCPU': PERCPU, 'VMALLOC': VMALLOC, 'FOLLOWED': FOLLOWED, 'DROPPED': DROPPED, 'STALE': STALE,
               'STACKLESS': STACKLESS, 'BULK_FOLLOWED': BULK_FOLLOWED, 'SPLIT': SPLIT, 'GROUPLESS': GROUPLESS}
     raw = any(function.at == 'raw:mm_page_free' for function in functions)

@@ -5,14 +5,17 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, triage, verdict
 
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
 # Lists of free pages, chunks of per-CPU memory: what may be allocated without the counter moving.
 _SLACK_BYTES = {'page': 262144, 'percpu': 131072, 'vmalloc': 0}
-# All sites of one cache together may have grown by so much more than the cache did.
-_MOST_SHARED = 1.4
+# Rates of sites and slopes of counters agree within this share.
+_EXACT = 0.05
+# Where sites that share a counter grew by more than the counter did, as much from before the window was freed. A site of which so
+# much of its rate may be that is a steady state perhaps.
+_MOST_FREED = 0.7
 
 
 def types(options):
@@ -38,14 +41,18 @@ class Measured:
     were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by.
     """
 
-    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None):
+    def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None, cpus=None,
+                 processes=None):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
         self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
-        self._cpus = os.sysconf('SC_NPROCESSORS_ONLN')
-        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'cached_pages')
+        self._processes = processes or allocators.Processes()
+        self._file_systems = triage.file_systems()
+        self._cpus = cpus or os.sysconf('SC_NPROCESSORS_ONLN')
+        names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'socket_bytes',
+                 'cached_pages')
         self._holders = dict((name, watch.grown('holders', name)) for name in names)
 
     def data(self, sites, sample, budget):
@@ -59,7 +66,7 @@ class Measured:
         found.sort(key=lambda entry: (entry['verdict'] != 'leak', -entry['growth_bytes_per_s'], entry['stack']))
         others.sort(key=lambda entry: (-entry['bytes_outstanding'], entry['stack']))
         for entry in others:
-            entry['trend'] = []
+            entry['trend'], entry['allocators'] = [], entry['allocators'][:1]
         result, trends = self._watch.result(self._options['top'])
         self._explain(result['suspects'], trends, found, bool(sample))
         totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
@@ -88,25 +95,44 @@ class Measured:
             row['explained_bytes_per_s'] = round(sum(own), 1) if growth and traced else None
 
     def _counters(self, sites):
-        """Return for each site what the kernel's counter of its memory says: of verdict.compare, or verdict.SHARED."""
+        """Return for each site what the kernel's counter of its memory says: of verdict.compare, verdict.ENDED or verdict.SHARED."""
         rates = [site.cohort.growth()[0] for site in sites]
-        said, slopes, sharing = [], [], {}
-        for site, rate in zip(sites, rates):
+        states, sharing = [], {}
+        for number, (site, rate) in enumerate(zip(sites, rates)):
             cache = self._cache(site)
             size = site.sizes.most_common(1)[0][0] if site.sizes else 0
             points = self._points(site, cache, size)
-            state, slope = verdict.compare(points, rate, self._slack_of(site.type, cache, size))
-            said.append(state)
-            slopes.append(slope)
-            if site.type == 'slab' and state == verdict.CONFIRMED and site.cohort.confidence()[0] >= verdict.LEAK:
-                sharing.setdefault((cache, size), []).append(len(said) - 1)
-        for (cache, size), numbers in sharing.items():
-            together = sum(rates[number] for number in numbers)
-            slope = max(slopes[number] for number in numbers)
-            if len(numbers) > 1 and together > _MOST_SHARED * slope + self._slack_of('slab', cache, size) / max(1.0, self._evaluated_s):
-                for number in numbers:
-                    said[number] = verdict.SHARED
-        return said
+            slack = self._slack_of(site.type, cache, size)
+            state, most = verdict.compare(points, rate, slack)
+            if state in (verdict.CONFIRMED, verdict.NOISY) and self._stood_still(site.cohort, points, slack):
+                state = verdict.ENDED
+            states.append(state)
+            if site.type != 'vmalloc' and state == verdict.CONFIRMED and site.cohort.confidence()[0] >= verdict.SUSPECT:
+                group = sharing.setdefault((site.type, cache, size if site.type == 'slab' else 0), [slack, []])
+                group[1].append((number, most))
+        for slack, members in sharing.values():
+            together = sum(rates[number] for number, _most in members)
+            largest = max(rates[number] for number, _most in members)
+            most = max(most for _number, most in members)
+            freed = together - most - _EXACT * together - slack / (4 * max(1.0, self._evaluated_s))
+            for number, _most in members if len(members) > 1 else ():
+                if freed > _MOST_FREED * rates[number] or rates[number] < _EXACT * largest:
+                    states[number] = verdict.SHARED
+        return states
+
+    @staticmethod
+    def _stood_still(cohort, points, slack):
+        """Did the counter stand still at the end, while survivors were allocated: in the last third of the time in which settled
+        ones were, or in the last quarter of all? Slabs and lists that were filled up before leave little of the slack.
+        """
+        settled_ns = cohort.until_ns - cohort.settle_ns
+        for part, end_ns, most in ((3, settled_ns, None), (4, cohort.until_ns, cohort.growth()[0])):
+            begin_ns = end_ns - (end_ns - cohort.since_ns) // part
+            last = [(at_s, value) for at_s, value in points if begin_ns / 1e9 <= at_s <= end_ns / 1e9]
+            rate = cohort.growth_between(begin_ns, end_ns)
+            if verdict.compare(last, rate if most is None else min(rate, most), slack / (4 * part))[0] == verdict.CONTRADICTED:
+                return True
+        return False
 
     def _points(self, site, cache, size):
         """The readings of the counter of a site's memory, while the site was followed."""
@@ -141,10 +167,15 @@ class Measured:
         cache = self._cache(site)
         # A lone frame that allocates on behalf of others says nothing of who leaks.
         known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
+        described = self._processes.describe(site.allocators)
+        context, call = allocators.context(frames)
+        # Whom an interrupt interrupted has no part in what it allocates.
+        who = [] if context == allocators.INTERRUPT else described[:allocators.MOST]
         case = verdict.Case(
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
-            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders), traced=known, named=not self._hidden)
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described), traced=known, named=not self._hidden,
+            file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
@@ -157,6 +188,8 @@ class Measured:
             'trend': site.points(self._slots, self._slot_s, self._window_s),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
             'sampled': site.largest_weight, 'stack': frames,
+            'context': context, 'system_call': call and call[:64], 'allocators': who,
+            'accounted': None if site.charged_share is None else round(site.charged_share, 3),
             'comms': [comm for comm, _unused in sorted(site.comms.items(), key=lambda item: (-item[1], item[0])) if comm][:_COMMS],
         }
 

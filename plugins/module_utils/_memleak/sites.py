@@ -17,7 +17,8 @@ _OTHERS_PAGES = frozenset((
 
 Group = collections.namedtuple(
     'Group', 'site cache stack type allocations frees old_freed_bytes dropped mask allocated_bytes freed_bytes allocated freed')
-Object = collections.namedtuple('Object', 'site cache stack type at_ns bytes mask chosen comm')
+Object = collections.namedtuple('Object', 'site cache stack type at_ns bytes mask chosen comm tgid accounted')
+Object.__new__.__defaults__ = (0, None)
 
 
 def read_groups(items):
@@ -26,10 +27,14 @@ def read_groups(items):
                   list(value.allocated_bytes), list(value.freed_bytes), list(value.allocated), list(value.freed)) for key, value in items]
 
 
-def read_objects(items):
-    """Return [Object] of the entries of the BPF map, as plain values."""
+def read_objects(items, tells_charged=()):
+    """Return [Object] of the entries of the BPF map, as plain values. accounted: None where it is not known.
+
+    tells_charged: types of which an allocation without the flag is known to be charged to nobody, but for its cache.
+    """
     return [Object(value.site, value.cache, value.stack, value.type, value.at_ns, value.bytes, value.mask, value.chosen,
-                   value.comm.decode('utf-8', 'replace')) for _key, value in items]
+                   value.comm.decode('utf-8', 'replace'), value.tgid,
+                   True if value.accounted else False if value.type in tells_charged else None) for _key, value in items]
 
 
 class Site:
@@ -39,6 +44,8 @@ class Site:
         self.type, self.frames, self.cohort, self.traced = kind, frames, cohort, traced
         self.allocated_bytes, self.freed_bytes = [0.0] * bpf.SLOTS, [0.0] * bpf.SLOTS
         self.caches, self.sizes, self.comms = collections.Counter(), collections.Counter(), collections.Counter()
+        self._allocators = {True: collections.Counter(), False: collections.Counter()}  # (tgid, comm): survivors; of those that settled
+        self.charged = {True: 0, False: 0, None: 0}  # survivors that are charged to a cgroup, that are not, of which that is not known
         self.largest_weight = 1
         self.earlier_bytes = self.earlier_objects = 0.0  # from before it was traced: its share of what its call site held
         self.allocations = self.frees = 0.0
@@ -57,14 +64,32 @@ class Site:
             self.allocated_bytes[slot] += group.allocated_bytes[slot] * share
             self.freed_bytes[slot] += group.freed_bytes[slot] * share
 
-    def add_survivor(self, at_ns, size, weight, cache, comm):
+    def add_survivor(self, at_ns, size, weight, cache, comm, tgid=0, charged=None):
+        """charged: whether a cgroup pays for it, None: not known."""
         self.cohort.survivors.append((at_ns, size, weight))
+        self.charged[charged] += weight
+        if tgid:
+            self.add_allocator(tgid, comm, weight, at_ns <= self.cohort.until_ns - self.cohort.settle_ns)
         self.sizes[size] += weight
         self.largest_weight = max(self.largest_weight, weight)
         if cache:
             self.caches[cache] += weight
         if comm:
             self.comms[comm] += 1
+
+    def add_allocator(self, tgid, comm, weight, settled=True):
+        self._allocators[settled][tgid, comm] += weight
+
+    @property
+    def allocators(self):
+        """Who allocated what survived, {(tgid, comm): objects}: of what is old enough to count, where anything is."""
+        return self._allocators[True] or self._allocators[False]
+
+    @property
+    def charged_share(self):
+        """The share of the survivors that is charged to cgroups, None: not known."""
+        known = self.charged[True] + self.charged[False]
+        return self.charged[True] / float(known) if known else None
 
     @property
     def objects(self):
@@ -88,7 +113,8 @@ class Site:
 class Sites:
     """Sorts groups and survivors into allocation sites.
 
-    names: frames_of(stack, call site) gives a tuple of names; cache_of(pointer) the name of a slab cache or None.
+    names: frames_of(stack, call site) gives a tuple of names; cache_of(pointer) (name of a slab cache, whether its objects are
+    charged to cgroups) or None.
     opened_ns, closed_ns, settle_ns: of the window; flagged: {call site: when it began to be followed with its stacks};
     pieces_ns: since when pages that are given back in pieces are followed, None: they are not.
     """
@@ -132,7 +158,9 @@ class Sites:
                 continue
             site = self._site(key)
             if site is not None:
-                site.add_survivor(one.at_ns, one.bytes, weight, self._cache_of(one.cache), one.comm)
+                cache, charged = self._cache_of(one.cache) or (None, None)
+                charged = True if charged else one.accounted
+                site.add_survivor(one.at_ns, one.bytes, weight, cache, one.comm, one.tgid, charged)
         self._share(first_stage, traced, earlier)
         return list(self.found.values())
 

@@ -72,9 +72,23 @@ class Cohort:
         number = total ** 2 / sum(weight ** 2 for _at, _size, weight in rows)
         # So many parts would be met if allocations had no pattern.
         expected = self.parts * (1 - math.exp(-number / self.parts))
-        later = sum(weight for at_ns, _size, weight in rows if at_ns - self.since_ns > self.parts / 2.0 * part_ns)
+        first_ns, last_ns = min(row[0] for row in rows), self.until_ns - self.settle_ns
+        later = sum(weight for at_ns, _size, weight in rows if at_ns - first_ns > (last_ns - first_ns) / 2.0)
         going_on = 2 * later / total + 1 / math.sqrt(number)
-        return min(1.0, len(parts) / expected), min(1.0, going_on) if later else 0.0
+        return min(1.0, len(parts) / expected), min(1.0, going_on) ** 2 if later and not self.ended() else 0.0
+
+    def ended(self):
+        """Has nothing been kept for so long, at the end, as between two survivors never before?"""
+        times_ns = sorted(at_ns for at_ns, _size, _weight in self.survivors if self.since_ns <= at_ns <= self.until_ns)
+        if len(times_ns) < 3:
+            return False
+        gap_ns = max(later - sooner for sooner, later in zip(times_ns, times_ns[1:]))
+        return self.until_ns - times_ns[-1] > 1.5 * gap_ns + 2 * (times_ns[-1] - times_ns[0]) / len(times_ns)
+
+    def growth_between(self, begin_ns, end_ns):
+        """Return bytes per second: the rate of the survivors that were allocated in that part."""
+        size = sum(size * weight for at_ns, size, weight in self.survivors if begin_ns <= at_ns <= end_ns)
+        return size / max(1e-3, (end_ns - begin_ns) / 1e9)
 
     def confidence(self):
         """Return the confidence in [0, 1] that this site leaks, and its parts {name: factor}."""

@@ -8,14 +8,25 @@ import random
 import re
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, kallsyms, maps, overhead, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, facts, sites, suspects, triage
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import (
+    btf,
+    engine,
+    kallsyms,
+    kcore,
+    maps,
+    overhead,
+    program,
+    sandbox,
+    stacks,
+)
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, bpf, facts, sites, suspects, triage
 
 SETTLE_S = 2.0
 _NEEDED = {
-    'slab': (('kmem:kmalloc', ('call_site', 'ptr', 'bytes_alloc')), ('kmem:kfree', ('ptr',)),
-             ('kmem:kmem_cache_alloc', ('call_site', 'ptr', 'bytes_alloc')), ('kmem:kmem_cache_free', ('ptr',))),
+    'slab': (('kmem:kmalloc', ('call_site', 'ptr', 'bytes_alloc', 'gfp_flags')), ('kmem:kfree', ('ptr',)),
+             ('kmem:kmem_cache_alloc', ('call_site', 'ptr', 'bytes_alloc', 'gfp_flags')), ('kmem:kmem_cache_free', ('ptr',))),
     'page': (('kmem:mm_page_alloc', ('pfn', 'order', 'gfp_flags')), ('kmem:mm_page_free', ('pfn', 'order'))),
     'percpu': (('percpu:percpu_alloc_percpu', ('size', 'ptr')), ('percpu:percpu_free_percpu', ('ptr',))),
     'vmalloc': (),
@@ -47,7 +58,7 @@ class BccEngine(engine.BccEngine):
 
     def __init__(self, options):
         super().__init__(options)
-        self._overhead = None
+        self._overhead = self._code = None
         self._flagged = {}  # call site: when it began to be followed with its stacks
         self._rates = {}  # call site: allocations per second
         self._frames = {}  # (stack, site): names
@@ -66,7 +77,7 @@ class BccEngine(engine.BccEngine):
             self._size = facts.cache_size(self.options['cache'])
 
     def compile_and_attach(self):
-        self._modules = kallsyms.ModuleSymbols()
+        self._modules, self._code = kallsyms.ModuleSymbols(), kcore.Code()
         self._modules.refresh()
         if self._modules.hidden:
             self.degradations.append('the kernel hides its symbols (kernel.kptr_restrict=2): functions are numbers, '
@@ -79,7 +90,8 @@ class BccEngine(engine.BccEngine):
         self._cap = bpf.OBJECTS // (4 if self.options['sample'] == 1 or self._size else 16)
         extents = [self._modules.extent(first, last) for first, last in _BOUNDARIES]
         self._program = program.Program(bpf.text(functions, salt, stacks.DEPTH, os.sysconf('SC_NPROCESSORS_CONF'), self._offsets,
-                                                 sorted(set(extent for extent in extents if extent))))
+                                                 sorted(set(extent for extent in extents if extent)),
+                                                 self._account_flag))
         refused = {}
         for function in functions:
             if function.group in refused:
@@ -93,7 +105,7 @@ class BccEngine(engine.BccEngine):
         for group, error in sorted(refused.items()):
             self.degradations.append('%s are not seen, the kernel\'s counters alone tell of them: %s' % (group, str(error)[:300]))
         self._modules.forget_kernel()
-        self._symbols = stacks.Symbols(self._program.bpf, self._modules)
+        self._symbols = stacks.Symbols(self._program.bpf, self._modules, self._code)
         self._overhead = overhead.Overhead(self._program, os.sysconf('SC_NPROCESSORS_ONLN'))
         self._try_stacks()
 
@@ -126,8 +138,13 @@ class BccEngine(engine.BccEngine):
     def _functions(self):
         """Choose what to attach to, for the types that are asked for. Raises Unavailable when the kernel has not what a type needs."""
         raw = _release() >= (4, 17)
-        offsets = btf.offsets('kmem_cache', ('name', 'size')) if 'slab' in self._types else None
-        self._offsets = (offsets['name'], offsets['size']) if offsets else None
+        offsets = btf.offsets('kmem_cache', ('name', 'size', 'flags')) if 'slab' in self._types else None
+        self._offsets = (offsets['name'], offsets['size'], offsets['flags']) if offsets else None
+        self._tells_charged = set()
+        event = 'mm_page_alloc' if 'page' in self._types else 'kmalloc'
+        self._account_flag = allocators.account_flag(procfs.read_text('%s/events/kmem/%s/format' % (sandbox.TRACEFS, event)))
+        if self._account_flag:
+            self._tells_charged.add(bpf.PAGE)
         found, batch, kprobes = [], [], program.has_kprobes()
         for kind in [kind for kind in _NEEDED if kind in self._types]:
             for event, fields in _NEEDED[kind]:
@@ -135,10 +152,12 @@ class BccEngine(engine.BccEngine):
                     program.require(event, fields)
         if 'slab' in self._types:
             layout = self._layout(raw)
+            if layout == 'cache' and self._account_flag:  # elsewhere only the flags of the allocation are seen, not those of its cache
+                self._tells_charged.add(bpf.SLAB)
             found += bpf.frees(layout != 'fields')
             if kprobes and _release() >= (5, 3) and self._modules.has('kmem_cache_free_bulk'):
                 batch += bpf.bulk_frees()
-                if layout == 'cache':
+                if self._offsets:
                     batch += bpf.bulk_allocations()
         if 'page' in self._types:
             found += bpf.pages(raw)
@@ -317,8 +336,9 @@ class BccEngine(engine.BccEngine):
         groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
         self._account(counts, groups)
         rows, whole = maps.items(self._program.table('live'), bpf.OBJECTS)
-        objects = sites.read_objects(rows)
-        self._caches = dict((key.value, value.name.decode('utf-8', 'replace'))
+        objects = sites.read_objects(rows, self._tells_charged)
+        account = allocators.slab_account(btf.enumerators('_slab_flag_bits', ('_SLAB_ACCOUNT',)))
+        self._caches = dict((key.value, (value.name.decode('utf-8', 'replace'), bool(value.flags & account)))
                             for key, value in maps.items(self._program.table('caches'), 1024)[0])
         if not whole:
             self.degradations.append('%d survivors were read, then time was over: there were more' % len(objects))
@@ -327,7 +347,8 @@ class BccEngine(engine.BccEngine):
         if overflow[0].value:
             self.degradations.append('the table of survivors was full at %.1f s: the verdict is that of the seconds from %.1f to %.1f'
                                      % tuple((at_ns - self._opened_ns) / 1e9 for at_ns in (overflow[0].value, begin_ns, end_ns)))
-        sorter = sites.Sites(self._names, self._caches.get, begin_ns, end_ns, self._settle_ns, self._flagged, self._pieces_ns)
+        sorter = sites.Sites(self._names, self._caches.get, begin_ns, end_ns, self._settle_ns,
+                             self._flagged, self._pieces_ns)
         found = sorter.fill(groups, objects)
         if self.options['cache']:
             found = [site for site in found if not site.caches or self.options['cache'] in site.caches]
@@ -356,15 +377,15 @@ class BccEngine(engine.BccEngine):
                     addresses = list(table[table.Key(stack)].ip)
                 except KeyError:
                     pass
-                named = self._symbols.own_stack(addresses)
+                named = stacks.within_dispatch(self._symbols.own_stack(addresses))
             if site and not named:
-                named = self._symbols.stack([site]) if self._modules.hidden else self._symbols.own_stack([site])
+                named = self._symbols.stack([site]) if self._modules.hidden else self._symbols.call_site(site)
             self._frames[stack, site] = tuple(named)
         return self._frames[stack, site]
 
     def _vmalloc_sites(self, groups, objects):
         """A Site for each caller of vmalloc that holds new areas, with the stack that made most of them."""
-        comms = dict((one.stack, one.comm) for one in objects if one.type == bpf.VMALLOC)
+        who = dict((one.stack, one) for one in objects if one.type == bpf.VMALLOC)
         made = [(sum(group.allocated_bytes), group, self._names(group.stack, 0)) for group in groups if group.type == bpf.VMALLOC]
         made.sort(key=lambda row: -row[0])
         found = []
@@ -381,8 +402,11 @@ class BccEngine(engine.BccEngine):
             for at_ns, size, _weight in cohort.survivors:
                 site.sizes[size] += 1
                 site.allocated_bytes[max(0, min(bpf.SLOTS - 1, (at_ns - self._opened_ns) >> self._shift))] += size
-            for _bytes, group, _frames in own[:1]:
-                site.comms[comms.get(group.stack, '')] += group.allocations
+            for _bytes, group, _frames in own:
+                one = who.get(group.stack)
+                if one is not None:  # who made the first area of this stack
+                    site.comms[one.comm] += group.allocations
+                    site.add_allocator(one.tgid, one.comm, group.allocations)
             site.allocations = max(cohort.allocations, sum(row[1].allocations for row in own))
             site.frees = site.allocations - len(cohort.survivors)
             found.append(site)
@@ -391,6 +415,8 @@ class BccEngine(engine.BccEngine):
     def close(self):
         if self._overhead is not None:
             self._overhead.close()
+        if self._code is not None:
+            self._code.close()
         super().close()
 
     def _account(self, counts, groups):

@@ -92,13 +92,15 @@ def _holders():
     """Counts of what programs may hold: memory of the kernel that grows with these is theirs."""
     words = read_text('/proc/loadavg').split()
     files = read_text('/proc/sys/fs/file-nr').split()
-    sockets = read_text('/proc/net/sockstat').split()
+    sockstat = read_text('/proc/net/sockstat')
+    sockets = sockstat.split()
     counted = dict(zip(sockets, sockets[1:]))  # used, orphan, tw (closed ones that wait) ...
     inodes, names = read_text('/proc/sys/fs/inode-state').split(), read_text('/proc/sys/fs/dentry-state').split()
     groups = parse_fields(read_text('/sys/fs/cgroup/cgroup.stat'))
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
+            'socket_bytes': _PAGE_BYTES * sum(int(pages) for pages in re.findall(r' mem (\d+)', sockstat)),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
             'inodes': int(inodes[0]) if inodes else 0, 'dentries': int(names[0]) if names else 0,
@@ -135,6 +137,11 @@ def is_reclaimable(cache):
     """Does the kernel give the objects of this cache back when memory runs low?"""
     flag = read_text('%s/%s/reclaim_account' % (_CACHES, os.path.basename(cache))).strip()
     return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
+
+
+def file_systems():
+    """Return the set of the names of file systems that the kernel has now; a module of one has its name as a rule."""
+    return frozenset(line.split()[-1] for line in read_text('/proc/filesystems').splitlines() if line.strip())
 
 
 class Watch:

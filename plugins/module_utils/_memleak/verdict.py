@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is this a leak? The confidence of the cohorts, weighed with the kernel's own counters and with who else may hold the memory."""
-
-import re
+"""Is this a leak? The confidence of the cohorts, weighed with the kernel's own counters and with who may hold the memory."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import trend
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, trend
 
 LEAK, SUSPECT = 0.7, 0.4
 # Growth of less than this is too little to be called a leak: wait for longer.
@@ -13,37 +11,23 @@ LEAK_BYTES = 131072
 LEAST_WINDOW_S = 8.0
 _CLEAN, _SUSPECT = 0.3, 0.6  # the most that a site's confidence may be when something speaks against it
 
-CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED = 'confirmed', 'contradicted', 'noisy', 'flat', 'shared'
+CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED, ENDED = 'confirmed', 'contradicted', 'noisy', 'flat', 'shared', 'ended'
 
-# Memory of the core kernel that something visible holds, and the counter that then grows with it. A name alone excuses nothing: the
-# counter must have grown by as many (bytes where the holder is measured in bytes), and a module's function is never looked up here.
-# The last column is the most that the confidence may then be.
-_HELD = (
-    ('tasks', 'more tasks', _SUSPECT, re.compile(
-        r'^(?:copy_process|_do_fork|kernel_clone|dup_task_struct|alloc_thread_stack_node|copy_\w+)$')),
-    ('files', 'more open files', _SUSPECT, re.compile(
-        r'^(?:_*alloc_(?:empty_)?file\w*|alloc_file_\w+|path_openat|do_filp_open|do_pipe2|create_pipe_files'
-        r'|alloc_pipe_info|pipe_write|alloc_fdtable|expand_\w*files?'
-        r'|do_epoll_\w+|ep_\w+|do_eventfd|__anon_inode_\w+|do_inotify\w+|do_timerfd\w+)$')),
-    ('sockets', 'more sockets, closed ones that still wait among them', _SUSPECT, re.compile(
-        r'^(?:sk_alloc|sk_prot_alloc|sk_clone\w*|sock_alloc\w*|__sock_create|inet_create|inet6_create|unix_create1?'
-        r'|inet_csk_\w+|__inet_hash_connect|tcp_time_wait|inet_reqsk_alloc|inet_bind\w*|inet_twsk_\w+|netlink_create|packet_create)$')),
-    ('modules', 'more kernel modules', _SUSPECT, re.compile(
-        r'^(?:load_module|do_init_module|init_module_from_file|idempotent_init_module|__do_sys_(?:f?init|delete)_module'
-        r'|move_module|module_\w+|layout_and_allocate|execmem_\w+|bpf_jit_\w+|bpf_prog_\w+)$')),
-    ('cgroups', 'more cgroups, removed ones that still hold memory among them', _SUSPECT, re.compile(
-        r'^(?:cgroup_mkdir|css_create|cgroup_apply_control_enable|mem_cgroup_css_alloc|cgroup_create|kernfs_iop_mkdir)$')),
-    ('namespaces', 'more mounts and name spaces', _SUSPECT, re.compile(
-        r'^(?:copy_net_ns|setup_net|create_new_namespaces|copy_mnt_ns|copy_tree|clone_mnt|alloc_vfsmnt|do_mount'
-        r'|path_mount|do_new_mount\w*|copy_ipcs|copy_pid_ns|copy_utsname|unshare_nsproxy_namespaces|copy_namespaces)$')),
-    ('inodes', 'more inodes in the cache of file systems', _CLEAN, re.compile(
-        r'^(?:alloc_inode|new_inode\w*|inode_init_always\w*|security_inode_\w+|lsm_inode_alloc|inode_doinit\w*|iget\w*_locked)$')),
-    ('dentries', 'more names in the cache of file systems', _CLEAN, re.compile(r'^(?:__d_alloc|d_alloc\w*)$')),
-    ('process_bytes', 'more bytes of processes, which it describes', _CLEAN, re.compile(
-        r'^(?:_*p[mu4g]*[td]e?_alloc\w*|get_pmd\w*|pagetable_alloc\w*|do_anonymous_page|do_fault\w*|do_cow_fault|wp_page_copy'
-        r'|handle_mm_fault|do_huge_pmd_\w+|vm_area_alloc|vm_area_dup|anon_vma_\w+|__anon_vma_\w+|mas_\w+|mt_\w+|mtree_\w+|dup_mm\w*'
-        r'|copy_page_range|mm_init|mm_alloc\w*|__split_vma|__mmap_region|mmap_region|swap_\w+|add_swap_\w+|userfaultfd_\w+)$')),
+# What a system call makes (by the names of the ABI), and the counter that then grows with its memory: (counter, words, the most that the
+# confidence may then be, calls). A page fault is one of the first.
+_MADE = (
+    ('process_bytes', 'more bytes of processes, which it describes', _CLEAN,
+     allocators.MEMORY_CALLS),
+    ('modules', 'more kernel modules', _SUSPECT, frozenset(('init_module', 'finit_module'))),
+    ('cgroups', 'more cgroups, removed ones that still hold memory among them', _SUSPECT, frozenset(('mkdir', 'mkdirat'))),
+    ('namespaces', 'more mounts and name spaces', _SUSPECT,
+     frozenset(('mount', 'fsconfig', 'fsmount', 'move_mount', 'open_tree', 'unshare', 'clone', 'clone3', 'fork', 'vfork'))),
+    ('tasks', 'more tasks', _SUSPECT, frozenset(('clone', 'clone3', 'fork', 'vfork'))),
 )
+# What is counted one by one: as many objects are theirs.
+_COUNTED = (('sockets', 'more sockets, closed ones that still wait among them'), ('files', 'more open files'), ('tasks', 'more tasks'),
+            ('cgroups', 'more cgroups'), ('namespaces', 'more mounts and name spaces'))
+_LEAST_COUNTED = 16
 
 
 # Slabs of any cache have some memory beside them.
@@ -55,20 +39,37 @@ def is_bookkeeping(stack):
     return any(stacks.bare(frame) in _BOOKKEEPING and not stacks.module_of(frame) for frame in stack)
 
 
-def holder_of(stack, objects, size, grown):
+def holder_of(stack, objects, size, grown, allocators_rows=()):
     """Return (words for who holds `objects` of this stack, the most that its confidence may be); ('', 1.0) when nobody is known to.
 
-    size: bytes held; grown: {holder: how many more of them there are than at the beginning}. Only functions of the core
-    kernel are held by others, and only where no module's function allocates.
+    size: bytes held; grown: {what is counted: how many more of them there are than at the beginning}; allocators_rows: of
+    allocators.Processes.describe. No name of a function holds anything: one process that allocated it by its system calls
+    does, a counter that grew with it, or as much. What a module's own function allocates is held by nobody, but for the
+    inodes of its file system, which the kernel's alloc_inode asks it for.
     """
-    if stacks.culprit(stack)[1] is not None and not any(stacks.bare(frame) == 'alloc_inode' for frame in stack):
+    def more(name):
+        return grown.get(name) or 0
+
+    of_inode = any(stacks.bare(frame) == 'alloc_inode' and not stacks.module_of(frame) for frame in stack)
+    if of_inode and more('inodes') * 4 >= objects > 0:
+        return 'there are %d more inodes in the cache of file systems, which may hold it' % more('inodes'), _CLEAN
+    if stacks.culprit(stack)[1] is not None:
         return '', 1.0
-    names = set(stacks.bare(frame) for frame in stack if not stacks.module_of(frame))
-    for holder, words, most, functions in _HELD:
-        more = grown.get(holder) or 0
-        needed = size if holder.endswith('_bytes') else objects
-        if more > 0 and more * 4 >= needed and any(functions.match(name) for name in names):
-            return '%d %s' % (more, words), most
+    context, call = allocators.context(stack)
+    for name, words, most, calls in _MADE:
+        needed = size if name.endswith('_bytes') else objects
+        fault = name == 'process_bytes' and context == allocators.EXCEPTION
+        if (fault or call in calls) and more(name) * 4 >= needed > 0 and more(name) > 0:
+            return 'there are %d %s, which may hold it' % (more(name), words), most
+    one = allocators.single(allocators_rows)
+    if one is not None and context not in (allocators.INTERRUPT, allocators.KERNEL_THREAD):
+        return ('it was allocated for %s%s%s, which may hold it'
+                % (allocators.named(one), ' (ended)' if one['ended'] else '', ' by %s()' % call if call else '')), _SUSPECT
+    for name, words in _COUNTED:
+        if objects >= _LEAST_COUNTED and 0.75 * objects <= more(name) <= 1.33 * objects:
+            return 'there are %d %s, which may hold it' % (more(name), words), _SUSPECT
+    if more('socket_bytes') * 2 >= size > 0 and context in (allocators.INTERRUPT, allocators.KERNEL_THREAD):
+        return 'sockets keep %d more bytes, which may be it' % more('socket_bytes'), _SUSPECT
     return '', 1.0
 
 
@@ -77,33 +78,35 @@ def compare(points, rate, slack_bytes):
 
     points: [(seconds, bytes)] of the counter while the site was followed; rate: bytes a second; slack_bytes: what may be
     allocated without the counter moving, as slabs are filled up. Returns (CONFIRMED, CONTRADICTED, NOISY: the counter moves
-    too much to tell, FLAT: the growth is too little for it to tell, or None: no counter; the counter's slope, bytes a second).
+    too much to tell, FLAT: the growth is too little for it to tell, or None: no counter; the most that the counter's slope may be,
+    bytes a second).
     """
     if len(points) < 5:
         return None, 0.0
     slope, least, most = trend.theil_sen(points)
     span_s = points[-1][0] - points[0][0]
     if least >= 0.5 * rate or slope >= 0.7 * rate and least > 0:
-        return CONFIRMED, slope
+        return CONFIRMED, most
     if most >= 0.5 * rate:
-        return NOISY, slope
-    return (CONTRADICTED if most * span_s + slack_bytes < 0.5 * rate * span_s else FLAT), slope
+        return NOISY, most
+    return (CONTRADICTED if most * span_s + slack_bytes < 0.5 * rate * span_s else FLAT), most
 
 
 class Case:
     """What is known of one allocation site.
 
     stack: names; cohort: Cohort; counter: what compare() returned of its class, or SHARED: the counter grew by less than all sites
-    that fill the same cache together; kind: its type; reclaimable: its slab cache is one that the kernel shrinks;
-    fs_objects: how many objects the caches of file systems gained; holder: of holder_of; traced: its place is known;
-    named: the kernel shows its symbols; window_s: seconds.
+    that fill the same cache together, or ENDED: it grew no more at the end; kind: its type; reclaimable: its slab cache is one that
+    the kernel shrinks; fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the
+    kernel has; holder: of holder_of; traced: its place is known; named: the kernel shows its symbols; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
-                 traced=True, named=True):
+                 traced=True, named=True, file_systems=()):
         self.stack, self.cohort, self.window_s, self.counter = stack, cohort, window_s, counter
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
+        self._file_systems = file_systems
 
     def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
@@ -141,24 +144,27 @@ class Case:
             yield 0.2, "the kernel's counter of this memory did not grow as much: as much is freed, older objects or unseen ones"
         if self.counter == SHARED:
             yield _SUSPECT, "the kernel's counter of this memory grew, but by less than all sites that allocate it"
+        if self.counter == ENDED:
+            yield _SUSPECT, "the kernel's counter of this memory grew, but no more at the end"
         # Pages of the core kernel are most often accounted for elsewhere: as page tables, cache or memory of processes. The areas
         # of each caller of vmalloc are counted exactly: where those do not grow clearly, they come and go, as stacks of tasks do.
         elsewhere = module is None and self.kind in ('page', 'vmalloc')
         if self.counter == FLAT:
             yield (_CLEAN if elsewhere else _SUSPECT), "too little for the kernel's counter of this memory to tell: measure for longer"
         if self.counter == NOISY:
-            most = _CLEAN if elsewhere else _SUSPECT if module is None else 1.0
-            yield most, "the kernel's counter of this memory moves too much to confirm it"
+            yield (_CLEAN if elsewhere else _SUSPECT), "the kernel's counter of this memory moves too much to confirm it"
         if self.reclaimable:
             objects = sum(weight for _at, _size, weight in settled)
             filled = self.fs_objects * 2 >= objects
-            if filled:
+            # A module of a file system fills caches as it caches files. Any other module's cache is its own affair.
+            caches_files = module is None or any(stacks.module_of(frame) in self._file_systems for frame in self.stack)
+            if filled and caches_files:
                 yield (_CLEAN if module is None else _SUSPECT), 'it fills a cache that the kernel gives back, as file systems cache more'
             elif module is None:
                 yield _SUSPECT, 'it fills a cache that the kernel gives back when memory runs low'
         words, most = self.holder
         if words:
-            yield most, 'there are %s, which may hold it' % words
+            yield most, words
         settled_bytes = sum(size * weight for _at, size, weight in settled)
         if settled_bytes < LEAK_BYTES:
             doubtful = module is None and self.counter in (NOISY, FLAT)

@@ -4,17 +4,22 @@
 Owners are dicts as in schema ksysak.memory/1. All files are below `root`, so that tests can have a host of their own.
 """
 
+import functools
 import os
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory.slabs import Slabs, aliases
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
 
 NAME_CHARS = 256
 KTHREADD = 2  # the parent of all threads of the kernel
+FAMILY = 16
+CAP_SYS_PTRACE = 19
+HOST_PIDS = 'pid:[4026531836]'  # PROC_PID_INIT_INO: the namespace of all processes has this number on every kernel
+STATUS_FIELDS = ('Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd', 'ShdPnd')
+_STATUS = re.compile(r'^(%s):\s+([0-9a-f]+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
 _UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
 
 
@@ -57,55 +62,78 @@ def parse_cgroup(lines):
 class Process:
     """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
 
-    started: clock ticks from boot to its start, which together with the pid names it for good; fields: of status, in bytes where these
-    have a unit; state: letter, as 'Z'; group: process group; ticks: clock ticks of CPU time.
+    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; group: process group;
+    ticks: CPU time;
+    fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'ticks', 'threads', 'started', 'fields')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'started', 'ticks', 'fields', 'descriptors')
 
     def __init__(self, place, pid, stat, status):
         begin, end = stat.index('('), stat.rindex(')')
-        words = stat[end + 1 :].split()
-        self.place, self.pid, self.comm = place, pid, stat[begin + 1 : end]
+        words = stat[end + 1:].split()
+        self.place, self.pid, self.comm = place, pid, stat[begin + 1:end]
         self.state, self.parent, self.group = words[0], int(words[1]), int(words[2])
-        self.ticks = int(words[11]) + int(words[12])
         self.threads, self.started = int(words[17]), int(words[19])
-        self.fields = procfs.parse_fields(status)
+        self.ticks = int(words[11]) + int(words[12])
+        self.fields = dict(_STATUS.findall(status))
+        self.descriptors = None
 
-    def descriptors(self):
-        """Return the number of open descriptors."""
-        folder = os.path.join(self.place, 'fd')
-        try:
-            return os.stat(folder).st_size or len(os.listdir(folder))  # the size is their number since Linux 6.2
-        except OSError:
-            return 0
+    def bytes(self, name):
+        """Return a field of status that has a unit, in bytes; 0 where it is missing."""
+        return int(self.fields.get(name, 0)) * 1024
+
+    @property
+    def uid(self):
+        return int(self.fields['Uid']) if 'Uid' in self.fields else None
 
 
 class Host:
-    """Files of the host. root: folder that is taken for the host's root.
+    """Files of the host, read once a census. root: folder that is taken for the host's root.
 
-    tasks, links, creators: what sources share of processes' namespaces and links, and of who makes entries and writes files.
+    tasks, links, creators: what sources share of processes' namespaces and descriptors, and of who makes entries and writes files.
     """
 
     def __init__(self, root='/'):
         self.root = root
         self.proc = os.path.join(root, 'proc')
-        self._sizes = {}
-        self._owners = {}
-        self._processes, self._own, self._group = None, [], os.getpgrp()
-        self._merged = None
+        self._sizes, self._merged = {}, None
+        self._owners, self._families = {}, set()
+        self._group, self._own = os.getpgrp(), []
         self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
+        self._first = None  # {(pid, started): CPU time} of the processes that there were first
+        self.forget()
+
+    def missing(self):
+        """Return texts: what of the host this process cannot see, as of /proc with hidepid, or in a container."""
+        found = []
+        effective = re.search(r'^CapEff:\s*([0-9a-f]+)', procfs.read_text(self.proc + '/self/status'), re.MULTILINE)
+        if effective and not int(effective.group(1), 16) >> CAP_SYS_PTRACE & 1:
+            found.append('what processes of other users hold (CAP_SYS_PTRACE is missing: run the probe as root)')
+        try:
+            namespace = os.readlink(self.proc + '/self/ns/pid')
+        except OSError:
+            namespace = None
+        if namespace not in (None, HOST_PIDS):
+            found.append('processes outside of this container (/proc is not that of the host)')
+        return found
 
     def forget(self):
-        """A new census begins: processes are read again."""
-        self._processes = None
+        """What was read is old: the next one who asks reads it again."""
+        self._processes = self._slabs = None
 
     def processes(self):
-        """Return the processes as Process, read once a census; threads of the kernel and the processes of this scan are left out."""
+        """Return the processes as Process; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
             found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
             self._processes = [one for one in found if one.group != self._group]
             self._own = [one for one in found if one.group == self._group]
+            sizes = {}
+            for one in self._processes:
+                sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
+            self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
+            if self._first is None:
+                self._first = dict(((one.pid, one.started), one.ticks) for one in self._processes)
         return self._processes
 
     def own_processes(self):
@@ -113,45 +141,87 @@ class Host:
         self.processes()
         return self._own
 
+    def is_old(self, key):
+        """Whether an owner, by the key of key_of, was there when the processes were read for the first time, or is no single process."""
+        numbers = isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, int) for part in key)
+        return not numbers or self._first is None or key in self._first
+
+    def busiest(self):
+        """Return the processes, those first that took most CPU time since they were read for the first time: who makes things runs."""
+        def rank(one):
+            return one.ticks - (self._first or {}).get((one.pid, one.started), 0), one.ticks
+        return sorted(self.processes(), key=rank, reverse=True)
+
     def read_process(self, pid):
         """Return one Process, or None: it has ended, or is a thread of the kernel."""
-        place = os.path.join(self.proc, str(pid))
-        stat, status = sysfs.text(os.path.join(place, 'stat')), sysfs.text(os.path.join(place, 'status'))
+        place = '%s/%d' % (self.proc, pid)
+        stat, status = sysfs.text(place + '/stat'), sysfs.text(place + '/status')
         try:
             process = Process(place, pid, stat, status)
-        except (AttributeError, ValueError, IndexError):
+        except (AttributeError, ValueError, IndexError, TypeError):
             return None  # it has ended
         return None if pid == KTHREADD or process.parent == KTHREADD else process
 
+    def key_of(self, process):
+        """Return what names the owner of what a process holds: its own, or that of its family.
+
+        A family are FAMILY processes or more of one name with one parent: workers of a server, or short-lived ones that a service starts.
+        """
+        family = (process.parent, process.comm)
+        return family if family in self._families else (process.pid, process.started)
+
     def owner_of(self, process):
         """Return the owner of what a Process holds."""
-        key = (process.pid, process.started)
+        key = self.key_of(process)
         if key not in self._owners:
-            cgroup = parse_cgroup(sysfs.text(os.path.join(process.place, 'cgroup')) or '')
-            try:
-                uid = os.stat(process.place).st_uid
-            except OSError:
-                uid = None
-            self._owners[key] = owner('process', process.comm, pid=process.pid, parent=process.parent, cgroup=cgroup, uid=uid)
+            cgroup = parse_cgroup(sysfs.text(process.place + '/cgroup') or '')
+            pid = None if key in self._families else process.pid
+            self._owners[key] = owner('process', process.comm, pid=pid, parent=process.parent, cgroup=cgroup, uid=process.uid)
         return self._owners[key]
+
+    def later(self, process):
+        """Return a function that returns the owner: who is in no row costs nothing."""
+        return functools.partial(self.owner_of, process)
+
+    def sum_by_owner(self, values, together=sum):
+        """Return {key of the owner: (one of its processes, value)} of pairs (Process, value)."""
+        found = {}
+        for process, value in values:
+            one = found.setdefault(self.key_of(process), (process, []))
+            one[1].append(value)
+        return dict((key, (process, together(some))) for key, (process, some) in found.items())
 
     def slabs(self):
         """Return {slab cache: (active objects, size of one in bytes)} of /proc/slabinfo; empty where it cannot be read.
 
         Caches of the same size may be merged: the name is that of one of them then, see cache().
         """
-        try:
-            with open(os.path.join(self.proc, 'slabinfo'), errors='replace') as stream:
-                rows = [line.split(None, 4) for line in stream if not line.startswith(('#', 'slabinfo'))]
-        except OSError:
-            return {}
-        return dict((row[0], (int(row[1]), int(row[3]))) for row in rows if len(row) == 5)
+        if self._slabs is None:
+            rows = [line.split(None, 4) for line in procfs.read_text(self.proc + '/slabinfo').splitlines()[2:]]
+            self._slabs = dict((row[0], (int(row[1]), int(row[3]))) for row in rows if len(row) == 5)
+        return self._slabs
 
-    def slab_counts(self):
-        """Return the Slabs of this instant: numbers of objects, with the names of merged caches."""
+    def objects(self, *caches):
+        """Return the active objects of slab caches together, with those of caches that are merged with them; None: not known."""
+        slabs, found = self.slabs(), {}
+        for cache in caches:
+            name = cache if cache in slabs else self._merged_with(slabs).get(self._shared(cache))
+            if name in slabs:
+                found[name] = slabs[name][0]
+        return sum(found.values()) if found else None
+
+    def _merged_with(self, slabs):
+        """{folder that merged caches share: name under which /proc/slabinfo counts them}."""
         if self._merged is None:
-            self._merged = aliases(self.root)
-        return Slabs(self.slabs(), self._merged)
+            self._merged = dict((self._shared(name), name) for name in slabs)
+            self._merged.pop(None, None)
+        return self._merged
+
+    def _shared(self, cache):
+        try:
+            return os.readlink(os.path.join(self.root, 'sys/kernel/slab', cache))
+        except OSError:
+            return None
 
     def object_bytes(self, cache):
         """Return what one object of a slab cache takes, also of one that is merged with others; None: not known."""

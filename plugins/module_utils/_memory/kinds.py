@@ -39,7 +39,7 @@ def _file(kind, one, many, objects=(), remedy=_FIX):
 KINDS = tuple(Kind(*row) for row in (
     # descriptors of processes
     ('socket', 'socket', 'sockets', _SOCKET, _LS + '; ' + _SS, _FIX),
-    _file('pipe', 'pipe', 'pipes', ('inode_cache', 'dentry')),
+    _file('pipe', 'end of a pipe', 'ends of pipes'),
     _file('file', 'open file', 'open files'),
     _file('device', 'open device file', 'open device files'),
     _file('eventfd', 'eventfd', 'eventfds'),
@@ -50,7 +50,7 @@ KINDS = tuple(Kind(*row) for row in (
     _file('fanotify', 'fanotify group', 'fanotify groups'),
     _file('pidfd', 'pidfd', 'pidfds'),
     _file('io_uring', 'io_uring instance', 'io_uring instances'),
-    _file('perf_event', 'perf event', 'perf events'),
+    _file('perf_event', 'perf event', 'perf events', ('perf_event',)),
     _file('pty', 'pseudoterminal', 'pseudoterminals'),
     _file('memfd', 'memfd', 'memfds', ('shmem_inode_cache', 'dentry')),
     _file('anon_inode', 'anonymous inode', 'anonymous inodes'),
@@ -58,14 +58,13 @@ KINDS = tuple(Kind(*row) for row in (
      'Descriptors were sent over a unix socket and nobody receives them. Fix or restart the program that should receive.'),
     ('inotify_watch', 'inotify watch', 'inotify watches', ('inotify_inode_mark',), 'grep -c ^inotify /proc/{pid}/fdinfo/*',
      'The program watches ever more files. Fix or restart it, or let it watch fewer folders.'),
-    ('epoll_watch', 'epoll entry', 'epoll entries', ('eventpoll_epi',), 'grep -c ^tfd /proc/{pid}/fdinfo/*', _FIX),
     # processes
     ('thread', 'thread', 'threads', (), 'ls /proc/{pid}/task | wc -l',
      'The program starts threads that do not end. Fix or restart it; limit it with TasksMax of its unit.'),
-    ('zombie', 'zombie', 'zombies', (), 'ps --ppid {pid} -o pid,stat,comm', _REAP),
+    ('zombie', 'zombie', 'zombies', ('task_struct', 'signal_cache', 'pid', 'cred'), 'ps --ppid {pid} -o pid,stat,comm', _REAP),
     ('process', 'child process', 'child processes', (), 'ps --ppid {pid} -o pid,stat,comm',
      'The program starts processes that do not end. Fix or restart it; limit it with TasksMax of its unit.'),
-    ('posix_timer', 'POSIX timer', 'POSIX timers', ('posix_timers_cache', 'sigqueue'), 'grep -c ^ID /proc/{pid}/timers',
+    ('posix_timer', 'POSIX timer', 'POSIX timers', ('posix_timers_cache',), 'grep -c ^ID /proc/{pid}/timers',
      'The program makes timers (timer_create) and does not delete them. Fix or update it; a restart gives the memory back.'),
     ('pending_signal', 'queued signal', 'queued signals', ('sigqueue',), _STATUS,
      'Signals are queued for a process that blocks them and does not take them. Fix or restart it.'),
@@ -111,7 +110,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('dying_cgroup', 'removed cgroup that lives on', 'removed cgroups that live on', (), 'cat /sys/fs/cgroup{path}/cgroup.stat',
      'What removed cgroups allocated is still in use, mostly files in the page cache. Let services write to files that they remove, or '
      'drop the cache (sync; echo 1 > /proc/sys/vm/drop_caches) once.'),
-    ('mount', 'mount', 'mounts', ('mnt_cache',), 'grep -h " {path}" /proc/[1-9]*/mountinfo | sort | uniq -c | sort -n | tail', _REMOVE),
+    ('mount', 'mount', 'mounts', ('mnt_cache',), 'grep -hF {path} /proc/[1-9]*/mountinfo | sort | uniq -c | sort -n | tail', _REMOVE),
     ('tmpfs', 'file in tmpfs', 'files in tmpfs', ('shmem_inode_cache', 'dentry'), 'du -xa {path} | sort -n | tail',
      'Files in tmpfs are memory. Remove them, rotate logs, or limit the mount (size=).'),
     ('network_namespace', 'network namespace', 'network namespaces', ('net_namespace',), 'lsns -t net', _REMOVE),
@@ -157,3 +156,9 @@ def command(kind, owner, detail):
                 return None
             text = text.replace(mark, shlex.quote(str(value)))
     return text
+
+# Memory of programs themselves, and of files: the kernel's own beside it describes it (page tables, mappings).
+USER_MEMORY = frozenset((
+    'anonymous_memory', 'shared_memory', 'locked_memory', 'huge_page', 'page_table', 'mapping', 'page_cache', 'huge_page_pool'))
+# What the kernel gives back by itself when memory is needed.
+RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))

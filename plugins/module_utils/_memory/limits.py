@@ -12,7 +12,7 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, networks, picture, tmpfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, picture, slabs, tmpfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 
 ROWS, _OF_A_KIND = 40, 3
@@ -114,9 +114,8 @@ class Limits:
         for size, pool in picture.huge_pools(os.path.join(self._host.root, 'sys/kernel/mm/hugepages')).items():
             taken = pool['nr'] - pool['free'] + pool['resv']
             yield 'huge pages of %d KiB' % (size // 1024), Use(taken, pool['nr'] + pool['overcommit'], 'pages', None)
-        counts = self._host.slab_counts()
         for name, cache, path in _SLAB_LIMITS:
-            used = counts.exact(cache)
+            used = slabs.exact(self._host, cache)
             if used is not None:
                 yield name, Use(used, self._integer(path), 'objects of all users', None)
         mounts = read_text(os.path.join(self._host.proc, 'self/mountinfo')).count('\n')
@@ -145,9 +144,9 @@ class Limits:
                 most = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[0] if self._host.root == '/' else 0
             except (OSError, ValueError):
                 continue
-            if most <= 0 or one.fields.get('FDSize', 0) < _NOFILE_SHARE * most:
+            if most <= 0 or int(one.fields.get('FDSize', 0)) < _NOFILE_SHARE * most:
                 continue
-            used = one.descriptors()
+            used = _number(one)
             if used >= _NOFILE_SHARE * most:
                 found['RLIMIT_NOFILE', (one.pid, one.started)] = Use(used, most, 'descriptors', self._host.owner_of(one))
         return found
@@ -155,10 +154,10 @@ class Limits:
     def _inotify_instances(self):
         """inotify instances and their watches by user: of the processes with fewest descriptors, at most _INOTIFY_LINKS in all."""
         most, most_watches = (self._integer('sys/fs/inotify/max_user_' + name) for name in ('instances', 'watches'))
-        marks = self._host.slab_counts().most('inotify_inode_mark')  # an upper bound: few need no look at each
+        marks = self._host.objects('inotify_inode_mark')  # an upper bound: few need no look at each
         count_watches = most_watches and (marks is None or marks >= _WATCHES_SHARE * most_watches)
         by_user, watches, left = collections.Counter(), collections.Counter(), _INOTIFY_LINKS
-        for count, one in sorted(((one.descriptors(), one) for one in self._host.processes()), key=lambda row: row[0]):
+        for count, one in sorted(((_number(one), one) for one in self._host.processes()), key=lambda row: row[0]):
             left -= count
             if left < 0:
                 break
@@ -222,6 +221,14 @@ class Limits:
             if mount.inodes:
                 found['inodes of tmpfs', mount.device] = Use(mount.files, mount.inodes, 'inodes', who)
         return found
+
+
+def _number(process):
+    """The number of a process's descriptors, 0 where it may not be read."""
+    try:
+        return descriptors.count(process)
+    except PermissionError:
+        return 0
 
 
 def _folders(top):

@@ -9,6 +9,8 @@ process that the first one left out, so that two scans can be compared.
 import os
 import time
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors
+
 MOST, _MOST_OF_ONE = 12000, 3000
 _FRESH_S = 1.0
 
@@ -63,10 +65,8 @@ class Links:
         """Processes with descriptors in the order in which they are read."""
         rows, counts = [], {}
         for task in self._host.processes():
-            place = '%s/%d/fd' % (self._host.proc, task.pid)
             try:
-                stat = os.stat(place)
-                count = stat.st_size or len(os.listdir(place))  # the size is the number since 6.2
+                count = descriptors.count(task)
             except OSError:
                 continue
             key = (task.pid, task.started)
@@ -75,7 +75,7 @@ class Links:
                 continue
             counts[key] = count
             grown = count - self._counts.get(key, count if self._counts else 0)
-            rows.append((max(0, grown) if self._counts else 0, stat.st_uid != 0, count, task))
+            rows.append((max(0, grown) if self._counts else 0, task.uid != 0, count, task))
         self._counts = counts
         grown = sorted((row for row in rows if row[0]), key=lambda row: -row[0])
         few = sorted((row for row in rows if not row[0]), key=lambda row: (row[1], row[2], row[3].pid))

@@ -56,7 +56,7 @@ class MountSource(Source):
 
     def read(self):
         """The number of mounts of the whole host at most: its slab counter, which may be shared with others."""
-        count = self.host.slab_counts().most('mnt_cache')
+        count = self.host.objects('mnt_cache')
         if count is None:
             count = read_mountinfo(self.host, 'self').count('\n')
         return {'mount': (count, None)}

@@ -11,7 +11,7 @@ import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts, slabs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
@@ -93,8 +93,7 @@ class NetworkSource(Source):
 
     def read(self):
         """Totals: namespaces and routes by their slab counters, devices of at most _WATCHED namespaces."""
-        counters = self.host.slab_counts()
-        number = counters.most('net_namespace')
+        number = self.host.objects('net_namespace')
         if not self._watched or number != self._number:  # there are other namespaces than the last time
             self._number = number
             seen = {self.host.tasks.namespace('self', 'net'): 'self'}
@@ -102,8 +101,8 @@ class NetworkSource(Source):
                 seen.setdefault(self.host.tasks.namespace(pid, 'net'), pid)
             seen.pop(None, None)
             self._watched = list(seen.values())[:_WATCHED]
-        found = {'network_namespace': number, 'route': counters.most('ip_fib_alias'),
-                 'conntrack': counters.most('nf_conntrack')}
+        found = {'network_namespace': number, 'route': self.host.objects('ip_fib_alias'),
+                 'conntrack': self.host.objects('nf_conntrack')}
         found['neighbour'] = sum(parse_stat(self._file('self', 'stat/' + name)) for name in ('arp_cache', 'ndisc_cache'))
         found['network_device'] = sum(max(0, self._file(pid, 'dev').count('\n') - 2) for pid in self._watched)
         found['route'] = (found['route'] or 0) + parse_routes6(self._file('self', 'rt6_stats'))
@@ -183,7 +182,7 @@ class NetworkSource(Source):
         for task, count in by_process.most_common(_ROWS):
             if count > 1:
                 self._hold(held, ('children', task.pid, task.started), self.host.owner_of(task), count, {'held_by': 'child processes'})
-        total = self.host.slab_counts().exact('net_namespace')
+        total = slabs.exact(self.host, 'net_namespace')
         if total is not None and total - len(known) >= _LEAST_LOST:
             detail = {'held_by': 'not found' if self._links.whole else 'not found; not all descriptors were read'}
             self._hold(held, ('lost',), owner('kernel', 'no process, descriptor or mount'), total - len(known), detail)

@@ -15,7 +15,7 @@ def owners(host):
     found = {'shmem': [('tmpfs ' + mount.point, mount.bytes) for mount in tmpfs.tmpfs_mounts(host, host.tasks.namespaces('mnt'))],
              'page_cache': page_caches(host.root)}
     for part, field in _FIELDS:
-        found[part] = [(_name(one), one.fields.get(field, 0)) for one in host.processes()]
+        found[part] = [(_name(one), one.bytes(field)) for one in host.processes()]
     found['kernel_stacks'] = [(_name(one), one.threads * _STACK_BYTES) for one in host.processes()]
     return found
 

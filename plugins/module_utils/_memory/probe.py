@@ -5,7 +5,7 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import picture, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, picture, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.limits import Limits
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.picture_owners import owners
@@ -52,19 +52,19 @@ class ProcfsEngine(Engine):
             self._host.creators.close()
 
     def read(self, window_s):
-        growth, holders, missing = [], {}, []
+        growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
-            growth += rows.growth(one.censuses, self._host.bytes_of)
+            growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
             holders.update(one.censuses[-1][1] if one.censuses else {})
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
             'picture': picture.picture(self._first, self._last, owners(self._host)),
-            'growth': sorted(growth, key=rows.worst)[:self.options['top']],
-            'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
+            'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
+            'holders': rows.distinct(rows.holders(holders, self._host.bytes_of))[:self.options['top']],
             'limits': self._limits.rows(),
-            'counters': {},
+            'counters': counters.read(),
             'not_measured': missing,
         }
 

@@ -1,111 +1,56 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes: their descriptors by kind."""
+"""Processes: their threads, children that nobody waits for, and their own memory."""
 
-import os
-import re
-
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
-LARGEST = 16  # processes whose descriptors are listed although their number did not grow
-LARGE_FILES = 10000
-LINKS = 4000  # descriptors whose links are read in one census
+MIB = 1024 * 1024
 
-# What the kernel calls the inode behind a descriptor (fs/anon_inodes.c and its callers): name in the link → kind.
-ANON_INODES = {
-    'eventfd': 'eventfd',
-    'eventpoll': 'epoll',
-    'inotify': 'inotify',
-    'timerfd': 'timerfd',
-    'signalfd': 'signalfd',
-    'fanotify': 'fanotify',
-    'pidfd': 'pidfd',
-    'io_uring': 'io_uring',
-    'perf_event': 'perf_event',
-    'bpf-map': 'bpf_map',
-    'bpf-prog': 'bpf_program',
-}
-_ANON = re.compile(r'anon_inode:\[?([^\]:]+)')
-_SPECIAL = {'socket': 'socket', 'pipe': 'pipe', 'net': 'network_namespace', 'pidfd': 'pidfd'}
-_NAMESPACES = ('mnt', 'uts', 'ipc', 'pid', 'user', 'cgroup', 'time')
+# Kinds of memory: (kind, field of status, least bytes that are listed, whether processes of a family have the same memory).
+MEMORY = (
+    ('anonymous_memory', 'RssAnon', 16 * MIB, False),
+    ('shared_memory', 'RssShmem', 16 * MIB, True),
+    ('locked_memory', 'VmLck', MIB, False),
+    ('huge_page', 'HugetlbPages', MIB, True),
+    ('page_table', 'VmPTE', MIB, False),
+)
+THREADS, ZOMBIES, CHILDREN = 32, 8, 32  # least numbers that are listed
 
 
-def kind_of(link):
-    """Return the kind of a descriptor, of the text of its link in /proc/PID/fd."""
-    anonymous = _ANON.match(link)
-    if anonymous:
-        return ANON_INODES.get(anonymous.group(1), 'anon_inode')
-    if link.startswith('/'):
-        if link.startswith(('/dev/pts/', '/dev/ptmx')):
-            return 'pty'
-        if link.startswith('/memfd:'):
-            return 'memfd'
-        return 'device' if link.startswith('/dev/') else 'file'
-    name, colon, _inode = link.partition(':[')
-    if not colon:
-        return 'file'
-    return _SPECIAL.get(name, 'namespace' if name in _NAMESPACES else 'anon_inode')
+class Processes(Source):
+    """The census is always taken: most memory of most hosts is that of processes."""
 
-
-class Descriptors(Source):
-    """Open descriptors of processes by kind. The total is that of the whole host; kinds are read where the number grew or is large."""
-
-    LARGE = {'files': (LARGE_FILES, None)}
-
-    def __init__(self, host):
-        super().__init__(host)
-        self._kinds = {}  # {(pid, started): {descriptor: kind}}
-        self._numbers = {}  # {(pid, started): number at the last census}
+    LARGE = {'memory': (None, 0)}
 
     def read(self):
-        words = (sysfs.text(os.path.join(self.host.proc, 'sys/fs/file-nr')) or '').split()
-        return {'files': (int(words[0]) if words else None, None)}
+        running = (sysfs.text(self.host.proc + '/loadavg') or '').split()
+        threads = int(running[3].split('/')[1]) if len(running) > 3 else None
+        fields = procfs.parse_fields(procfs.read_text(self.host.proc + '/meminfo'))
+        self._stack_bytes = fields.get('KernelStack', 0) // threads if threads else 0
+        return {'threads': (threads, fields.get('KernelStack')), 'memory': (None, fields.get('AnonPages', 0))}
 
     def census(self, classes):
-        numbers, known = {}, dict(((one.pid, one.started), one) for one in self.host.processes())
-        for key, process in known.items():
-            numbers[key] = process.descriptors()
-        grown = [key for key, number in numbers.items() if number > self._numbers.get(key, 0)] if self._numbers else []
-        largest = sorted(numbers, key=numbers.get, reverse=True)[:LARGEST]
-        found, left = {}, LINKS
-        for key in sorted(set(grown + largest), key=lambda one: -numbers[one]):
-            process = known[key]
-            of_kind, left = self._classify(process, left)
-            for kind, count in of_kind.items():
-                found[kind, key] = Holding(kind, self.host.owner_of(process), count)
-        self._numbers = numbers
+        processes = self.host.processes()
+        by_pid = dict((one.pid, one) for one in processes)
+        found = {}
+        for kind, field, least, shared in MEMORY:
+            values = self.host.sum_by_owner(((one, one.bytes(field)) for one in processes), max if shared else sum)
+            for key, (process, value) in values.items():
+                if value >= least:
+                    found[kind, key] = Holding(kind, self.host.later(process), None, value)
+        self._add(found, 'thread', THREADS, ((one, one.threads) for one in processes if one.state != 'Z'))
+        each = self._stack_bytes + (self.host.bytes_of(('task_struct', 'pid')) or 0)
+        for (kind, _key), holding in found.items():
+            if kind == 'thread':
+                holding.bytes = holding.count * each
+        # The first thread of a process may have ended while others run: that one is no zombie.
+        zombies = [one for one in processes if one.state == 'Z' and one.threads <= 1]
+        self._add(found, 'zombie', ZOMBIES, ((by_pid[one.parent], 1) for one in zombies if one.parent in by_pid))
+        living = (one for one in processes if one.state != 'Z' and one.parent in by_pid)
+        self._add(found, 'process', CHILDREN, ((by_pid[one.parent], 1) for one in living))
         return found
 
-    def _classify(self, process, left):
-        """Count the descriptors of a process by kind; returns ({kind: count}, links that may still be read).
-
-        Of descriptors that are too many, some are read and the rest is taken to be like these.
-        """
-        key, folder = (process.pid, process.started), os.path.join(process.place, 'fd')
-        before = self._kinds.get(key, {})
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            return {}, left
-        known = dict((name, before[name]) for name in names if name in before)
-        fresh = [name for name in names if name not in known]
-        step = max(1, -(-len(fresh) // max(1, left // 2)))
-        for name in fresh[::step]:
-            try:
-                known[name] = kind_of(os.readlink(os.path.join(folder, name)))
-            except OSError:
-                continue
-        self._kinds[key] = known
-        return _scaled(known, fresh, before), left - len(fresh[::step])
-
-
-def _scaled(known, fresh, before):
-    counts, sample = {}, {}
-    for name, kind in known.items():
-        counts[kind] = counts.get(kind, 0) + 1
-        if name not in before:
-            sample[kind] = sample.get(kind, 0) + 1
-    read = sum(sample.values())
-    for kind, number in sample.items():
-        counts[kind] += round(number * (len(fresh) - read) / float(read))
-    return counts
+    def _add(self, found, kind, least, values):
+        for key, (process, number) in self.host.sum_by_owner(values).items():
+            if number >= least:
+                found[kind, key] = Holding(kind, self.host.later(process), number)

@@ -7,24 +7,36 @@ HOLDERS_A_KIND = 3
 GOES_ON = 0.2  # growth of the second half, as a share of that of the first, that still goes on
 
 
-def growth(censuses, size_of):
+def growth(censuses, size_of, is_old=lambda key: True):
     """Return the rows of what grew between the first and the last of some censuses (seconds, {key: Holding}), worst first.
 
     Of three or more, growth has to go on in the second half: what stopped within the window is no growth.
+    An owner that is not in the first one is measured from where it appears. is_old: function that tells of a key whether its owner was
+    there when the window opened; growth of others is left out, because each process takes memory when it starts.
     size_of: function of a tuple of slab caches that returns the bytes of one object of each together, or None.
     """
-    if len(censuses) < 2:
-        return []
-    elapsed_s = censuses[-1][0] - censuses[0][0]
     found = []
-    for key, now in censuses[-1][1].items():
-        counts, taken = _series(censuses, key, size_of)
-        if not (_grows(counts) or _grows(taken)):
+    for key, now in (censuses[-1][1] if censuses else {}).items():
+        held = [(seconds, census[key]) for seconds, census in censuses if key in census]
+        elapsed_s = held[-1][0] - held[0][0]
+        counts, taken = [one.count for _seconds, one in held], [bytes_of(one, size_of) for _seconds, one in held]
+        if not is_old(key) or not (_grows(counts) or _grows(taken)):
             continue
         found.append(
             dict(_row(now, taken[-1]), count_delta=_delta(counts), per_s=_rate(counts, elapsed_s), bytes_per_s=_rate(taken, elapsed_s))
         )
     return sorted(found, key=worst)
+
+
+def distinct(found):
+    """Return rows without those of a kind and owner that an earlier row has: two sources may count the same."""
+    seen, kept = set(), []
+    for row in found:
+        key = (row['kind'], row['owner']['type'], row['owner']['pid'], row['owner']['name'])
+        if key not in seen:
+            kept.append(row)
+        seen.add(key)
+    return kept
 
 
 def worst(row):
@@ -62,12 +74,6 @@ def bytes_of(holding, size_of):
         return holding.bytes
     each = size_of(kinds.BY_NAME[holding.kind].objects)
     return None if each is None else each * holding.count
-
-
-def _series(censuses, key, size_of):
-    """Counts and bytes of one owner through the censuses; where it held nothing yet they are 0."""
-    held = [found.get(key) for _seconds, found in censuses]
-    return ([one.count if one else 0 for one in held], [bytes_of(one, size_of) if one else 0 for one in held])
 
 
 def _grows(series):

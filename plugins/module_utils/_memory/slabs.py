@@ -1,27 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many objects of a slab cache there are, also of one that the kernel merged with others: then it is an upper bound."""
+"""Slab caches that the kernel merged: it shows the first one's name and the objects of all of them."""
 
 import os
 
 _ALIASES = 6
 
 
-class Slabs:
-    """Counts of one instant. merged: names that share a cache, as of aliases()."""
-
-    def __init__(self, counts, merged):
-        self._counts, self._merged = counts, merged
-
-    def most(self, cache):
-        """Return the number of objects that this cache has at most, or None where it does not exist or cannot be read."""
-        for name in [cache] + self._merged.get(cache, []):
-            if name in self._counts:
-                return self._counts[name][0]
-        return None
-
-    def exact(self, cache):
-        """Return the number of objects of a cache of its own, or None where it is merged or not known."""
-        return self._counts[cache][0] if cache in self._counts and cache not in self._merged else None
+def exact(host, cache):
+    """Return the number of objects of a slab cache of a Host, or None where it shares its slabs with others or is not known."""
+    found = host.slabs().get(cache)
+    return found[0] if found and cache not in aliases(host.root) else None
 
 
 def aliases(root='/'):

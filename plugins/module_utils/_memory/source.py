@@ -36,17 +36,21 @@ class Source:
 class Holding:
     """What one owner holds of one kind.
 
-    kind: of kinds.KINDS; owner: dict as made by host.py; count: number of things, or None where only bytes count;
+    kind: of kinds.KINDS; owner: dict as made by host.py, or a function that returns it and is called only for rows of the facts; count: number of things, or None where only bytes count;
     bytes: what they take, or None: then it is counted from the sizes of the kind's slab objects, where it has any;
     detail: small dict {name: text or number}; limit: number that count cannot exceed, or None.
     """
 
-    __slots__ = ('kind', 'owner', 'count', 'bytes', 'detail', 'limit')
+    __slots__ = ('kind', '_owner', 'count', 'bytes', 'detail', 'limit')
 
     def __init__(self, kind, owner, count, bytes=None, detail=None, limit=None):
         self.kind = kind
-        self.owner = owner
+        self._owner = owner
         self.count = count
         self.bytes = bytes
         self.detail = detail or {}
         self.limit = limit
+
+    @property
+    def owner(self):
+        return self._owner() if callable(self._owner) else self._owner

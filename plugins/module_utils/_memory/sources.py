@@ -4,14 +4,32 @@
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.bpf_objects import BpfSource
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.caches import FileNamesSource, PageCacheSource
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.cgroups import CgroupSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.descriptors import Descriptors
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.huge import HugePoolSource
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.ipc import Keys, PosixQueues, SystemV
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_objects import (
+    AioContexts,
+    FileLocks,
+    InotifyWatches,
+    TimersAndSignals,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.mounts import LoopSource, MountSource
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.networks import NetworkSource
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Descriptors
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sockets import Sockets
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tmpfs import TmpfsSource
 
 SOURCES = (
     Descriptors,
+    Processes,
+    TimersAndSignals,
+    FileLocks,
+    AioContexts,
+    InotifyWatches,
+    Sockets,
+    SystemV,
+    PosixQueues,
+    Keys,
     CgroupSource,
     MountSource,
     LoopSource,

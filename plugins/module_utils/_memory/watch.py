@@ -111,10 +111,10 @@ class Watch:
         self._census()
 
     def _census(self):
-        self._host.forget()
         for one in self.watched:
             one.census(one.wanted())
 
     def _read(self):
+        self._host.forget()
         for one in self.watched:
             one.read()

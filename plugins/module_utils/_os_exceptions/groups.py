@@ -6,6 +6,7 @@ import calendar
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import instant
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.lines import MONTHS
 
 MAX_OCCURRENCES = 50000
 MAX_SIGNATURES = 2000
@@ -25,8 +26,6 @@ _SHORT_EXCERPT_CHARS = 400
 _LONG_TRACES = 12
 _SHORT_TRACE = 8
 
-_MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
-
 
 def seconds_of(wall):
     """Seconds since 1970 of an ISO UTC text."""
@@ -34,12 +33,15 @@ def seconds_of(wall):
 
 
 def seconds_of_local(date, not_after_s):
-    """Seconds since 1970 of a syslog date ('Nov 23 05:38:57', no year, the host's zone), the last one that is not after a time.
+    """Seconds since 1970 of a syslog date in the host's zone: '2026 Nov 23 05:38:57', or without a year the last one not after a time.
 
     Returns None where it is no date.
     """
     try:
-        month = _MONTHS.index(date[:3]) + 1
+        if date[:4].isdigit():
+            stamp = time.strptime(date, '%Y %b %d %H:%M:%S')
+            return time.mktime(stamp[:8] + (-1,))
+        month = MONTHS.index(date[:3]) + 1
         day = int(date[3:6])
         hour, minute, second = (int(part) for part in date[-8:].split(':'))
         year = time.localtime(not_after_s).tm_year
@@ -102,12 +104,14 @@ class _Group:
     def __init__(self, event):
         self.kind = event['kind']
         self.signature = event['signature']
+        self.host = event['host']  # None: this one
         self.sides = {}         # whether a program wrote them: _Side
         self.moved = False      # some were counted as the kernel's before another source told that a program wrote them
         self.by_time = []       # (seconds, number) of the occurrences that have a time, sorted
         self.by_timestamp = {}  # printk microseconds: occurrence
         self.timeless = {}      # excerpt: occurrence
         self.occurrences = []
+        self.told_by = set()    # the sources of all of them
 
     def side(self, program):
         return self.sides.setdefault(program, _Side())
@@ -135,8 +139,9 @@ class _Group:
         excerpt = _LONG_EXCERPT_CHARS if rank < _LONG_EXCERPTS else _SHORT_EXCERPT_CHARS
         by_kernel = any(occurrence.written_by == 'kernel' for occurrence in occurrences)
         return {
-            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'],
-            'signature': ('program:' if program else '') + self.signature, 'count': side.count,
+            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'host': self.host,
+            'signature': ('host:%s:' % self.host if self.host else '') + ('program:' if program else '') + self.signature,
+            'count': side.count,
             'first_seen': instant(side.first_s), 'last_seen': instant(side.newest_s), 'in_window': side.in_window,
             'written_by': 'program' if program else 'kernel' if by_kernel else 'unknown',
             'induced': side.induced, 'sources': side.sources[:MAX_SOURCES], 'boots': _boots(occurrences),
@@ -169,29 +174,31 @@ class Groups:
     def add(self, event, source, seconds, in_window=False):
         """Count a report, unless another source has told it already.
 
-        event: dict of scan_lines(); source: name; seconds: since 1970 or None; in_window: it happened within the window.
-        What a program wrote is not among the kinds.
+        event: dict of scan_lines(), its host None where it is this one; source: name; seconds: since 1970 or None; in_window: it happened
+        within the window. What a program wrote, and what happened on another host, is not among the kinds.
         """
         written_by = event['written_by']
-        group = self._groups.get(event['signature'])
+        key = (event['host'], event['signature'])
+        group = self._groups.get(key)
         if group is None:
             if len(self._groups) >= MAX_SIGNATURES:
                 self.full = True
-                self._count(event['kind'], written_by, 1)
+                self._count(event, written_by, 1)
                 return
-            group = self._groups[event['signature']] = _Group(event)
+            group = self._groups[key] = _Group(event)
         known = self._known(group, event, source, seconds)
         if known is None:
             known = self._remember(group, event, source, seconds)
             group.side(written_by == 'program').count_one(event, seconds, event['induced'])
-            self._count(event['kind'], written_by, 1)
+            self._count(event, written_by, 1)
         elif known.written_by == 'unknown' != written_by:
             known.written_by = written_by
             if written_by == 'program':
                 group.move(known, event)
-                self._count(event['kind'], 'unknown', -1)
+                self._count(event, 'unknown', -1)
         if known is not None:
             known.sources.add(source)
+            group.told_by.add(source)
             known.in_window = known.in_window or in_window
             written_by = known.written_by
         group.side(written_by == 'program').note(source, in_window)
@@ -203,14 +210,16 @@ class Groups:
         """
         settled = [(side, program, group) for group in self._groups.values() for side, program in group.settled()]
         settled.sort(key=lambda found: (
-            not found[0].in_window, found[0].newest_s is None, -(found[0].newest_s or 0), found[2].signature, found[1]))
+            not found[0].in_window, found[0].newest_s is None, -(found[0].newest_s or 0), found[2].signature, found[1],
+            found[2].host or ''))
         return [group.entry(side, program, rank) for rank, (side, program, group) in enumerate(settled[:top])]
 
     def __len__(self):
         return len(self._groups)
 
-    def _count(self, kind, written_by, number):
-        if written_by != 'program':
+    def _count(self, event, written_by, number):
+        kind = event['kind']
+        if written_by != 'program' and event['host'] is None:
             self.kinds[kind] = self.kinds.get(kind, 0) + number
             if not self.kinds[kind]:
                 del self.kinds[kind]
@@ -218,6 +227,8 @@ class Groups:
     @staticmethod
     def _known(group, event, source, seconds):
         """The occurrence that is this report as another source told it, or None."""
+        if len(group.told_by) < 2 and source in group.told_by:
+            return None
         timestamp_s = event['timestamp_s']
         if timestamp_s is not None:
             same = group.by_timestamp.get(int(round(timestamp_s * 1e6)))
@@ -246,11 +257,16 @@ class Groups:
         self._occurrences += 1
         occurrence = _Occurrence(seconds, event['timestamp_s'], source, event['written_by'])
         occurrence.induced = event['induced']
+        group.told_by.add(source)
         group.occurrences.append(occurrence)
         if event['timestamp_s'] is not None:
             group.by_timestamp[int(round(event['timestamp_s'] * 1e6))] = occurrence
         if seconds is not None:
-            bisect.insort(group.by_time, (seconds, len(group.occurrences) - 1))
+            entry = (seconds, len(group.occurrences) - 1)
+            if not group.by_time or group.by_time[-1] <= entry:
+                group.by_time.append(entry)  # a log is in order, mostly
+            else:
+                bisect.insort(group.by_time, entry)
         elif event['timestamp_s'] is None:
             group.timeless[event['excerpt']] = occurrence
         return occurrence

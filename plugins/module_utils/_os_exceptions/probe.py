@@ -22,6 +22,7 @@ _END = object()
 _LOWEST = 19
 _NAME_CHARS = 256
 _REASON_CHARS = 512
+_NO_NAMES = ('-', '(none)', 'localhost', 'localhost.localdomain', '127.0.0.1', '::1')  # before a host has a name, and of its own interface
 _SINCE = re.compile(r'(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?(Z?))?$')
 
 
@@ -39,6 +40,7 @@ class LogsEngine(Engine):
         super().__init__(options)
         self._max_age_s = options['max_age_days'] * 86400.0 if options['since'] is None else time.time() - since_s(options['since'])
         self._wanted = options['sources']
+        self._own_name = own_name()
         self._groups = groups.Groups()
         self._opened = []   # every source, in the order of the result
         self._history = []  # sources still to be read
@@ -145,8 +147,15 @@ class LogsEngine(Engine):
                 yield False
         for event in scanner.finish():
             self._add(event, source, headers)
+        if scanner.unknown_lines:
+            source.partial('%d lines look like kernel reports behind an unknown prefix, for example: %s' % (
+                scanner.unknown_lines, scanner.unknown_example), damaged=True)
 
     def _add(self, event, source, headers):
+        if event['host'] is not None and is_own(event['host'], self._own_name):
+            event['host'] = None
+        elif event['host'] is not None and self.options['other_hosts'] == 'ignore':
+            return
         seconds = when(event, source)
         if seconds is not None and seconds < time.time() - self._max_age_s:
             return
@@ -172,6 +181,7 @@ class OsExceptionsProbe(Probe):
         'since': {'type': 'str'},
         'max_age_days': {'type': 'int', 'default': 30},
         'top': {'type': 'int', 'default': 50},
+        'other_hosts': {'type': 'str', 'choices': ['report', 'ignore'], 'default': 'report'},
     }
     BOUNDS = {'max_age_days': (1, 3650), 'top': (1, 500)}
 
@@ -195,6 +205,16 @@ def _set_priority(nice):
         os.setpriority(os.PRIO_PROCESS, 0, nice)
     except OSError:
         pass  # only root may go back up
+
+
+def own_name():
+    """This host's name as its syslog writes it."""
+    return os.uname()[1]
+
+
+def is_own(name, own):
+    """Whether a host's name in a log line is this host's: the same up to the first dot, or one that every host has."""
+    return name.lower() in _NO_NAMES or name.split('.')[0].lower() == own.split('.')[0].lower()
 
 
 def when(event, source):

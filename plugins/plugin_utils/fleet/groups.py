@@ -30,6 +30,7 @@ class Groups:
                     "host": host,
                     "severity": members[0]["severity"],
                     "weight": members[0]["weight"],
+                    "bytes_per_s": members[0]["bytes_per_s"],
                     "title": members[0]["title"],
                     "count": len(members),
                     "evidence": [member["evidence"] for member in members[:EVIDENCE_A_HOST]],
@@ -39,10 +40,11 @@ class Groups:
 
     def result(self) -> tuple[list[dict], int]:
         """Return (the list 'findings' of the fleet document, number of groups that were cut)."""
-        listed = []
+        listed, rates = [], {}
         for signature, group in self._groups.items():
             members = sorted(group["members"], key=_order)
             worst = members[0]["finding"]
+            rates[signature] = max(member["bytes_per_s"] for member in members)
             listed.append(
                 {
                     "id": hashlib.sha256(signature.encode()).hexdigest()[:12],
@@ -52,14 +54,14 @@ class Groups:
                     "hosts": [_shown(member, place < HOSTS_WITH_EVIDENCE) for place, member in enumerate(members)],
                 }
             )
-        listed.sort(key=_worst_first)
+        listed.sort(key=lambda group: _worst_first(group, rates[group["signature"]]))
         return listed[:GROUPS], max(0, len(listed) - GROUPS)
 
 
-def _worst_first(group: dict) -> tuple:
-    """What a host suffers from comes before what only the measurement does."""
+def _worst_first(group: dict, bytes_per_s: float) -> tuple:
+    """What a host suffers from comes before what only the measurement does; of equals, what fills a host's memory soonest is first."""
     rank = SEVERITIES.index(group["severity"])
-    return rank, group["category"] == "config", -group["host_count"], group["title"], group["signature"]
+    return rank, group["category"] == "config", -group["host_count"], -bytes_per_s, group["title"], group["signature"]
 
 
 def _order(finding: dict) -> tuple:

@@ -66,6 +66,27 @@ def find_baseline(results: str, present: Path) -> Path | None:
     return max(earlier, key=lambda folder: (_began(folder), folder.name), default=None)
 
 
+def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
+    """Return (folder, {scan_id, started_at, options}) of the scans of a results folder that began before the present one, in this order.
+
+    present: folder of the present scan. A scan without a readable scan.json is none; neither has one without an instant a place.
+    """
+    if not results.is_dir():
+        raise ResultsError(f"ksysak_history: {results}: no such folder")
+    own, limit = present.resolve(), _began(present) or "9"
+    found = []
+    for folder in sorted(results.iterdir()):
+        if not _is_scan(folder) or folder.resolve() == own:
+            continue
+        try:
+            scan = _read(folder / "scan.json", SCAN_BYTES, "scan")[0]
+        except Unreadable:
+            continue
+        if scan["started_at"] <= limit:
+            found.append((folder, {name: scan[name] for name in ("scan_id", "started_at", "options")}))
+    return sorted(found, key=lambda one: (one[1]["started_at"], one[0].name))
+
+
 def _is_scan(folder: Path) -> bool:
     return (folder / "scan.json").is_file() or (folder / "hosts").is_dir()
 

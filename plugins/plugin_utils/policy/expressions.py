@@ -134,6 +134,11 @@ class Expression:
         """Names of the probes that it reads."""
         return shapes.probes_of(self._compiled.parsed)
 
+    @property
+    def joins(self) -> set[str]:
+        """Names of the joins that it reads."""
+        return shapes.joins_of(self._compiled.parsed)
+
     def search(self, document: dict) -> Any:
         """Return what the expression yields. Raises ExpressionError."""
         import jmespath

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils._core.registry import NAMES
+from ..joins.joins import JOINS, joined
 from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
 from .expressions import Expression, ExpressionError
@@ -69,7 +70,8 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-        self.probes = self._expression.probes
+        self._needs, self.joins = self._expression.probes, self._expression.joins
+        self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
         self._field = case["field"]
@@ -90,14 +92,18 @@ class Rule:
         return {
             "title": self._template(self._translate.template(changed.get("title", spec["title"])), own("title")),
             "remedy": self._template(self._translate.template(changed.get("remedy", spec["remedy"])), own("remedy")),
-            "first_check": changed.get("first_check", spec.get("first_check")),
+            "first_check": self._template(changed.get("first_check", spec.get("first_check", "")), own("first_check")),
             "severity": changes.get("severity", changed.get("severity", spec["severity"])),
             "category": changed.get("category", spec["category"]),
             "references": changed.get("references", spec.get("references", [])),
         }
 
+    def is_measured(self, measured: set[str]) -> bool:
+        """Were the probes that the rule reads measured, of each join one at least?"""
+        return self._needs <= measured and all(measured.intersection(JOINS[name].probes) for name in self.joins)
+
     def evidence(self, document: dict) -> list:
-        """Return what the rule's expression finds in one host document. Raises ExpressionError."""
+        """Return what the rule's expression finds in one host document, with its joins. Raises ExpressionError."""
         found = self._expression.search(document)
         if not found:
             return []
@@ -109,7 +115,7 @@ class Rule:
         values = {"evidence": evidence, "host": document["host"], "system": document["system"], "parameters": self.parameters}
         outcome = self._cases.get(str(evidence.get(self._field)), self._base)
         weight = evidence.get(self._weight) if self._weight else None
-        remedy, check = outcome["remedy"].render(values), outcome["first_check"]
+        remedy, check = outcome["remedy"].render(values), bounded(outcome["first_check"].render(values), CHECK_CHARS // 2)
         if check:
             remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._translate('First check: {command}', command=check)}"
         return {
@@ -124,6 +130,7 @@ class Rule:
             "remedy": bounded(remedy, REMEDY_CHARS),
             "references": outcome["references"],
             "weight": weight if isinstance(weight, (int, float)) else 0,
+            "bytes_per_s": weight if isinstance(weight, (int, float)) and str(self._weight).endswith("bytes_per_s") else 0,
         }
 
 
@@ -195,7 +202,9 @@ class Entry:
 class Evaluation:
     """The result of a policy on one host.
 
-    findings: worst first, as in the design, and weight: number, the larger the worse; waived: the same, with waiver:
+    findings: worst first, as in the design, and weight: number, the larger the worse; bytes_per_s: the same of rules whose weight
+    is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first;
+    waived: the same, with waiver:
     {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
     'pass', 'unknown' (what it asks was not measured) or 'off'}.
     """
@@ -228,10 +237,11 @@ class Policy:
         found: list[dict] = []
         problems: list[str] = []
         outcomes: dict[str, str] = {}
+        document = joined(document, set().union(*(rule.joins for rule in self.rules)))
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.probes <= measured else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) else "unknown"
             if not rule.enabled:
                 continue
             try:
@@ -243,7 +253,7 @@ class Policy:
                 continue
             if len(evidence) > FINDINGS_A_RULE:
                 problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
-        found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), self._place[f["rule"]], -f["weight"], f["signature"]))
+        found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), -f["bytes_per_s"], self._place[f["rule"]], -f["weight"], f["signature"]))
         seen: collections.Counter[str] = collections.Counter()
         findings: list[dict] = []
         waived: list[dict] = []

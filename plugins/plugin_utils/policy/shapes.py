@@ -11,7 +11,8 @@ import functools
 import itertools
 
 from ...module_utils._core.registry import NAMES
-from ..schema.validate import read, versions
+from ..joins.joins import JOINS
+from ..schema.validate import read, referred, versions
 
 SIMPLE = {"string": str, "number": (int, float), "integer": (int, float), "boolean": bool}
 
@@ -26,6 +27,8 @@ class NeverMatches(ValueError):
 
 def _resolved(schema: dict, root: dict) -> list[dict]:
     """Return the alternatives of a schema that are not null, each with the document that its references are about."""
+    if "$ref" in schema and not schema["$ref"].startswith("#"):
+        return _resolved(*referred(schema["$ref"]))
     if "$ref" in schema:
         return _resolved(root["definitions"][schema["$ref"].rsplit("/", 1)[1]], root)
     if "oneOf" in schema:
@@ -35,7 +38,7 @@ def _resolved(schema: dict, root: dict) -> list[dict]:
 
 @functools.cache
 def host_shape() -> tuple:
-    """Return the shape of a host document, the data of each probe in its envelope (as a tuple, to be cached)."""
+    """Return the shape of a host document, the data of each probe in its envelope, with its joins (as a tuple, to be cached)."""
     host = read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
@@ -43,7 +46,8 @@ def host_shape() -> tuple:
         data = [{**probe, "root": probe} for probe in (read(name, version) for version in versions()[name])]
         probes[name] = {**envelope, "properties": {**envelope["properties"], "data": {"oneOf": data}}}
     (shape,) = _resolved(host, host)
-    shape["properties"] = {**shape["properties"], "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
+    made = {name: {"oneOf": [{**schema, "root": schema}]} for name in JOINS for schema in [read(name, max(versions()[name]))]}
+    shape["properties"] = {**shape["properties"], **made, "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
     return (shape,)
 
 
@@ -58,6 +62,14 @@ def probes_of(parsed: object) -> set[str]:
         pairs = itertools.pairwise(steps)
         found |= {after["value"] for before, after in pairs if before.get("value") == "probes" and after["type"] == "field"}
     return found
+
+
+def joins_of(parsed: object) -> set[str]:
+    """Return the names of the joins that a parsed expression reads."""
+    if not isinstance(parsed, dict):
+        return set()
+    found = set().union(*map(joins_of, parsed.get("children", [])))
+    return found | ({parsed["value"]} & JOINS.keys() if parsed["type"] == "field" else set())
 
 
 def _steps(parsed: dict) -> list[dict]:

@@ -13,7 +13,7 @@ def _kernel_report_kinds() -> dict[str, dict]:
             "severity": row.severity,
             "category": row.category,
             "remedy": row.remedy,
-            "first_check": row.first_check,
+            "first_check": row.first_check or "",
             "references": [row.reference] if row.reference else [],
         }
         for row in KINDS

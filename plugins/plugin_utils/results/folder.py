@@ -23,8 +23,12 @@ def _why(error: OSError) -> str:
 
 
 def write_json(path: Path, document: dict) -> None:
-    """Write a document to a file so that nobody ever sees half of it. Raises OSError; then nothing is left of it."""
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    """Write a document to a file, as write_text."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it. Raises OSError; then nothing is left of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -68,6 +68,16 @@ def read(name: str, version: int) -> dict:
     return schema
 
 
+def referred(reference: str) -> tuple[dict, dict]:
+    """Return the part of another schema of this folder that a reference is about, and that schema: 'memory-1.json#/properties/growth'."""
+    file, _hash, pointer = reference.partition("#/")
+    schema = _json(FOLDER / file)
+    part = schema
+    for step in pointer.split("/"):
+        part = part[step]
+    return part, schema
+
+
 def _json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -91,6 +101,9 @@ def _inlined(schema: Any, definitions: dict) -> Any:
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
+        if not schema["$ref"].startswith("#"):
+            part, other = referred(schema["$ref"])
+            return _inlined(part, other.get("definitions", {}))
         return _inlined(definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
     return {key: _inlined(item, definitions) for key, item in schema.items() if key != "definitions"}
 

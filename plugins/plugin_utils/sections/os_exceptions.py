@@ -13,6 +13,11 @@ HOSTS = 50
 KERNELS = 50
 
 
+def _title(event: dict) -> str:
+    """Return the title, with the name of the host where another host's log holds the event."""
+    return f"{event['host']}: {event['title']}"[:512] if event.get("host") else event["title"]
+
+
 class Section(Base):
     """Adds up the os_exceptions data of hosts by signature."""
 
@@ -42,7 +47,7 @@ class Section(Base):
             entry = self._entries.setdefault(
                 event["signature"],
                 {
-                    "signature": event["signature"], "kind": event["kind"], "title": event["title"], "culprit": event["culprit"],
+                    "signature": event["signature"], "kind": event["kind"], "title": _title(event), "culprit": event["culprit"],
                     "hosts": collections.Counter(), "count": 0, "first_seen": None, "last_seen": None, "in_window": False, "newest": None,
                     "kernels": set(),
                 },

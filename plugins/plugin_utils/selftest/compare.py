@@ -25,7 +25,7 @@ CAME_BACK, NOISE_BYTES = 0.75, 2 * 1024 * 1024
 CLOCK_MS = 5.0  # two processes note one event
 STARTED_WITHIN_S = 5.0  # a host that is short of CPU takes this long from opening the window to noting when
 MOST_DELAYS = 1000  # several times what the injectors make around the longest window
-
+NO_DELAY = "the injector made no delay within the window"
 
 Number = float | None
 
@@ -181,17 +181,18 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
         raise ValueError(f"{len(delays)} delays are more than the injectors make")
     delays = [bounded(delay) for delay in delays]
     opens, opened, closes, closed = (clock["monotonic_ns"] + (at_s - clock["read_at_s"]) * 1e9 for at_s in window(envelope))
-    sure = within(delays, opened, closes)
-    least, most = len(sure), len(touching(delays, opens, closed))
-    not_run = made("not_run", "the injector made no delay within the window", unit="delays")
-    if not sure:
-        return not_run
     data = envelope["data"]
+    period_us = data.get("stall_period_us", 0)
+    sure = within(delays, opened, closes)
+    least, most = len(undisturbed(sure, period_us)), len(touching(delays, opens, closed))
+    if not least:
+        away = "in each delay something else had the CPU: a hypervisor, or interrupts"
+        return made("not_run", away if sure else NO_DELAY, unit="delays")
     if kind == "runq":
         events, same, wrong = _waits(delays, data), same_wait, _waits_wrong
     else:
         events = [event for event in data.get("stalls", []) if event["kind"] == kind]
-        same, wrong = functools.partial(same_stall, data.get("stall_period_us", 0)), _stalls_wrong
+        same, wrong = functools.partial(same_stall, period_us), _stalls_wrong
     if not events:
         return made("failed", f"no event of kind {kind} is among what the probe measures", least, most, 0, "delays")
     found = paired(events, delays, opens, same)
@@ -199,10 +200,10 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
         # A delay's end is noted a little after the probe has noted it.
         opened = min(opened_ns(event, delay) for event, delay in found)
         closes = opened + envelope["window_s"] * 1e9
-        sure = within(delays, opened, closes - CLOCK_MS * 1e6)
+        sure = undisturbed(within(delays, opened, closes - CLOCK_MS * 1e6), period_us)
         least, most = len(sure), len(touching(delays, opened, closes))
     if not sure:
-        return not_run
+        return made("not_run", NO_DELAY, unit="delays")
     text = wrong(sure, events, found, data)
     if not text and envelope["status"] == "degraded":
         text = f"the probe says: {envelope['reason']}"
@@ -211,6 +212,14 @@ def latency(kind: str, delays: list[dict], clock: dict, envelope: dict) -> dict:
 
 def within(delays: list[dict], begin_ns: float, end_ns: float) -> list[dict]:
     return [delay for delay in delays if delay["start_ns"] >= begin_ns and ends_ns(delay) <= end_ns]
+
+
+def undisturbed(delays: list[dict], period_us: float) -> list[dict]:
+    """Return the delays that the injector itself made, all of them.
+
+    Where something else had the CPU for longer than the probe's clock can tell from a stall, that is what the probe reports.
+    """
+    return [delay for delay in delays if delay.get("gap_ns", 0) / 1e3 <= period_us or not period_us]
 
 
 def touching(delays: list[dict], begin_ns: float, end_ns: float) -> list[dict]:

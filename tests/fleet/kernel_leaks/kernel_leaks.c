@@ -3,8 +3,9 @@
  * Leaks, and what only looks like one, of kinds that the injectors do not
  * make. One function for each kind, named after it; all is freed on removal.
  *
- * kinds=1MB,bulk,...  rate=objects a second of each; parameter truth: bytes
- * that each holds, read at any time.
+ * kinds=leak_1mb,leak_bulk,...  many=N: leak_many_00 and N-1 more as well;
+ * rate=objects a second of each, 0: its own; parameter truth: bytes that each
+ * holds, read at any time.
  */
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -23,6 +24,9 @@ MODULE_LICENSE("GPL");
 
 static char *kinds = "";
 module_param(kinds, charp, 0400);
+static unsigned int many, rate;
+module_param(many, uint, 0400);
+module_param(rate, uint, 0400);
 
 struct kept {
 	struct kept *next;
@@ -85,6 +89,23 @@ static noinline void full_ring(struct kind *kind) { KEEP(kind, kmalloc(1024, GFP
 static noinline void steady_pages(struct kind *kind) { KEEP(kind, NULL, alloc_page(GFP_KERNEL), PAGE_SIZE); }
 static noinline void steady_slab(struct kind *kind) { KEEP(kind, kmalloc(512, GFP_KERNEL), NULL, 512); }
 static noinline void weak_slab(struct kind *kind) { KEEP(kind, kmalloc(64, GFP_KERNEL), NULL, 64); }
+
+/* It ends with a jump to the allocator, and has no return address in the stack. */
+static noinline void *leak_tail(void) { return kmalloc(320, GFP_KERNEL); }
+static noinline void make_tail(struct kind *kind) { KEEP(kind, leak_tail(), NULL, 512); }
+
+/* Sites that differ in nothing but their place and, eight in turn, their size. */
+#define TENS(do_it) do_it(0) do_it(1) do_it(2) do_it(3) do_it(4) do_it(5) do_it(6) do_it(7) do_it(8) do_it(9)
+#define ONES(do_it, ten) do_it(ten, 0) do_it(ten, 1) do_it(ten, 2) do_it(ten, 3) do_it(ten, 4) \
+	do_it(ten, 5) do_it(ten, 6) do_it(ten, 7) do_it(ten, 8) do_it(ten, 9)
+#define MANY_BYTES(ten, one) (64 << ((ten) + (one)) % 4)
+#define MANY(ten, one) \
+static noinline void leak_many_##ten##one(struct kind *kind) \
+{ \
+	KEEP(kind, kmalloc(MANY_BYTES(ten, one), GFP_KERNEL), NULL, MANY_BYTES(ten, one)); \
+}
+#define TEN_OF_MANY(ten) ONES(MANY, ten)
+TENS(TEN_OF_MANY)
 
 static noinline void leak_bulk(struct kind *kind)
 {
@@ -183,7 +204,11 @@ static struct kind all[] = {
 	{ "leak_skb", leak_skb, give_back_skb, 100 },
 	{ "leak_devm", leak_devm, give_back_devm, 200 },
 	{ "leak_dma", leak_dma, give_back_dma, 50 },
+	{ "leak_tail", make_tail, give_back_slab, 150 },
 	{ "weak_slab", weak_slab, give_back_slab, 64 },
+#define KIND_OF_MANY(ten, one) { "leak_many_" #ten #one, leak_many_##ten##one, give_back_slab, 50 },
+#define TEN_KINDS(ten) ONES(KIND_OF_MANY, ten)
+	TENS(TEN_KINDS)
 	{ "full_ring", full_ring, give_back_slab, 200, .most = 8000 },
 	{ "steady_pages", steady_pages, give_back_page, 80, .lives_s = 25 },
 	{ "steady_slab", steady_slab, give_back_slab, 400, .lives_s = 25 },
@@ -268,7 +293,7 @@ module_param_cb(truth, &show_ops, NULL, 0400);
 
 static int __init begin(void)
 {
-	int index, number;
+	int index, number, of_many = 0;
 
 	bulk_cache = kmem_cache_create("kernel_leaks_bulk", 256, 0, 0, NULL);
 	shrunk_cache = kmem_cache_create("kernel_leaks_shrunk", 384, 0, SLAB_RECLAIM_ACCOUNT, NULL);
@@ -282,6 +307,10 @@ static int __init begin(void)
 
 		kind->last = &kind->first;
 		kind->on = at && (at == kinds || at[-1] == ',') && (!at[strlen(kind->name)] || at[strlen(kind->name)] == ',');
+		if (!strncmp(kind->name, "leak_many_", 10) && of_many++ < many)
+			kind->on = true;
+		if (rate)
+			kind->rate = rate;
 		kind->then = ktime_get_ns();
 		for (number = 0; kind->on && number < kind->most; number++)
 			kind->make(kind);

@@ -153,7 +153,7 @@ mce: [Hardware Error]: TSC 0 ADDR 1ff00abc0 MISC 86"""
         ),
         (
             "pcieport 0000:00:1c.0: AER: Corrected error message received from 0000:01:00.0",
-            {"severity": "Corrected", "device": "0000:00:1c.0", "corrected": True},
+            {"severity": "Corrected", "device": "0000:01:00.0", "corrected": True},
         ),
         (
             "kswapd0: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP)\nNode 0 Normal free:11kB min:12kB low:13kB",

@@ -52,6 +52,7 @@ def host(tmp_path, monkeypatch):
 
     monkeypatch.setattr(kmsg.Kmsg, "_open", open_device)
     monkeypatch.setattr(kmsg.Kmsg, "_skip_old", staticmethod(skip_old))
+    monkeypatch.setattr(probe, "own_name", lambda: "host.example.org")
     monkeypatch.setattr(sources, "program", lambda name: None)
     monkeypatch.setattr(sources.log_files, "__defaults__", ((), str(tmp_path)))
     monkeypatch.setattr(sources.crash_files, "__defaults__", ((str(tmp_path / "crash/*/dmesg*"),),))
@@ -64,7 +65,7 @@ def host(tmp_path, monkeypatch):
 
 
 def options(**given):
-    return dict({"sources": probe.SOURCES, "paths": [], "max_age_days": 30, "since": None, "top": 50}, **given)
+    return dict({"sources": probe.SOURCES, "paths": [], "max_age_days": 30, "since": None, "top": 50, "other_hosts": "report"}, **given)
 
 
 def measure(during=lambda: None, polls=3, **given):
@@ -118,6 +119,44 @@ def test_a_report_that_the_log_file_has_as_well_counts_once(host, valid):
     valid(data)
     [entry] = data["events"]
     assert entry["count"] == 2 and sorted(entry["sources"]) == sorted(["kmsg", str(host.folder / "kern.log")])
+
+
+def test_lines_of_other_hosts_are_reported_as_theirs_or_left_out(host, valid):
+    now = time.strftime("%b %e %H:%M:%S", time.localtime())
+    (host.folder / "syslog").write_text(
+        "%s HOST kernel: %s\n" % (now, WARNING)
+        + "%s db7 kernel: %s\n" % (now, WARNING)
+        + "%s db7 kernel:  ksy_far+0x1/0x2\n" % now
+        + "%s localhost kernel: BUG: ksy: early\n" % now
+        + "%s 192.0.2.7 [    7.000001] BUG: ksy: by netconsole\n" % now
+    )
+    data, engine = measure()
+    valid(data)
+    assert sorted((entry["kind"], entry["host"], entry["count"], entry["signature"]) for entry in data["events"] if entry["host"]) == [
+        ("bug_other", "192.0.2.7", 1, "host:192.0.2.7:bug_other:bug_ksy_by_netconsole"), ("warning", "db7", 1, "host:db7:warning:ksy_init")]
+    assert data["kinds"] == {"warning": 1, "bug_other": 1} and engine.degradations == []
+    [own] = [entry for entry in data["events"] if entry["host"] is None and entry["kind"] == "warning"]
+    assert "ksy_far" not in own["excerpt"]
+    data, _unused = measure(other_hosts="ignore")
+    assert sorted((entry["kind"], entry["host"]) for entry in data["events"]) == [("bug_other", None), ("warning", None)]
+
+
+def test_reports_behind_an_unknown_prefix_degrade_the_source(host, valid):
+    lockup = "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [ksyd:812]"
+    path = host.folder / "collected"
+    path.write_text("node7 | 23/11/26 05.38.57 | %s\n05:38:58.123 I %s\n" % (lockup, lockup))
+    data, engine = measure(sources=[], paths=[str(path)])
+    valid(data)
+    [source] = data["sources"]
+    assert (data["events"], source["status"]) == ([], "partial")
+    said = "2 lines look like kernel reports behind an unknown prefix, for example: node7 | 23/11/26 05.38.57 | "
+    assert source["reason"] == said + lockup
+    assert len(engine.degradations) == 1
+    path.write_text("".join(line + "\n" for line in (
+        "Nov 23 05:38:57 host app[7]: " + lockup, "2026-11-23 05:38:57 ERROR app: " + lockup, "05:38:57 found '%s'" % lockup,
+        "see " + lockup)))
+    data, engine = measure(sources=[], paths=[str(path)])
+    assert (data["events"], data["sources"][0]["status"], engine.degradations) == ([], "read", [])
 
 
 def test_what_is_older_than_asked_for_is_left_out(host):

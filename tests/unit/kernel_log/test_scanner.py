@@ -8,143 +8,38 @@ import pytest
 from hypothesis import given, strategies as st
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import lines, patterns
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
-
-HEADERS = [
-    ("kasan", "BUG: KASAN: slab-use-after-free in ksy_read+0x1c/0x40 [ksy]"),
-    ("kfence", "BUG: KFENCE: out-of-bounds read in ksy_read+0x1c/0x40"),
-    ("kmsan", "BUG: KMSAN: uninit-value in ksy_read+0x1c/0x40"),
-    ("kcsan", "BUG: KCSAN: data-race in ksy_read / ksy_write"),
-    ("ubsan", "UBSAN: shift-out-of-bounds in drivers/ksy/core.c:12:3"),
-    ("kmemleak", "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"),
-    ("gpf", "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] PREEMPT SMP PTI"),
-    ("gpf", "Oops: general protection fault, maybe for address 0xffff888100000000: 0000 [#1] SMP"),
-    ("oops_page_fault", "BUG: unable to handle page fault for address: ffffc90000a00000"),
-    ("oops_page_fault", "BUG: kernel NULL pointer dereference, address: 0000000000000010"),
-    ("oops_page_fault", "Unable to handle kernel paging request at virtual address ffff800010000000"),
-    ("oops_page_fault", "Oops: 0002 [#3] SMP NOPTI"),
-    ("oops_trap", "divide error: 0000 [#1] SMP"),
-    ("oops_trap", "Oops: int3: 0000 [#1] SMP NOPTI"),
-    ("oops_trap", "Internal error: synchronous external abort: 96000210 [#1] SMP"),
-    ("oops_trap", "traps: PANIC: double fault, error_code: 0x0"),
-    ("kernel_bug", "kernel BUG at drivers/ksy/core.c:77!"),
-    ("soft_lockup", "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [kworker/3:1:412]"),
-    ("hard_lockup", "NMI watchdog: Watchdog detected hard LOCKUP on cpu 2"),
-    ("hard_lockup", "watchdog: CPU5: Watchdog detected hard LOCKUP on cpu 6"),
-    ("workqueue_lockup", "BUG: workqueue lockup - pool cpus=2 node=0 flags=0x0 nice=0 stuck for 34s!"),
-    ("rcu_stall", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"),
-    ("rcu_stall", "rcu: INFO: rcu_sched self-detected stall on CPU"),
-    ("hung_task", "INFO: task jbd2/sda1-8:231 blocked for more than 120 seconds."),
-    ("atomic_sleep", "BUG: scheduling while atomic: insmod/812/0x00000002"),
-    ("atomic_sleep", "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580"),
-    ("lockdep", "WARNING: possible circular locking dependency detected"),
-    ("lockdep", "[ INFO: possible recursive locking detected ]"),
-    ("lockdep", "WARNING: suspicious RCU usage"),
-    ("lockdep", "BUG: spinlock bad magic on CPU#0, insmod/812"),
-    ("bug_mm", "BUG: Bad page state in process tar  pfn:12345"),
-    ("bug_mm", "BUG: Bad rss-counter state mm:0000000012345678 type:MM_ANONPAGES val:1"),
-    ("slab_corruption", "BUG kmalloc-128 (Tainted: G           O     ): Redzone overwritten"),
-    ("list_corruption", "list_del corruption. prev->next should be ffff888100000000, but was dead000000000100"),
-    ("oom", "mysqld invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0"),
-    ("page_alloc_failure", "kswapd0: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP)"),
-    ("warning", "WARNING: CPU: 1 PID: 812 at drivers/ksy/core.c:40 ksy_init+0x10/0x20 [ksy]"),
-    ("warning", "WARNING: drivers/ksy/core.c:40 at ksy_init+0x10/0x20, CPU#1: insmod/812"),
-    ("panic", "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"),
-    ("mce", "mce: [Hardware Error]: Machine check events logged"),
-    ("mce", "Memory failure: 0x1d0f5: recovery action for dirty LRU page: Recovered"),
-    ("edac", "EDAC MC0: 1 CE memory read error on CPU_SrcID#0_MC#0_Chan#1_DIMM#0"),
-    ("pcie_aer", "pcieport 0000:00:1c.0: AER: Corrected error received: 0000:00:1c.0"),
-    ("irq_nobody_cared", 'irq 17: nobody cared (try booting with the "irqpoll" option)'),
-    ("thermal", "mce: CPU4: Core temperature above threshold, cpu clock throttled (total events = 12)"),
-    ("clock_unstable", "clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable because the skew is too large:"),
-    ("io_error", "blk_update_request: I/O error, dev sdb, sector 2048 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0"),
-    ("io_error", "Buffer I/O error on dev sdb1, logical block 12, async page read"),
-    ("nvme_error", "nvme nvme0: I/O tag 10 (a00a) opcode 0x2 (I/O Cmd) QID 3 timeout, aborting req_op:READ(0) size:4096"),
-    ("md_degraded", "md/raid1:md0: Disk failure on sdb1, disabling device."),
-    ("fs_readonly", "EXT4-fs (sda1): Remounting filesystem read-only"),
-    ("fs_error", "EXT4-fs error (device sda1): ext4_lookup:1855: inode #2: comm ls: deleted inode referenced: 12"),
-    ("fs_error", "XFS (dm-0): Metadata I/O Error (0x1) detected at xfs_buf_ioend+0x1a0/0x200 [xfs]. Shutting down filesystem."),
-    ("fs_error", "BTRFS error (device sdc): bdev /dev/sdc errs: wr 1, rd 0, flush 0, corrupt 0, gen 0"),
-    ("vfs", "VFS: Busy inodes after unmount of sda1. Self-destruct in 5 seconds.  Have a nice day..."),
-    ("nfs_not_responding", "nfs: server filer not responding, still trying"),
-    ("netdev_watchdog", "NETDEV WATCHDOG: eth0 (e1000): transmit queue 0 timed out"),
-    ("netdev_unregister", "unregister_netdevice: waiting for lo to become free. Usage count = 1"),
-    ("nf_conntrack_full", "nf_conntrack: nf_conntrack: table full, dropping packet"),
-    ("neigh_table_full", "neighbour: arp_cache: neighbor table overflow!"),
-    ("tcp_memory", "TCP: out of memory -- consider tuning tcp_mem"),
-    ("syn_flood", "TCP: request_sock_TCP: Possible SYN flooding on port 80. Sending cookies."),
-    ("file_table_full", "VFS: file-max limit 65536 reached"),
-    ("audit_backlog", "audit: backlog limit exceeded"),
-    ("segfault", "ksyd[1234]: segfault at 8 ip 000055d0c0ffee00 sp 00007ffd00000000 error 4 in ksyd[55d0c0ffe000+1000]"),
-    ("segfault", "traps: ksyd[1234] general protection fault ip:7f0000001000 sp:7ffd00000000 error:0 in libc.so.6[7f0000000000+1000]"),
-    ("other_kernel", "rust_kernel: panicked at drivers/ksy/lib.rs:10:5:"),
-    ("info_other", "RTNL: assertion failed at net/core/dev.c (1234)"),
-    ("bug_other", "BUG: ksy: the impossible happened"),
-    ("kmemleak", "BUG: memory leak"),
-    ("oops_trap", "BUG: TASK stack guard page was hit at ffffc9000e4aff58 (stack is ffffc9000e4b0000..ffffc9000e4b8000)"),
-    ("oops_trap", "Unhandled fault: external abort on non-linefetch (0x1008) at 0xf0080000"),
-    ("oops_trap", "Insufficient stack space to handle exception!"),
-    ("oops_trap", "Bad mode in Error handler detected on CPU1, code 0xbf000002 -- SError"),
-    ("oops_trap", "SError Interrupt on CPU2, code 0xbf000002 -- SError"),
-    ("oops_trap", "Oops - illegal instruction [#1]"),
-    ("kernel_bug", "Kernel BUG [#1]"),
-    ("hard_lockup", "watchdog: CPU 3 detected hard LOCKUP on other CPUs 5"),
-    ("hard_lockup", "BUG: NMI Watchdog detected LOCKUP on CPU1, ip ffffffff81000000, registers:"),
-    ("atomic_sleep", "Debug: sleeping function called from invalid context at mm/slab.c:2"),
-    ("iommu_fault", "DMAR: [DMA Read NO_PASID] Request device [00:02.0] fault addr 0x0 [fault reason 0x06] PTE Read access is not set"),
-    ("iommu_fault", "ahci 0000:01:00.0: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000a address=0x0 flags=0x0000]"),
-    ("nmi", "Uhhuh. NMI received for unknown reason 3d on CPU 0."),
-    ("io_error", "sd 0:0:0:0: [sda] rejecting I/O to offline device"),
-    ("io_error", "lost page write due to I/O error on sda1"),
-    ("bug_other", "do_IRQ: stack overflow: 508"),
-    ("hung_task", "INFO: task ksyd:812 can't die for more than 143 seconds."),
-    ("lockdep", "[ BUG: bad unlock balance detected! ]"),
-    ("lockdep", "BUG: insmod/812 still has locks held!"),
-    ("lockdep", "INFO: trying to register non-static key."),
-    ("lockdep", "BUG: using smp_processor_id() in preemptible [00000000] code: insmod/812"),
-    ("lockdep", "BUG: workqueue leaked lock or atomic: kworker/0:1/0x00000001/353"),
-    ("bug_mm", "BUG: non-zero pgtables_bytes on freeing mm: 4096"),
-    ("bug_mm", "BUG: Dentry 00000000aaaaaaaa{i=8bb9,n=lo}  still in use (1) [unmount of proc proc]"),
-    ("slab_corruption", "BUG kmalloc-128: Poison overwritten"),
-    ("slab_corruption", "slab error in verify_redzone_free(): cache `size-64': memory outside object was overwritten"),
-    ("oom", "Memory cgroup out of memory: Killed process 812 (mysqld) total-vm:1460016kB, anon-rss:1414008kB, file-rss:4kB"),
-    ("oom", "Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled"),
-    ("warning", "WARNING: kernel stack regs at 00000000aaaaaaaa in cat:812 has bad 'bp' value 00000000bbbbbbbb"),
-    ("warning", "Badness at drivers/ksy/core.c:40"),
-    ("mce", "Machine check events logged"),
-    ("io_error", "critical medium error, dev sdb, sector 2048"),
-    ("io_error", "kworker/u8:1: attempt to access beyond end of device"),
-    ("io_error", "ata1.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen"),
-    ("io_error", "block nvme1n1: no available path - failing I/O"),
-    ("nvme_error", "nvme nvme0: Disabling device after reset failure: -19"),
-    ("fs_error", "EXT4-fs (sda1): I/O error while writing superblock"),
-    ("fs_error", "JBD2: Aborting journal on device sda1-8."),
-    ("netdev_watchdog", "e1000 0000:00:03.0 eth0: NETDEV WATCHDOG: CPU: 1: transmit queue 0 timed out 5000 ms"),
-    ("info_other", "genirq: Flags mismatch irq 4. 00000000 (serial) vs. 00000080 (ksy)"),
-    ("info_other", "INFO: Freed in ksy_free+0x14/0x20 age=624 cpu=0 pid=3"),
-    ("info_other", "sysctl table check failed: ksy/value Missing strategy"),
-    ("bug_other", "BUG: kernel stack is gone"),
-    ("lockdep", "WARNING: possible irq lock inversion dependency detected"),
-    ("lockdep", "WARNING: inconsistent lock state"),
-    ("lockdep", "WARNING: held lock freed!"),
-    ("lockdep", "WARNING: bad contention detected!"),
-    ("lockdep", "[ INFO: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected ]"),
-    ("lockdep", "WARNING: lock held when returning to user space!"),
-    ("lockdep", "WARNING: Nested lock was not taken"),
-    ("lockdep", "[ BUG: Invalid wait context ]"),
-    ("warning", "WARNING: at kernel/ksy.c:12 ksy_init+0x10/0x20()"),
-    ("warning", "WARNING: stack recursion on stack type 4"),
-    ("warning", "WARNING: can't dereference registers at 00000000aaaaaaaa for ip ksy_init+0x10/0x20"),
-    ("nmi", "NMI: PCI system error (SERR) for reason a1 on CPU 0."),
-    ("nmi", "NMI: IOCK error (debug interrupt?) for reason 71 on CPU 0."),
-    ("tcp_memory", "TCP: too many orphaned sockets"),
-    ("audit_backlog", "audit: audit_backlog=65 > audit_backlog_limit=64"),
-    ("info_other", "INFO: Allocated in ksy_alloc+0x14/0x20 age=624 cpu=0 pid=3"),
-    ("other_kernel", "trusty: panic (caller 0xffffffffe0001000): ksy is gone"),
-    ("bug_other", "ALSA sound/core/pcm_lib.c:154: BUG: stream = 1, pos = 0x1138"),
-]
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import Scanner, scan_lines
+from ansible_collections.ksysak.fleet.tests.unit.kernel_log.samples import HEADERS, LINK_HEADERS
 
 CARRIERS = [
+    "[18444175627.134970] %s",
+    "[    0.048509 ][    T0 ] %s",
+    "Nov 23 05:38:57.123456 host-1 kernel: %s",
+    "Mon 2026-11-23 05:38:57 CET host-1 kernel: %s",
+    "Mon 2026-11-23 05:38:57 UTC host-1 kernel: [  812.000123] %s",
+    "lun. 2026-11-23 05:38:57 CET host-1 kernel: %s",
+    "[  812.000123] host-1 kernel: %s",
+    "[  812.000123 <    0.000100 >] host-1 kernel: %s",
+    "1795412337.123456 host-1 kernel: %s",
+    "nov. 23 05:38:57 host-1 kernel: %s",
+    "Dez 23 05:38:57 host-1 kernel: %s",
+    "11\u6708 23 05:38:57 host-1 kernel: %s",
+    "\u043d\u043e\u044f 23 05:38:57 host-1 kernel: [  812.000123] %s",
+    "2026-11-23T05:38:57.123456789Z [  812.000123] %s",
+    "2026-11-23T05:38:57.123456789Z Nov 23 05:38:57 host-1 kernel: %s",
+    "2026-11-23T05:38:57.123456789+01:00 stdout F [  812.000123] %s",
+    "2026-11-23T05:38:57.123456789Z stderr P <4>[  812.000123] %s",
+    "Nov 23 05:38:57 192.0.2.7 [  812.000123] %s",
+    "Nov 23 05:38:57 192.0.2.7 4,1234,812000123,-;%s",
+    "2026-11-23T05:38:57.123456+01:00 192.0.2.7 <4>[  812.000123] %s",
+    "6.12.1,4,1234,812000123,-,caller=T812;%s",
+    "192.0.2.7: kern: warning: [2026-11-23T05:38:57.123456789Z]: %s",
+    "kern:    info: [2026-11-23T05:38:57.123456789Z]: %s",
+    "[Mon Nov 23 05:38:57 UTC 2026] %s",
+    "[Mon Nov 23 05:38:57 CET 2026] %s",
+    "2026 Nov 23 05:38:57 host-1 kernel: %s",
+    "Nov 23 05:38:57 2026 host-1 kernel: [  812.000123] %s",
+    "Mon Nov 23 05:38:57 2026 kern.warn kernel: [  812.000123] %s",
     "[  812.000123] %s",
     "<4>[  812.000123] %s",
     "[  812.000123][  T812] %s",
@@ -180,7 +75,7 @@ def test_every_kind_is_found_on_its_line(kind, header):
 
 
 def test_every_rule_has_a_header_that_it_finds():
-    found = [patterns.find(header, True)[0] for _unused, header in HEADERS]
+    found = [patterns.find(header, True)[0] for header in [header for _unused, header in HEADERS] + LINK_HEADERS]
     assert [rule for rule in patterns.RULES if rule not in found] == []
 
 
@@ -433,7 +328,7 @@ def test_every_kind_is_explained_to_the_operator_and_fits_the_schema(repo):
     page = (repo / "docs" / "os_exceptions.md").read_text()
     kinds_of_rules = {rule.kind for rule in patterns.RULES}
     assert [kind for kind in sorted(kinds_of_rules) if "`%s`" % kind not in page] == []
-    assert len(kinds_of_rules) <= 64
+    assert len(kinds_of_rules) <= 96
 
 
 def records(*texts, transport="kernel"):
@@ -478,3 +373,124 @@ def test_the_journal_tells_who_wrote_a_kernel_message(facility, writer):
 def test_a_decoded_facility_tells_who_wrote_a_message(prefix, writer):
     line = prefix + "[    1.000000] WARNING: CPU: 0 PID: 1 at drivers/ksy/core.c:1 ksy_init+0x0/0x10"
     assert [found["written_by"] for found in scan_lines([line])] == [writer]
+
+
+def only(log):
+    [event] = scan_lines(log.split("\n"))
+    return event
+
+
+@pytest.mark.parametrize("kind,header", HEADERS, ids=[kind for kind, _unused in HEADERS])
+def test_records_over_several_lines_and_of_containers(kind, header):
+    record = {"__REALTIME_TIMESTAMP": "1795412337000000", "_TRANSPORT": "kernel", "_HOSTNAME": "host-1", "PRIORITY": "4", "MESSAGE": header}
+    pretty = ["{"] + ["\t%s : %s," % (json.dumps(name), json.dumps(value)) for name, value in record.items()] + ['\t"_BOOT_ID" : "0"', "}"]
+    other = [line.replace('"kernel"', '"syslog"') for line in pretty]
+    assert [(event["kind"], event["line"], event["host"]) for event in scan_lines(other + pretty)] == [(kind, 2 * len(pretty) - 2,
+                                                                                                            "host-1")]
+    docker = {"log": "[  812.000123] %s\n" % header, "stream": "stdout", "time": "2026-11-23T05:38:57.123456789Z"}
+    assert [(event["kind"], event["wall"]) for event in scan_lines([json.dumps(docker)])] == [(kind, "2026-11-23T05:38:57Z")]
+    assert kinds("\x1e" + json.dumps(record)) == kinds("data: " + json.dumps(record)) == kinds(json.dumps(record)) == [kind]
+    assert kinds(json.dumps(dict(docker, log=header + "\n"))) == []
+
+
+def test_a_brace_that_begins_no_record_hides_nothing():
+    assert kinds("{\n  \"a\": 1\n}\n[    1.000000] BUG: ksy: after it") == ["bug_other"]
+
+
+def test_dates_are_read_as_they_are_written():
+    for line, wall, local in (
+        ("1795412337.123456 host kernel: %s", "2026-11-23T05:38:57Z", None),
+        ("Mon 2026-11-23 05:38:57 UTC host kernel: %s", "2026-11-23T05:38:57Z", None),
+        ("Mon 2026-11-23 05:38:57 CET host kernel: %s", None, "2026 Nov 23 05:38:57"),
+        ("2026 Nov  3 05:38:57 host kernel: %s", None, "2026 Nov  3 05:38:57"),
+        ("f\xe9vr. 23 05:38:57 host kernel: %s", None, "Feb 23 05:38:57"),
+        ("juil. 23 05:38:57 host kernel: %s", None, "Jul 23 05:38:57"),
+        ("juin 23 05:38:57 host kernel: %s", None, "Jun 23 05:38:57"),
+        ("12\u6708  3 05:38:57 host kernel: %s", None, "Dec  3 05:38:57"),
+        ("ksy 23 05:38:57 host kernel: %s", None, None),
+        ("[Mon Nov 23 05:38:57 2026] %s", None, "2026 Nov 23 05:38:57"),
+        ("[Mon Nov 23 05:38:57 UTC 2026] %s", "2026-11-23T05:38:57Z", None),
+        ("2026-11-23T05:38:57.1+01:00 stdout F [    7.500000] %s", "2026-11-23T04:38:57Z", None),
+        ("192.0.2.7: kern: err: [2026-11-23T05:38:57.1Z]: %s", "2026-11-23T05:38:57Z", None),
+    ):
+        event = only(line % "nf_conntrack: table full, dropping packet")
+        assert (event["wall"], event["local_date"]) == (wall, local), line
+
+
+def test_the_host_of_a_line_is_read_and_hosts_do_not_mix():
+    log = []
+    for host in ("db7", "web2"):
+        log.append("Nov 23 05:38:57 %s kernel: %s" % (host, HEADERS[0][1]))
+    for host in ("db7", "web2"):
+        log.append("Nov 23 05:38:57 %s kernel:  ksy_%s+0x1/0x2" % (host, host))
+    assert [(event["host"], event["trace"]) for event in scan_lines(log)] == [("db7", ["ksy_db7"]), ("web2", ["ksy_web2"])]
+    for line, host in (("Nov 23 05:38:57 192.0.2.7 [    1.000000] %s", "192.0.2.7"), ("[    1.000000] db7 kernel: %s", "db7"),
+                       ("<4>1 2026-11-23T05:38:57Z db7 kernel - - - %s", "db7"), ("db7: kern: err: [2026-11-23T05:38:57Z]: %s", "db7"),
+                       ("[    1.000000] %s", None), ("<4>1 2026-11-23T05:38:57Z - kernel - - - %s", None)):
+        assert only(line % "nf_conntrack: table full, dropping packet")["host"] == host
+
+
+@pytest.mark.parametrize("header", LINK_HEADERS)
+def test_a_link_flaps_that_goes_down_three_times_in_ten_minutes(header):
+    def at(*seconds):
+        return kinds("\n".join("[%5d.000000] %s" % (second, header) for second in seconds))
+    assert at(10, 20) == at(10, 300, 900) == at() == []
+    assert at(10, 20, 30) == at(10, 300, 600, 1300) == ["link_flap"]
+    assert at(10, 20, 30, 40) == ["link_flap", "link_flap"]
+    others = [header.replace("eth2", "eth%d" % number).replace("en", "en%d" % number) for number in (1, 2, 3)]
+    others = "\n".join("[%5d.000000] %s" % pair for pair in enumerate(others))
+    assert kinds(others) == []
+    assert kinds(header + "\n" + header + "\n" + header) == []
+
+
+@pytest.mark.parametrize("prefix", ["BUG: ", "WARNING: CPU: 1 PID: 2 at a.c:3 ", "BUG: soft lockup - CPU#1 stuck for 22s! [x:1] ",
+                                           "Kernel panic - not syncing"])
+def test_the_prefix_of_a_packet_filter_is_no_report(prefix):
+    line = "[    1.000000] %sIN=eth0 OUT= MAC=02:00 SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=TCP DPT=23"
+    assert kinds(line % prefix) == []
+
+
+def test_a_transmit_timeout_below_its_warning_is_one():
+    log = """\
+[    9.000001] WARNING: CPU: 3 PID: 0 at net/sched/sch_generic.c:356 dev_watchdog+0x248/0x260
+[    9.000002] NETDEV WATCHDOG: em7 (ksy): transmit queue 4 timed out
+[    9.000003] CPU: 3 PID: 0 Comm: swapper/3 Not tainted 3.10.0-1160.el7.x86_64 #1
+[    9.000004]  dev_watchdog+0x248/0x260"""
+    event = only(log)
+    assert (event["kind"], event["line"], event["signature"]) == ("netdev_watchdog", 1, "netdev_watchdog:ksy")
+    assert event["details"] == {"device": "em7", "driver": "ksy", "queue": 4} and event["context"]["kernel"] == "3.10.0-1160.el7.x86_64"
+
+
+def test_the_victim_is_the_one_that_was_killed():
+    chosen = "[    9.000001] Memory cgroup out of memory: Kill process 812 (parent) score 950 or sacrifice child"
+    killed = "[    9.000002] Killed process 813 (child) total-vm:20kB, anon-rss:8kB, file-rss:4kB"
+    both = only(chosen + "\n" + killed + "\n[    9.000003] ksy: more")
+    assert (both["details"]["victim"], both["details"]["victim_pid"], both["signature"]) == ("child", 813, "oom:child")
+    assert "ksy: more" not in both["excerpt"] and only(chosen)["details"]["victim"] == "parent"
+    assert kinds("\n".join([chosen, killed, chosen, killed])) == ["oom", "oom"]
+    line = ("[    9.000001] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/app,task_memcg=/app/x,"
+            "task=ksyd,pid=812,uid=0")
+    alone = only(line)
+    assert (alone["details"]["victim"], alone["details"]["victim_pid"], alone["details"]["memory_cgroup"]) == ("ksyd", 812, "/app")
+    header = "[    9.000000] ksyd invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
+    limit = "[    9.000000] memory: usage 51200kB, limit 51200kB, failcnt 100\n"
+    last = "\n[    9.000002] Memory cgroup out of memory: Killed process 812 (ksyd) total-vm:20kB, anon-rss:8kB, file-rss:4kB"
+    full = only(header + limit + line + last)
+    assert full["title"] == "Out of memory: killed ksyd (pid 812), cgroup /app, limit 50 MiB"
+    assert only(header.replace("ksyd", "other") + limit + line + last)["title"].endswith(", other asked for memory")
+
+
+def test_two_messages_without_an_end_of_line_between():
+    assert kinds("[    1.000000] testing ksyNMI watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == ["soft_lockup"]
+    assert kinds("[    1.000000] usb 1-1: Product: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == []
+
+
+@pytest.mark.parametrize("line,known", [
+    ("node7 | 23/11/26 05.38.57 | %s", False), ("05:38:57.123 4711 E %s", False), ("Nov 23 05:38:57 host app[7]: %s", True),
+    ("2026-11-23 05:38:57 ERROR app: %s", True), ("05:38:57 found '%s'", True), ("see %s", True), ("[    1.000000] see %s", True),
+])  # fmt: skip
+def test_sure_headers_behind_an_unknown_prefix_are_noted(line, known):
+    scanner = Scanner()
+    text = line % "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [ksyd:812]"
+    assert [*scanner.feed(text), *scanner.finish()] == []
+    assert (scanner.unknown_lines, scanner.unknown_example) == ((0, None) if known else (1, text))

@@ -29,9 +29,14 @@ def test_what_stopped_or_shrinks_is_no_growth():
     assert rows.growth([census(0, 700)], sizes) == []
 
 
-def test_what_began_late_is_growth():
-    (row,) = rows.growth([census(0, None), census(1, None), census(2, 500)], sizes)
-    assert (row["count_delta"], row["per_s"]) == (500, 250.0)
+def test_what_began_late_is_measured_from_where_it_appears():
+    (row,) = rows.growth([census(0, None), census(1, 100), census(2, 500)], sizes)
+    assert (row["count_delta"], row["per_s"]) == (400, 400.0)
+    assert rows.growth([census(0, None), census(1, None), census(2, 500)], sizes) == []
+
+
+def test_a_process_that_starts_within_the_window_does_not_grow():
+    assert rows.growth([census(0, 1), census(1, 2), census(2, 3)], sizes, lambda key: key != ("socket", "app")) == []
 
 
 def test_bytes_of_the_source_count_more_than_sizes_and_none_stays_unknown():

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import NAMES as PROBES
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import JOINS
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.expressions import Expression, ExpressionError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import PolicyError, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
@@ -297,7 +298,8 @@ def test_kinds_beyond_the_kept_events_are_found():
 def test_a_finding_has_the_shape_of_the_design():
     (finding, *_rest), _problems = load().findings(data.host("web1", "leaking"))
     assert set(finding) == {
-        "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references", "weight",
+        "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references",
+        "weight", "bytes_per_s",
     }  # fmt: skip
     assert finding["title"] == "Kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
     assert finding["signature"] == "memleak-suspected|slab|acme_rx_refill|acme_nic"
@@ -428,6 +430,7 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
     parameters = {name: entry["value"] for name, entry in rule.get("parameters", {}).items()}
     Expression(rule["evidence"], parameters).check_fits_hosts()
     paths = re.findall(r"\b(?:probes|system)\.[a-z_.]+[a-z_]", rule["evidence"])
+    paths += re.findall(r"\bheld\b", rule["evidence"])[:1] if rule["evidence"].startswith("causes") else []
     assert paths or "entries(probes)" in rule["evidence"] or rule["evidence"].startswith("system |")
     for path in paths:
         if "meminfo_delta_bytes." in path:
@@ -628,8 +631,17 @@ def test_the_default_policy_has_a_file_for_each_probe():
     rules = load().rules
     assert {rule.origin for rule in rules} == {f"default/{path.name}" for path in shipped("default")}
     for rule in rules:
-        assert rule.probes <= {rule.origin.removeprefix("default/").removesuffix(".yml")}
+        own = rule.origin.removeprefix("default/").removesuffix(".yml")
+        assert rule.probes <= {own}.union(*(JOINS[name].probes for name in rule.joins if own in JOINS[name].probes))
     assert load().origins == [{"file": "default", "rules": len(rules)}]
+
+
+def test_what_another_host_reported_does_not_alarm():
+    event = data.exception(kind="panic", signature="host:db7:panic:f", host="db7", title="Kernel panic - not syncing: a test")
+    document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})
+    (finding,) = load().findings(document)[0]
+    assert (finding["rule"], finding["severity"]) == ("os-exception-of-other-host", "info")
+    assert finding["title"] == "db7, in this host's log: Kernel panic - not syncing: a test"
 
 
 def test_what_a_program_wrote_to_the_kernel_log_does_not_alarm():

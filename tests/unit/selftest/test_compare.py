@@ -204,6 +204,21 @@ def test_stalls(kind, changes, verdict, said):
     assert result["verdict"] == verdict and said in result["reason"]
 
 
+@pytest.mark.parametrize(
+    ("gaps_us", "verdict", "said"),
+    [
+        ([0, 0, 0, 9000, 0], "passed", ""),
+        ([0, 0, 0, 1900, 0], "partial", "1 of 5 delays have no event"),
+        ([9000, 0, 0, 0, 0], "partial", "1 of 4 delays have no event"),
+        ([9000] * 5, "not_run", "in each delay something else had the CPU"),
+    ],
+)
+def test_a_delay_in_which_a_hypervisor_had_the_cpu_needs_no_event(gaps_us, verdict, said):
+    delays = [{**delay, "gap_ns": gap_us * 1000} for delay, gap_us in zip(KERNEL, gaps_us, strict=True)]
+    result = compare.latency("nosched", delays, CLOCK, stalled("nosched", [*KERNEL[:3], KERNEL[4]]))
+    assert (result["verdict"], result["reason"][: len(said)]) == (verdict, said)
+
+
 @pytest.mark.parametrize("kind", ["irqoff", "nosched"])
 def test_a_stall_that_is_too_short_is_wrong(kind):
     result = compare.latency(kind, KERNEL, CLOCK, stalled(kind, longer_us=-5000.0))

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sockets: data that nobody reads or sends on, connections that the other end closed, and those that wait for their end.
+
+Sockets are counted in groups, of one protocol, port and state. Whose they are is found by their inode numbers among the links of
+descriptors: of processes in the socket's cgroup, where the kernel reports that, else of its user.
+"""
+
+import os
+import re
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
+
+LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
+GROUPS = 32  # of one kind whose owners are looked for, largest first
+INODES = 64  # of one group that are looked for
+LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 3000, 12000, 4 * 1024 * 1024, 1000
+_INODE = re.compile(r'socket:\[(\d+)\]')
+
+
+class _Group:
+    """Sockets of one kind and port: what they hold together, and some of their inodes."""
+
+    def __init__(self, kind, detail):
+        self.kind, self.detail = kind, detail
+        self.count, self.bytes = 0, 0
+        self.inodes, self.uids, self.cgroups = [], set(), set()
+        self.mixed = False  # its sockets belong to more than one process
+
+    def add(self, one, taken):
+        self.count += 1
+        self.bytes += taken
+        if one.inode and len(self.inodes) < INODES:
+            self.inodes.append(one.inode)
+        self.uids.add(one.uid)
+        self.cgroups.add(one.cgroup)
+
+    @property
+    def large(self):
+        return self.bytes >= LARGE_BYTES or self.count >= LARGE_NUMBER
+
+
+class Finder:
+    """Finds the processes that hold sockets; what it found it remembers."""
+
+    def __init__(self, host):
+        self._host = host
+        self._found = {}  # {inode: (pid, started, descriptor)}
+        self._cgroups = {}  # {(pid, started): inode of its cgroup's folder}
+        self._left = 0
+
+    def begin(self):
+        """A new census: links may be read again."""
+        self._left = LINKS
+
+    def find(self, group):
+        """Return {Process: [its descriptors]} of the processes that hold a group's sockets."""
+        by_key = dict(((one.pid, one.started), one) for one in self._host.processes())
+        found = self._known(group, by_key)
+        hits = sum(len(places) for places in found.values())
+        if not hits or (group.mixed and hits * 2 < len(group.inodes)):
+            if group.large:
+                self._left = max(self._left, LINKS_OF_LARGE)
+            self._search(group)
+            found = self._known(group, by_key)
+        return found
+
+    def _known(self, group, by_key):
+        found = {}
+        for inode in group.inodes:
+            pid, started, number = self._found.get(inode, (None, None, None))
+            if (pid, started) in by_key:
+                found.setdefault(by_key[pid, started], []).append(number)
+        return found
+
+    def _search(self, group):
+        wanted = set(inode for inode in group.inodes if inode not in self._found)
+        for process in self._candidates(group):
+            if self._left <= 0 or not wanted:
+                return
+            try:
+                number = descriptors.count(process) or int(process.fields.get('FDSize', 0))
+            except PermissionError:
+                continue
+            # Of many sockets one hit is enough, and a sample finds it; of few each link has to be read.
+            most = min(self._left, max(128, 8 * number // len(group.inodes) // max(1, group.count // len(group.inodes))))
+            links = descriptors.sample(process, number, 0, most)
+            self._left -= max(1, len(links))
+            for place, text in links.items():
+                match = _INODE.match(text)
+                if match and int(match.group(1)) in wanted:
+                    self._found[int(match.group(1))] = (process.pid, process.started, place)
+                    wanted.discard(int(match.group(1)))
+
+    def _candidates(self, group):
+        """Processes that may hold them: those of the sockets' cgroups first, then those of their users; few descriptors first."""
+        def rank(process):
+            return (self._cgroup(process) not in group.cgroups, process.uid not in group.uids and None not in group.uids,
+                    process.descriptors or 0 if group.count < INODES else -(process.descriptors or 0))
+        return sorted(self._host.processes(), key=rank)
+
+    def _cgroup(self, process):
+        key = (process.pid, process.started)
+        if key not in self._cgroups:
+            text = procfs.read_text(process.place + '/cgroup')
+            path = [line[3:] for line in text.splitlines() if line.startswith('0::')]
+            try:
+                self._cgroups[key] = os.stat(os.path.join(self._host.root, 'sys/fs/cgroup') + path[0]).st_ino if path else 0
+            except OSError:
+                self._cgroups[key] = 0
+        return self._cgroups[key]
+
+
+class Sockets(Source):
+    """Queues and states of sockets of the host's own network namespace."""
+
+    STEPS = {'tcp_memory': (None, 256 * 1024), 'udp_memory': (None, 256 * 1024), 'packets': (128, None), 'time_wait': (64, None)}
+    LARGE = {'tcp_memory': (None, 16 * 1024 * 1024), 'udp_memory': (None, 4 * 1024 * 1024), 'packets': (20000, None),
+             'tcp_sockets': (2000, None), 'time_wait': (5000, None), 'unix_sockets': (5000, None)}
+
+    def __init__(self, host):
+        super().__init__(host)
+        self._diag = sock_diag.Diag(host.root)
+        self._finder = Finder(host)
+        self._page = os.sysconf('SC_PAGE_SIZE')
+
+    def read(self):
+        fields = {}
+        for line in procfs.read_text(self.host.proc + '/net/sockstat').splitlines():
+            name, _colon, rest = line.partition(':')
+            words = rest.split()
+            fields.update((name + ' ' + key, int(value)) for key, value in zip(words[::2], words[1::2]))
+        return {
+            'tcp_memory': (None, fields.get('TCP mem', 0) * self._page),
+            'udp_memory': (None, fields.get('UDP mem', 0) * self._page),
+            'time_wait': (fields.get('TCP tw'), None),
+            'tcp_sockets': (self.host.objects('TCP', 'TCPv6'), None),
+            'unix_sockets': (self.host.objects('UNIX', 'UNIX-STREAM'), None),
+            'packets': (self.host.objects('skbuff_head_cache', 'skbuff_fclone_cache'), None),
+        }
+
+    def census(self, classes):
+        self._finder.begin()
+        groups = []
+        if classes & {'tcp_memory', 'tcp_sockets', 'time_wait'}:
+            groups += self._tcp(bool(classes & {'tcp_memory'}), 'time_wait' in classes)
+        if 'udp_memory' in classes:
+            groups += self._by_port('udp', 'udp_unread')
+        if 'packets' in classes:
+            groups += self._by_port('raw', 'raw_unread')
+            groups += _grouped(('packet_unread', None, one, one.unread) for one in self._diag.packet() if one.unread)
+            groups += _grouped(('netlink_unread', one.port, one, one.unread) for one in self._diag.netlink() if one.unread)
+        if classes & {'packets', 'unix_sockets'}:
+            groups += self._unix()
+        return self._holdings(groups)
+
+    def _tcp(self, queues, waiting):
+        states = 1 << sock_diag.LISTEN | 1 << sock_diag.CLOSE_WAIT
+        states |= 1 << sock_diag.TIME_WAIT if waiting else 0
+        sockets = self._diag.inet('tcp', sock_diag.ALL_STATES & ~(0 if waiting else 1 << sock_diag.TIME_WAIT) if queues else states)
+        listening = dict((one.port, one) for one in sockets if one.state == sock_diag.LISTEN)
+        groups = _grouped(_tcp_kinds(sockets, listening))
+        for group in groups:
+            if group.kind == 'tcp_time_wait' and group.detail.get('port') in listening:
+                group.inodes = [listening[group.detail['port']].inode]  # they have no owner any more: name who listens
+        return groups
+
+    def _by_port(self, protocol, kind):
+        return _grouped((kind, ('port', one.port), one, one.unread) for one in self._diag.inet(protocol) if one.unread)
+
+    def _unix(self):
+        """Data in queues of unix sockets are memory of the sender's side, and the other end does not read them."""
+        try:
+            sockets = dict((one.inode, one) for one in self._diag.unix())
+        except sock_diag.Missing:
+            return []
+        unread = [(sockets.get(one.peer, one), one.unsent) for one in sockets.values() if one.unsent]
+        groups = _grouped(('unix_unread', None, reader, taken) for reader, taken in sorted(unread, key=lambda pair: -pair[1]))
+        for group in groups:
+            group.mixed = True
+        return groups
+
+    def _holdings(self, groups):
+        found, seen = {}, {}
+        for group in sorted(groups, key=lambda one: (-one.bytes, -one.count)):
+            if group.bytes < LEAST_BYTES and group.count < LEAST:
+                continue
+            seen[group.kind] = seen.get(group.kind, 0) + 1
+            if seen[group.kind] > GROUPS:
+                continue
+            holders = self._finder.find(group)
+            if not holders:
+                port = group.detail.get('port', group.detail.get('remote_port'))
+                name = '%s port %s' % (group.kind.partition('_')[0], '?' if port is None else port)
+                self._merge(found, (group.kind, ('port', port)), group, owner('port', name))
+            elif group.mixed:
+                self._share(found, group, holders)
+            else:
+                process = max(sorted(holders, key=lambda one: one.started), key=lambda one: len(holders[one]))
+                self._merge(found, (group.kind, self.host.key_of(process)), group, self.host.later(process))
+        return found
+
+    def _share(self, found, group, holders):
+        """Each process has the share of the group that it has of the sockets that were found; also files that wait in their queues."""
+        hits = sum(len(places) for places in holders.values())
+        for process, places in holders.items():
+            part = _Group(group.kind, group.detail)
+            part.count, part.bytes = group.count * len(places) // hits, group.bytes * len(places) // hits
+            self._merge(found, (group.kind, self.host.key_of(process)), part, self.host.later(process))
+            files = sum(_files_in_flight(process, number) for number in places) * part.count // len(places)
+            if files >= LEAST:
+                key = ('file_in_flight', self.host.key_of(process))
+                found[key] = Holding('file_in_flight', self.host.later(process), files)
+
+    @staticmethod
+    def _merge(found, key, group, holder):
+        """One owner may hold groups of several ports: the detail is that of the largest, which comes first."""
+        one = found.get(key)
+        if one is None:
+            queue = group.kind not in ('tcp_close_wait', 'tcp_time_wait')
+            found[key] = Holding(group.kind, holder, group.count, group.bytes if queue else None, group.detail)
+        else:
+            one.count += group.count
+            if one.bytes is not None:
+                one.bytes += group.bytes
+
+
+def _files_in_flight(process, number):
+    """Return how many descriptors wait in the queue of a unix socket (Linux 5.6)."""
+    match = re.search(r'^scm_fds:\s*(\d+)', procfs.read_text('%s/fdinfo/%d' % (process.place, number)), re.MULTILINE)
+    return int(match.group(1)) if match else 0
+
+
+def _tcp_kinds(sockets, listening):
+    """Yield (kind, port, socket, bytes) of TCP sockets; the port is that which listens here, else the other end's."""
+    for one in sockets:
+        place = ('port', one.port) if one.port in listening else ('remote_port', one.remote_port)
+        if one.state == sock_diag.TIME_WAIT and one.remote_port in listening:
+            place = ('port', one.remote_port)  # both ends are on this host
+        if one.state == sock_diag.TIME_WAIT:
+            yield 'tcp_time_wait', place, one, 0
+        if one.state == sock_diag.CLOSE_WAIT:
+            yield 'tcp_close_wait', place, one, 0
+        if one.unread and one.state != sock_diag.LISTEN:
+            yield 'tcp_unread', place, one, one.unread
+        if one.unsent and one.state != sock_diag.LISTEN:
+            yield 'tcp_unsent', place, one, one.unsent
+
+
+def _grouped(kinds):
+    """Return Groups of (kind, what tells one group from another, socket, bytes). A pair is a name and a number for the detail."""
+    groups = {}
+    for kind, place, one, taken in kinds:
+        if (kind, place) not in groups:
+            groups[kind, place] = _Group(kind, {place[0]: place[1]} if isinstance(place, tuple) else {})
+        groups[kind, place].add(one, taken)
+    return list(groups.values())

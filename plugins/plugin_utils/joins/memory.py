@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why the memory of a host grows: what programs hold (probe memory) and where the kernel allocated (probe memleak), as one list of causes.
+
+A cause is one owner, with all that grows on its account. An allocation site belongs to an owner by these rules, in this order:
+
+1. The processes that allocated what survives are the owner's: the same process, or one of its command and cgroup.
+2. They are others, or an interrupt or a thread of the kernel: as many objects a second came as the owner holds more things, or as many
+   bytes. Received data is held by who does not read it, not by who sent it.
+3. Nothing that is counted grew with it, but one process allocated nearly all by its own system calls: it likely holds it.
+4. Otherwise nobody holds it: a leak of the kernel.
+
+A module's own function is not held because one process called it: the owner must hold as many things more. No function has a
+rule of its own. Counters that grew go to the causes that explain them; one without a cause is a cause of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from ...module_utils._core.symbols import bare
+from ...module_utils._memleak import allocators
+from ...module_utils._memory.kinds import BY_NAME, RECLAIMED, USER_MEMORY
+
+TYPES = ("slab", "page", "vmalloc", "percpu")
+SAME_RATE = 0.25  # by how much the rates of the same things may differ
+SAME_BYTES = 0.35  # bytes of queues are those of their buffers, with what these are rounded up to
+SAME_ROWS = 0.15  # two counts of the same things
+SAME_LEAK = 0.1  # objects of one leak come one with the other
+HALF, ONE = 0.5, allocators.ONE
+LEAST_PER_S = 0.5  # slower rates agree by chance
+LEAST_BYTES_PER_S = 16384
+EXPLAINED = 0.5
+LISTED, CAUSES = 12, 64
+HELD, LIKELY, NOBODY = "yes", "likely", "no"
+KERNEL, PROGRAM, RECLAIMED_MEMORY = "kernel", "program", "reclaimed"
+KERNEL_MEMORY, LEAK, COUNTER = "kernel_memory", "leak", "counter"
+WORDS = {KERNEL_MEMORY: "Kernel memory", LEAK: "Kernel memory leak", COUNTER: "Kernel counter"}
+
+
+def causes(memory: dict | None, memleak: dict | None) -> list[dict]:
+    """Return the causes as in schema causes-1.json, most bytes a second first.
+
+    memory, memleak: data of the probes on one host, None: not measured.
+    """
+    found = _of_rows(memory["growth"] if memory else [])
+    rest = _claimed_by_process(found, memleak["leaks"] if memleak else [])
+    rest = _claimed_by_rate(found, rest)
+    _with_their_caches(found, memleak["outstanding"] if memleak else [])
+    found += _likely(rest)
+    found += _leaks([site for site in rest if _one(site) is None])
+    if memleak:
+        found += _with_counters(found, memleak["triage"])
+    listed = [cause.result() for cause in found]
+    listed.sort(key=lambda cause: (-cause["bytes_per_s"], -(cause["per_s"] or 0), cause["kind"], cause["owner"]["name"]))
+    return listed[:CAUSES]
+
+
+class _Cause:
+    """One cause while its parts are found. owner: as in the schema of memory; pids: of its processes."""
+
+    def __init__(self, kind: str, owner: dict, held: str):
+        self.kind, self.owner, self.held = kind, owner, held
+        self.pids = {owner["pid"]} - {None}
+        self.rows: list[dict] = []
+        self.sites: list[dict] = []
+        self.counters: list[dict] = []
+        self.evidence: list[str] = []
+
+    @property
+    def of_user_memory(self) -> bool:
+        """Is all that is known to grow memory of the program itself?"""
+        return bool(self.rows) and all(row["kind"] in USER_MEMORY for row in self.rows)
+
+    def take(self, sites: Iterable[dict], words: str) -> None:
+        self.sites += sites
+        if words not in self.evidence:
+            self.evidence.append(words)
+
+    def bytes_of(self, kind: str, cache: str | None = None) -> float:
+        """Bytes a second of its sites of a type (and slab cache); of its counters where no site is known."""
+        own = [site for site in self.sites if site["type"] == kind and cache in (None, site["cache"])]
+        counted = [row["bytes_per_s"] for row in self.counters if row["type"] == kind and cache in (None, row["counter"])]
+        return _bytes(own) if own else max(counted, default=0.0)
+
+    def result(self) -> dict:
+        self.sites.sort(key=lambda site: (site["verdict"] != "leak", -site["growth_bytes_per_s"], site["culprit"] or ""))
+        rows = sorted(self.rows, key=lambda row: (-self._weight(row), row["kind"]))
+        row = rows[0] if rows else None
+        kind = row["kind"] if row else self.kind
+        by_type = {name: round(self.bytes_of(name), 1) for name in TYPES}
+        kernel = round(sum(by_type.values()), 1)
+        own = row["bytes_per_s"] or 0.0 if row else 0.0
+        maker = _maker(self.sites)
+        return {
+            "kind": kind,
+            "words": BY_NAME[kind].many if kind in BY_NAME else WORDS[kind],
+            "owner": self.owner,
+            "processes": max(1, len(self.pids)),
+            "held": self.held,
+            "memory": RECLAIMED_MEMORY if kind in RECLAIMED else PROGRAM if self.of_user_memory else KERNEL,
+            "per_s": row["per_s"] if row else None,
+            "bytes_per_s": round(max(own, kernel), 1),
+            "kernel_bytes_per_s": kernel,
+            "by_type": by_type,
+            "maker": maker,
+            "site": self.sites[0] if self.sites else None,
+            "command": row["command"] if row else None,
+            "growth": rows[:LISTED],
+            "sites": self.sites[:LISTED],
+            "counters": self.counters[:LISTED],
+            "evidence": self.evidence[:LISTED],
+        }
+
+    def _weight(self, row: dict) -> float:
+        """What a row is worth: of several, that to which most of the memory goes names the cause."""
+        objects = [site["growth_bytes_per_s"] for site in self.sites if _near(_per_s(site), row["per_s"], SAME_RATE)]
+        return max(row["bytes_per_s"] or 0.0, sum(objects))
+
+
+def _near(first: float | None, second: float | None, tolerance: float, least: float = LEAST_PER_S) -> bool:
+    """Are two rates the same? Those below `least` cannot be told from chance."""
+    if not first or not second or min(first, second) < least:
+        return False
+    return max(first, second) <= (1 + tolerance) * min(first, second)
+
+
+def _per_s(site: dict) -> float:
+    """Objects a second of a site."""
+    each = site["bytes_outstanding"] / site["objects_outstanding"] if site["objects_outstanding"] else 0
+    return site["growth_bytes_per_s"] / each if each else 0.0
+
+
+def _bytes(sites: Iterable[dict]) -> float:
+    return sum(site["growth_bytes_per_s"] for site in sites)
+
+
+def _named(owner: dict) -> str:
+    return owner["name"] if owner["pid"] is None else f"{owner['name']}[{owner['pid']}]"
+
+
+def _of_rows(rows: list[dict]) -> list[_Cause]:
+    """A cause for each owner; what is counted at the host, a mount or a cgroup as well belongs to the process of the same rate."""
+    made: dict[tuple, _Cause] = {}
+    for row in rows:
+        owner = row["owner"]
+        place = owner["cgroup"] if owner["type"] == "process" else owner["pid"]
+        cause = made.setdefault((owner["type"], owner["name"], place), _Cause(row["kind"], owner, HELD))
+        cause.rows.append(row)
+        cause.pids |= {owner["pid"]} - {None}
+    processes = [cause for cause in made.values() if cause.owner["type"] == "process"]
+    found = list(processes)
+    for cause in made.values():
+        if cause.owner["type"] == "process":
+            continue
+        same = [one for one in processes if cause.pids & one.pids or _same_rows(cause, one)]
+        if same:
+            same[0].rows += cause.rows
+        else:
+            found.append(cause)
+    return found
+
+
+def _same_rows(first: _Cause, second: _Cause) -> bool:
+    return any(
+        _near(one["per_s"], other["per_s"], SAME_ROWS) or _near(one["bytes_per_s"], other["bytes_per_s"], SAME_ROWS, LEAST_BYTES_PER_S)
+        for one, other in itertools.product(first.rows, second.rows)
+    )
+
+
+def _share(site: dict, cause: _Cause) -> float:
+    """The share of the survivors of a site that processes of a cause allocated."""
+    owner = cause.owner
+    return sum(
+        row["share"]
+        for row in site["allocators"]
+        if not row["kernel_thread"]
+        and (row["pid"] in cause.pids or (row["comm"] == owner["name"] and (row["ended"] or row["cgroup"] == owner["cgroup"])))
+    )
+
+
+def _is_of_user_memory(site: dict) -> bool:
+    """Did the kernel allocate it to describe memory of a process: its page tables and mappings?"""
+    return site["context"] == allocators.EXCEPTION or site["system_call"] in allocators.MEMORY_CALLS
+
+
+def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
+    """Give each site to the process that allocated it. Returns those that are left."""
+    rest = []
+    for site in sites:
+        candidates = []
+        for cause in found:
+            share = _share(site, cause)
+            same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
+            fits = same if site["module"] is not None else not cause.of_user_memory or _is_of_user_memory(site)
+            if share >= HALF and fits:
+                candidates.append((same, share, -len(candidates), cause))
+        if not candidates:
+            rest.append(site)
+            continue
+        _same, share, _number, cause = max(candidates, key=lambda row: row[:3])
+        call = f" by {site['system_call']}()" if site["system_call"] else ""
+        cause.take([site], f"{_named(cause.owner)} allocated {share:.0%} of it{call}")
+    return rest
+
+
+def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
+    """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what a process holds."""
+    for site in sites:
+        for cause in found:
+            same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
+            if same and site["module"] is None and _share(site, cause) >= HALF:
+                cause.sites.append(site)
+                break
+
+
+def _one(site: dict) -> dict | None:
+    """Return the allocator of a site that one process allocates by its own system calls; None: others, modules, interrupts."""
+    if site["module"] is not None or site["context"] in (allocators.INTERRUPT, allocators.KERNEL_THREAD):
+        return None
+    one = allocators.single(site["allocators"])
+    return None if one is None or one["ended"] else one
+
+
+def _bundles(sites: list[dict]) -> Iterator[list[dict]]:
+    """Yield sites that belong together: of one process, else objects that come one with the other."""
+    keyed: dict[tuple, list[dict]] = {}
+    bundles: list[list[dict]] = []
+    for site in sites:
+        rows = site["allocators"]
+        if site["module"] is None and site["context"] != allocators.INTERRUPT and rows and rows[0]["share"] >= HALF:
+            keyed.setdefault((rows[0]["comm"], rows[0]["cgroup"], rows[0]["kernel_thread"]), []).append(site)
+            continue
+        for bundle in bundles:
+            if bundle[0]["context"] == site["context"] and _near(_per_s(bundle[0]), _per_s(site), SAME_LEAK):
+                bundle.append(site)
+                break
+        else:
+            bundles.append([site])
+    yield from keyed.values()
+    yield from bundles
+
+
+def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
+    """Give sites that others allocated to the owner whose things grow by as many. Returns those that are left."""
+    rest = [site for site in sites if site["module"] is not None]
+    for bundle in _bundles([site for site in sites if site["module"] is None]):
+        chosen = None
+        for cause in found:
+            rows = [row for row in cause.rows if row["kind"] not in USER_MEMORY]
+            for row in rows:
+                if _near(_bytes(bundle), row["bytes_per_s"], SAME_BYTES, LEAST_BYTES_PER_S):
+                    chosen = chosen or (cause, row, "bytes")
+                if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
+                    chosen = chosen or (cause, row, "objects")
+        if chosen is None:
+            rest += bundle
+            continue
+        cause, row, what = chosen
+        cause.take(bundle, f"as many {what} a second as {BY_NAME[row['kind']].many} of {_named(cause.owner)}")
+    return rest
+
+
+def _likely(sites: list[dict]) -> list[_Cause]:
+    """A cause for each process that allocated by its own system calls what nothing else explains."""
+    made: dict[tuple, _Cause] = {}
+    for site in sites:
+        one = _one(site)
+        if one is None:
+            continue
+        owner = {"type": "process", "name": one["comm"], "pid": one["pid"], "parent": None, "cgroup": one["cgroup"]}
+        cause = made.setdefault((one["comm"], one["cgroup"]), _Cause(KERNEL_MEMORY, {**owner, "unit": one["unit"], "uid": None}, LIKELY))
+        cause.pids.add(one["pid"])
+        call = f" by {site['system_call']}()" if site["system_call"] else ""
+        paid = "; its cgroup pays for it" if (site["accounted"] or 0) >= HALF else ""
+        cause.take([site], f"{_named(cause.owner)} allocated nearly all of it{call}{paid}")
+    return list(made.values())
+
+
+def _leaks(sites: list[dict]) -> list[_Cause]:
+    """A cause for each leak: objects that a function allocates with those of its caller, as many a second, are one."""
+    made: list[_Cause] = []
+    for site in sorted(sites, key=lambda site: len(site["stack"])):
+        same = next((cause for cause in made if _is_with(site, cause.sites[0])), None)
+        if same is None:
+            owner = {"type": "kernel", "name": site["culprit"] or "?", **dict.fromkeys(("pid", "parent", "cgroup", "unit", "uid"))}
+            same = _Cause(LEAK, owner, NOBODY)
+            made.append(same)
+        same.take([site], f"nobody holds it: {_why(site)}")
+    for cause in made:
+        worst = max(cause.sites, key=lambda site: site["growth_bytes_per_s"])
+        cause.owner = {**cause.owner, "name": worst["culprit"] or "?"}
+    return made
+
+
+def _is_with(site: dict, other: dict) -> bool:
+    if not other["culprit"] or site["module"] != other["module"] or not _near(_per_s(site), _per_s(other), SAME_LEAK):
+        return False
+    return other["culprit"] in (bare(frame) for frame in site["stack"])
+
+
+def _why(site: dict) -> str:
+    if site["module"] is not None:
+        return f"a function of the module {site['module']} keeps it, and no program holds as many things more"
+    if site["context"] == allocators.INTERRUPT:
+        return "an interrupt allocated it, and nothing that is counted grew with it"
+    if site["context"] == allocators.KERNEL_THREAD:
+        return "a thread of the kernel allocated it, and nothing that is counted grew with it"
+    return "processes that ended, or many, allocated it, and nothing that is counted grew with it"
+
+
+def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
+    """Give each counter that grew to the causes that explain it. Returns a cause of those that none does."""
+    sizes = {row["cache"]: row["object_bytes"] for row in triage["caches"]}
+    left = []
+    grown = [row for row in triage["suspects"] if row["by"] == "growth"]
+    # Slab caches first: what explains them explains their sum.
+    for counter in sorted(grown, key=lambda row: row["counter"] not in sizes):
+        name, rate = counter["counter"], counter["bytes_per_s"] or 0.0
+        cache = name if name in sizes else None
+        parts = sorted(((cause.bytes_of(counter["type"], cache), number) for number, cause in enumerate(found)), reverse=True)
+        # A host whose facts were cut says itself how much the sites explain that are not listed.
+        explained = max(sum(part for part, _number in parts), counter["explained_bytes_per_s"] or 0.0)
+        if explained >= EXPLAINED * rate:
+            if parts and parts[0][0] > 0:
+                found[parts[0][1]].counters.append(counter)
+            continue
+        holder = next((cause for cause in found if cause.held == HELD and _explains(cause, cache, sizes, rate - explained)), None)
+        if holder is not None:
+            holder.counters.append(counter)
+            continue
+        user = sum(row["bytes_per_s"] or 0.0 for cause in found if cause.held != NOBODY for row in cause.rows)
+        if cache is None and explained + user >= EXPLAINED * rate:
+            continue
+        left.append(counter)
+    if not left:
+        return []
+    left.sort(key=lambda row: (-(row["bytes_per_s"] or 0.0), row["counter"]))
+    owner = {"type": "kernel", "name": left[0]["counter"], **dict.fromkeys(("pid", "parent", "cgroup", "unit", "uid"))}
+    cause = _Cause(COUNTER, owner, NOBODY)
+    cause.counters = left
+    cause.evidence.append("no allocation site was seen, and nothing that is counted grew with it")
+    return [cause]
+
+
+def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> bool:
+    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?"""
+    for row in cause.rows:
+        if row["kind"] in USER_MEMORY or cache is None:
+            continue
+        each = sizes.get(cache, 0) * (row["per_s"] or 0.0)
+        if cache in BY_NAME[row["kind"]].objects or _near(each, rate, SAME_BYTES, LEAST_BYTES_PER_S):
+            return True
+    return False
+
+
+def _maker(sites: list[dict]) -> dict | None:
+    """Return the process that allocated most of these sites' memory, and its system call; None: an interrupt, or many."""
+    for site in sites:
+        one = allocators.single(site["allocators"])
+        if one is not None and site["context"] != allocators.INTERRUPT:
+            return {"name": one["comm"], "pid": one["pid"], "unit": one["unit"], "ended": one["ended"], "system_call": site["system_call"]}
+    return None
