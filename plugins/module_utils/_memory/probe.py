@@ -55,7 +55,7 @@ class ProcfsEngine(Engine):
         growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
             growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
-            holders.update(one.censuses[-1][1] if one.censuses else {})
+            holders.update(one.last)
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
