@@ -186,7 +186,7 @@ def events(data):
     at = 0
     while at + _HEADER.size <= len(data):
         length, _version, _reserved, head, _mask, _fd, pid = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size:
+        if length < _HEADER.size or at + length > len(data):
             return
         record = at + head
         if record + _RECORD.size <= at + length:

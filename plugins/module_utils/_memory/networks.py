@@ -33,10 +33,12 @@ def parse_routes(text):
 
     Tables main and local are one tree until a rule separates them: equal numbers of both are counted once.
     """
-    found = re.findall(r'^\w[^\n]*?(\w+):\n(?:\t[^\n]*\n)*?\tPrefixes:\s+(\d+)', text, re.MULTILINE)
-    tables = collections.OrderedDict()
-    for name, count in found:
-        tables[name] = int(count)
+    tables, name = {}, None
+    for line in text.splitlines():
+        if line.endswith(':') and not line.startswith(('\t', ' ')):
+            name = line[:-1]
+        elif name and line.startswith('\tPrefixes:'):
+            tables[name] = int(line.split()[1])
     if 'Main' in tables and tables['Main'] == tables.get('Local'):
         del tables['Local']
     return sum(tables.values())
