@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bcc engine of memleak: allocations and frees as they happen, weighed with the kernel's own counters."""
 
+import collections
 import mmap
 import os
 import platform
@@ -37,7 +38,7 @@ _MOST_SAMPLE = 1024
 _OBJECTS_ONE_BY_ONE = 16384
 # Reading survivors may take so long, as sorting them takes as much again: window.READ_LIMIT_S is for all of it.
 _READ_S = 6.0
-_FULL, _TIGHT = 0.7, 0.5  # shares of the table of survivors: to be swept, and to hold fewer of each group
+_FULL, _TIGHT = 0.7, 0.6  # shares of the table of survivors: to be swept from, and that all groups together may keep
 _REVIEW_NS = 2000000000  # the longest time between two
 # Code that enters interrupts: (first symbol, last one; None: this function alone).
 _BOUNDARIES = (('__irqentry_text_start', '__irqentry_text_end'), ('__softirqentry_text_start', '__softirqentry_text_end'),
@@ -269,18 +270,21 @@ class BccEngine(engine.BccEngine):
         table = self._program.table('live')
         masks = dict(((key.site, key.cache, key.stack, key.type), value.mask)
                      for key, value in maps.items(self._program.table('groups'), bpf.GROUPS)[0])
-        left = 0
+        numbers = collections.Counter()
         for key, value in maps.items(table, bpf.OBJECTS)[0]:
-            if value.type != bpf.VMALLOC and value.chosen & masks.get((value.site, value.cache, value.stack, value.type), 0):
+            group = (value.site, value.cache, value.stack, value.type)
+            if value.type != bpf.VMALLOC and value.chosen & masks.get(group, 0):
                 try:
                     del table[key]
                     self._removed += 1
                 except KeyError:  # freed meanwhile
                     pass
             else:
-                left += 1
-        if left > _TIGHT * bpf.OBJECTS or counts[bpf.DROPPED]:
-            self._cap = max(min(bpf.LEAST_CAP, self._cap), self._cap // 2)
+                numbers[group] += 1
+        left = sum(numbers.values())
+        room = int(_TIGHT * bpf.OBJECTS) // (2 if counts[bpf.DROPPED] else 1)
+        if left > room or counts[bpf.DROPPED]:
+            self._cap = min(self._cap, max(bpf.LEAST_CAP, suspects.fair_cap(list(numbers.values()), room)))
         # Reading the table costs time of the host: not again before it has grown.
         self._sweep_at = max(_FULL, min(0.9, left / float(bpf.OBJECTS) + 0.1))
         self._configure()

@@ -601,6 +601,15 @@ def test_a_function_that_jumped_to_the_allocator_is_in_the_stack(kernel_files, t
 
 
 @pytest.mark.parametrize(
+    ("numbers", "room", "cap"),
+    [([458] * 100, 39321, 393), ([10, 20, 4096], 1000, 970), ([10, 20, 30], 1000, 30), ([], 1000, 0), ([500, 500], 10, 5)],
+)
+def test_a_cap_leaves_each_group_its_share_of_the_table(numbers, room, cap):
+    assert suspects.fair_cap(numbers, room) == cap
+    assert sum(min(number, cap) for number in numbers) <= room
+
+
+@pytest.mark.parametrize(
     ("first_s", "last_s", "part"),
     [(0, 0, (0, 80)), (32, 79, (0, 32)), (32, 33, (33, 80)), (1, 1, (1, 80)), (1, 80, (0, 1)), (79, 90, (0, 79))],
 )
