@@ -36,6 +36,8 @@ def context(frames):
         return UNKNOWN, None
     if stacks.is_boundary(frames[-1]):
         return INTERRUPT, None
+    if stacks.is_dispatcher(frames[-1]):
+        return (KERNEL_THREAD if core[-1] == 'process_one_work' else INTERRUPT), None
     for name in reversed(core):
         found = _ENTRY.match(name)
         if found:

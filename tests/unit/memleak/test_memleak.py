@@ -220,6 +220,8 @@ def test_memory_that_grows_with_what_the_kernel_counts():
         (["f+0x1", "__sys_sendto+0x1", "__do_softirq+0x5"], ("interrupt", None)),
         (["f+0x1", "asm_sysvec_apic_timer_interrupt+0x5"], ("interrupt", None)),
         (["f+0x1", "process_one_work+0x1", "worker_thread+0x1", "kthread+0x1", "ret_from_fork+0x1"], ("kernel_thread", None)),
+        (["f+0x1", "process_one_work+0x1"], ("kernel_thread", None)),
+        (["f+0x1", "call_timer_fn+0x1"], ("interrupt", None)),
         (["f+0x1"] * 24, ("unknown", None)),
         ([], ("unknown", None)),
     ],
