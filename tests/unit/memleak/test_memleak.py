@@ -425,7 +425,7 @@ def test_a_leak_of_whose_survivors_a_share_was_read_has_its_rate_and_an_interval
     (site,) = sites.Sites(lambda _stack, _site: STACK, {}.get, 0, 20 * S, 2 * S, {}).fill([made], objects, share)
     rate, least, most = site.cohort.growth()
     assert rate == pytest.approx(200 * 512, rel=0.25) and least <= 200 * 512 <= most
-    assert site.largest_weight >= 1 / share
+    assert site.largest_weight >= 1 / share and all(isinstance(number, int) for number in site.cohort.ages())
     assert verdict.Case(STACK, site.cohort, 20, verdict.CONFIRMED).evaluate()[0] == "leak"
 
 
