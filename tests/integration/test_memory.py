@@ -43,7 +43,9 @@ class Holder:
     def __init__(self, kind):
         script = Path(__file__).with_name("memory_holders.py")
         self.kind = kind
-        self._process = subprocess.Popen([sys.executable, script, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # In a session of its own: the probe leaves out the processes of its own group.
+        command = [sys.executable, script, kind]
+        self._process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = self._process.pid
         assert self._process.stdout.readline() == "ready\n"
 
