@@ -17,7 +17,7 @@ LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
 GROUPS = 32  # of one kind whose owners are looked for, largest first
 INODES, MIXED_INODES = 64, 512  # of one group that are looked for; of one whose sockets belong to several processes
 LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 6000, 12000, 4 * 1024 * 1024, 1000
-LINKS_OF_MIXED = 1024  # of one process
+FIRST_LINKS, LINKS_OF_MIXED = 48, 1024  # of one process: the second where there are sockets among the first
 _INODE = re.compile(r'socket:\[(\d+)\]')
 
 
@@ -92,13 +92,19 @@ class Finder:
             if before and before[0] == number and (before[1] >= most or before[1] >= number):
                 continue
             self._read[process.pid, process.started] = (number, most)
-            links = descriptors.sample(process, number, 0, min(self._left, most))
-            self._left -= max(1, len(links))
-            for place, text in links.items():
-                match = _INODE.match(text)
-                if match:
-                    self._found[int(match.group(1))] = (process.pid, process.started, place)
-                    wanted.discard(int(match.group(1)))
+            if not group.mixed or self._note(process, number, FIRST_LINKS, wanted):
+                self._note(process, number, most, wanted)
+
+    def _note(self, process, number, most, wanted):
+        """Read so many links of a process at most, and remember sockets; returns how many there were."""
+        links = descriptors.sample(process, number, 0, max(1, min(self._left, most)))
+        self._left -= max(1, len(links))
+        inodes = [(place, _INODE.match(text)) for place, text in links.items()]
+        inodes = [(place, int(match.group(1))) for place, match in inodes if match]
+        for place, inode in inodes:
+            self._found[inode] = (process.pid, process.started, place)
+            wanted.discard(inode)
+        return len(inodes)
 
     def _candidates(self, group):
         """Processes that may hold them: those of the sockets' cgroups first, then those of their users.
