@@ -157,8 +157,9 @@ def command(kind, owner, detail):
             text = text.replace(mark, shlex.quote(str(value)))
     return text
 
-# Memory of programs themselves, and of files: the kernel's own beside it describes it (page tables, mappings).
-USER_MEMORY = frozenset((
-    'anonymous_memory', 'shared_memory', 'locked_memory', 'huge_page', 'page_table', 'mapping', 'page_cache', 'huge_page_pool'))
+# Memory of programs themselves: a heap that grows is ordinary, within a short window.
+PROGRAM_MEMORY = frozenset(('anonymous_memory', 'shared_memory', 'page_table', 'mapping'))
+# Pages that stay until somebody removes them, or that cannot be swapped.
+LASTING_MEMORY = frozenset(('locked_memory', 'huge_page', 'huge_page_pool', 'memfd', 'tmpfs', 'sysv_shm'))
 # What the kernel gives back by itself when memory is needed.
 RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))
