@@ -78,9 +78,12 @@ class _Cause:
         if words not in self.evidence:
             self.evidence.append(words)
 
-    def bytes_of(self, kind: str, cache: str | None = None) -> float:
-        """Bytes a second of its sites of a type (and slab cache); of its counters where no site is known."""
-        own = [site for site in self.sites if site["type"] == kind and cache in (None, site["cache"])]
+    def bytes_of(self, kind: str, cache: str | None = None, size: int | None = None) -> float:
+        """Bytes a second of its sites of a type (and slab cache); of its counters where no site is known.
+
+        size: of an object of the cache; a site whose cache is not known may be of any cache of its size.
+        """
+        own = [site for site in self.sites if site["type"] == kind and (cache is None or _is_of(site, cache, size))]
         counted = [row["bytes_per_s"] for row in self.counters if row["type"] == kind and cache in (None, row["counter"])]
         return _bytes(own) if own else max(counted, default=0.0)
 
@@ -138,6 +141,12 @@ def _per_s(site: dict) -> float:
     """Objects a second of a site."""
     each = site["bytes_outstanding"] / site["objects_outstanding"] if site["objects_outstanding"] else 0
     return site["growth_bytes_per_s"] / each if each else 0.0
+
+
+def _is_of(site: dict, cache: str, size: int | None) -> bool:
+    if site["cache"] is not None or not site["objects_outstanding"]:
+        return site["cache"] == cache
+    return round(site["bytes_outstanding"] / site["objects_outstanding"]) == size
 
 
 def _bytes(sites: Iterable[dict]) -> float:
@@ -334,7 +343,9 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
     for counter in sorted(grown, key=lambda row: row["counter"] not in sizes):
         name, rate = counter["counter"], counter["bytes_per_s"] or 0.0
         cache = name if name in sizes else None
-        parts = sorted(((cause.bytes_of(counter["type"], cache), number) for number, cause in enumerate(found)), reverse=True)
+        parts = sorted(
+            ((cause.bytes_of(counter["type"], cache, sizes.get(name)), number) for number, cause in enumerate(found)), reverse=True
+        )
         # A host whose facts were cut says itself how much the sites explain that are not listed.
         explained = max(sum(part for part, _number in parts), counter["explained_bytes_per_s"] or 0.0)
         if explained >= EXPLAINED * rate:

@@ -182,6 +182,8 @@ def test_counters_that_causes_explain_are_none_of_their_own():
         "cache-300",
         "SUnreclaim",
     ]
+    unknown = site(per_s=200, size=300, cache=None)
+    assert len(found([], [unknown], [cache], sizes)) == 1 and len(found([], [{**unknown, "cache": "other"}], [cache], sizes)) == 2
     alone = found([], [], [total, cache], sizes)
     assert [(one["kind"], one["owner"]["name"], one["bytes_per_s"]) for one in alone] == [("counter", "SUnreclaim", 66000.0)]
     assert found([], [], [counter("SUnreclaim", 66000.0, explained=40000.0)]) == []
