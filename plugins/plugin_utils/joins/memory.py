@@ -26,6 +26,7 @@ TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
 SAME_BYTES = 0.35  # bytes of queues are those of their buffers, with what these are rounded up to
 SAME_ROWS = 0.15  # two counts of the same things
+SAME_OBJECTS = 0.05
 SAME_LEAK = 0.1  # objects of one leak come one with the other
 HALF, ONE = 0.5, allocators.ONE
 LEAST_PER_S = 0.5  # slower rates agree by chance
@@ -352,7 +353,7 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
             if parts and parts[0][0] > 0:
                 found[parts[0][1]].counters.append(counter)
             continue
-        holder = next((cause for cause in found if cause.held == HELD and _explains(cause, cache, sizes, rate - explained)), None)
+        holder = next((cause for cause in found if cause.held != NOBODY and _explains(cause, cache, sizes, rate - explained)), None)
         if holder is not None:
             holder.counters.append(counter)
             continue
@@ -371,9 +372,17 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
 
 
 def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> bool:
-    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?"""
+    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?
+
+    Of these, or of the objects that were seen, there are as many as of the cache, or each comes with two.
+    """
+    if cache is None:
+        return False
+    objects = rate / sizes[cache] if sizes[cache] else 0.0
+    if any(_near(objects, number * _per_s(site), SAME_OBJECTS) for site in cause.sites for number in (1, 2)):
+        return True
     for row in cause.rows:
-        if row["kind"] in USER_MEMORY or cache is None:
+        if row["kind"] in USER_MEMORY:
             continue
         each = sizes.get(cache, 0) * (row["per_s"] or 0.0)
         if cache in BY_NAME[row["kind"]].objects or _near(each, rate, SAME_BYTES, LEAST_BYTES_PER_S):

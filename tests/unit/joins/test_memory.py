@@ -184,6 +184,9 @@ def test_counters_that_causes_explain_are_none_of_their_own():
     ]
     unknown = site(per_s=200, size=300, cache=None)
     assert len(found([], [unknown], [cache], sizes)) == 1 and len(found([], [{**unknown, "cache": "other"}], [cache], sizes)) == 2
+    twice = found([], [site(per_s=100, size=4096)], [cache], sizes)
+    assert [one["counter"] for one in twice[0]["counters"]] == ["cache-300"] and len(twice) == 1
+    assert len(found([], [site(per_s=130, size=4096)], [cache], sizes)) == 2
     alone = found([], [], [total, cache], sizes)
     assert [(one["kind"], one["owner"]["name"], one["bytes_per_s"]) for one in alone] == [("counter", "SUnreclaim", 66000.0)]
     assert found([], [], [counter("SUnreclaim", 66000.0, explained=40000.0)]) == []
