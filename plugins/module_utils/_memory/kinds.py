@@ -110,7 +110,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('dying_cgroup', 'removed cgroup that lives on', 'removed cgroups that live on', (), 'cat /sys/fs/cgroup{path}/cgroup.stat',
      'What removed cgroups allocated is still in use, mostly files in the page cache. Let services write to files that they remove, or '
      'drop the cache (sync; echo 1 > /proc/sys/vm/drop_caches) once.'),
-    ('mount', 'mount', 'mounts', ('mnt_cache',), 'cat /proc/{pid}/mountinfo', _REMOVE),
+    ('mount', 'mount', 'mounts', ('mnt_cache',), 'grep -hF {path} /proc/[1-9]*/mountinfo | sort | uniq -c | sort -n | tail', _REMOVE),
     ('tmpfs', 'file in tmpfs', 'files in tmpfs', ('shmem_inode_cache', 'dentry'), 'du -xa {path} | sort -n | tail',
      'Files in tmpfs are memory. Remove them, rotate logs, or limit the mount (size=).'),
     ('network_namespace', 'network namespace', 'network namespaces', ('net_namespace',), 'lsns -t net', _REMOVE),
@@ -133,15 +133,18 @@ KINDS = tuple(Kind(*row) for row in (
 BY_NAME = dict((row.kind, row) for row in KINDS)
 
 
-def command(kind, owner):
+def command(kind, owner, detail):
     """Return the command that lists what the owner holds, or None where the owner lacks what the command needs.
 
-    Names and paths of a host are quoted for the shell.
+    detail: of the holding, with the place that a process fills. Names and paths of a host are quoted for the shell.
     """
+    place = owner['cgroup'] if owner['type'] == 'cgroup' else owner['name']
+    if owner['type'] == 'process':
+        place = detail.get('path') or detail.get('mount') or detail.get('folder')
     values = {
         'pid': owner['pid'],
         'uid': owner['uid'],
-        'path': owner['cgroup'] if owner['type'] == 'cgroup' else owner['name'],
+        'path': place,
         'name': owner['name'],
         'port': owner['name'],
     }
