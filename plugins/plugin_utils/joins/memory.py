@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 
 from ...module_utils._core.symbols import bare
 from ...module_utils._memleak import allocators
-from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, RECLAIMED
+from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, QUEUES, RECLAIMED
 
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
@@ -46,7 +46,7 @@ def causes(memory: dict | None, memleak: dict | None) -> list[dict]:
     memory, memleak: data of the probes on one host, None: not measured.
     """
     found = _of_rows(memory["growth"] if memory else [])
-    rest = _claimed_by_process(found, memleak["leaks"] if memleak else [])
+    rest = _claimed_by_process(found, [*memleak["leaks"], *_counted(memleak)] if memleak else [])
     rest = _claimed_by_rate(found, rest)
     _with_their_caches(found, memleak["outstanding"] if memleak else [])
     found += _likely(rest)
@@ -125,10 +125,12 @@ class _Cause:
     def _weight(self, row: dict) -> float:
         """What a row is worth: of several, that to which most of the memory goes names the cause.
 
-        The same pages are best told by what they are of: those of a memfd are mapped, too.
+        The same memory is best told by what is wrong with it: pages of a memfd are mapped, sockets in CLOSE_WAIT are sockets.
         """
         objects = [site["growth_bytes_per_s"] for site in self.sites if _near(_per_s(site), row["per_s"], SAME_RATE)]
-        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (0.5 if row["kind"] in PROGRAM_MEMORY else 1)
+        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (
+            0.5 if row["kind"] in PROGRAM_MEMORY else 1.2 if row["kind"] in QUEUES else 1
+        )
 
 
 def _near(first: float | None, second: float | None, tolerance: float, least: float = LEAST_PER_S) -> bool:
@@ -203,6 +205,19 @@ def _is_of_user_memory(site: dict) -> bool:
     return site["context"] == allocators.EXCEPTION or site["system_call"] in allocators.MEMORY_CALLS
 
 
+def _counted(memleak: dict) -> list[dict]:
+    """Return the sites that are no leak by themselves, as other memory grew as well, but make most of a slab cache that grows steadily."""
+    grown = {row["counter"]: row["bytes_per_s"] or 0.0 for row in memleak["triage"]["suspects"] if row["by"] == "growth"}
+    return [
+        site
+        for site in memleak["outstanding"]
+        if site["cache"] in grown
+        and site["growth_bytes_per_s"] >= HALF * grown[site["cache"]] > 0
+        and _one(site)
+        and not site["reclaimable"]
+    ]
+
+
 def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give each site to the process that allocated it. Returns those that are left."""
     rest = []
@@ -227,6 +242,8 @@ def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
     """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what an owner holds."""
     for site in sites:
         for cause in found:
+            if site in cause.sites:
+                break
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
             if same and site["module"] is None and (cause.owner["type"] != "process" or _share(site, cause) >= HALF):
                 cause.sites.append(site)
@@ -263,19 +280,21 @@ def _bundles(sites: list[dict]) -> Iterator[list[dict]]:
 def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give sites that others allocated to the owner whose things grow by as many. Returns those that are left."""
     rest = [site for site in sites if site["module"] is not None]
+    rows = [(cause, row) for cause in found for row in cause.rows if row["kind"] not in USER_MEMORY]
     for bundle in _bundles([site for site in sites if site["module"] is None]):
-        chosen = None
-        for cause in found:
-            rows = [row for row in cause.rows if row["kind"] not in USER_MEMORY]
-            for row in rows:
-                if _near(_bytes(bundle), row["bytes_per_s"], SAME_BYTES, LEAST_BYTES_PER_S):
-                    chosen = chosen or (cause, row, "bytes")
-                if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
-                    chosen = chosen or (cause, row, "objects")
-        if chosen is None:
+        candidates = []
+        for cause, row in rows:
+            queue = row["kind"] in QUEUES
+            if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
+                continue  # what a process allocates, another does not hold, but for what it sent to that one
+            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
+                candidates.append((queue, True, -len(candidates), cause, row, "objects"))
+            elif _near(_bytes(bundle), row["bytes_per_s"], SAME_BYTES, LEAST_BYTES_PER_S):
+                candidates.append((queue, False, -len(candidates), cause, row, "bytes"))
+        if not candidates:
             rest += bundle
             continue
-        cause, row, what = chosen
+        cause, row, what = max(candidates, key=lambda candidate: candidate[:3])[3:]
         cause.take(bundle, f"as many {what} a second as {BY_NAME[row['kind']].many} of {_named(cause.owner)}")
     return rest
 
