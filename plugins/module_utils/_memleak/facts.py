@@ -10,7 +10,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import alloc
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
 # Curves and stacks are most of the facts, and what does not fit in a host's document is lost: sites at the tail.
-_POINTS, _OTHERS_FRAMES = 11, 12
+_POINTS, _FRAMES, _OTHERS_FRAMES, _LEAST_OTHERS = 11, 18, 12, 8
 # Lists of free pages, chunks of per-CPU memory: what may be allocated without the counter moving.
 _SLACK_BYTES = {'page': 262144, 'percpu': 131072, 'vmalloc': 0}
 # Rates of sites and slopes of counters agree within this share.
@@ -73,7 +73,7 @@ class Measured:
         self._explain(result['suspects'], trends, found, bool(sample))
         totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
         return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']],
-                'outstanding': others[:self._options['top']],
+                'outstanding': others[:max(_LEAST_OTHERS, self._options['top'] - len(found))],
                 'totals': totals, 'triage': result, 'trends': trends, 'sample': sample, 'budget': budget}
 
     def _verdict(self, found, result):
@@ -181,7 +181,7 @@ class Measured:
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
-            'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:4],
+            'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:3],
             'culprit': function, 'offset': stacks.offset(blamed), 'module': module, 'cache': cache and cache[:64],
             'allocations': int(round(site.allocations)), 'frees': int(round(site.frees)),
             'objects_outstanding': site.objects, 'bytes_outstanding': site.bytes,
@@ -189,7 +189,7 @@ class Measured:
             'oldest_age_s': round(max(0, cohort.until_ns - oldest) / 1e9, 3), 'ages': cohort.ages(),
             'trend': _thinned(site.points(self._slots, self._slot_s, self._window_s)),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
-            'sampled': site.largest_weight, 'stack': frames,
+            'sampled': site.largest_weight, 'stack': frames[:_FRAMES],
             'reclaimable': bool(cache) and self._is_reclaimable(cache), 'context': context,
             'system_call': call and call[:64], 'allocators': who,
             'accounted': None if site.charged_share is None else round(site.charged_share, 3),

@@ -25,6 +25,7 @@ from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMOR
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
 SAME_BYTES = 0.35  # bytes of queues are those of their buffers, with what these are rounded up to
+PART_OF_QUEUE = 2.0  # what is sent comes from several places, not all of which need to have been seen
 SAME_ROWS = 0.15  # two counts of the same things
 SAME_OBJECTS = 0.05
 SAME_LEAK = 0.1  # objects of one leak come one with the other
@@ -90,7 +91,7 @@ class _Cause:
 
     def result(self) -> dict:
         self.sites.sort(key=lambda site: (site["verdict"] != "leak", -site["growth_bytes_per_s"], site["culprit"] or ""))
-        rows = sorted(self.rows, key=lambda row: (-self._weight(row), row["kind"]))
+        rows = sorted(self.rows, key=lambda row: (self._is_ordinary(row), -self._weight(row), row["kind"]))
         row = rows[0] if rows else None
         kind = row["kind"] if row else self.kind
         by_type = {name: round(self.bytes_of(name), 1) for name in TYPES}
@@ -121,6 +122,10 @@ class _Cause:
         if kind in RECLAIMED or (not self.rows and self.sites and all(site["reclaimable"] for site in self.sites) and self.held == LIKELY):
             return "reclaimed"
         return "program" if kind in PROGRAM_MEMORY else "lasting" if kind in LASTING_MEMORY else "kernel"
+
+    def _is_ordinary(self, row: dict) -> bool:
+        """Is it a heap that grows? Next to it, what the kernel keeps for the program names the cause, unless that is little."""
+        return row["kind"] in PROGRAM_MEMORY or self._weight(row) < LEAST_BYTES_PER_S
 
     def _weight(self, row: dict) -> float:
         """What a row is worth: of several, that to which most of the memory goes names the cause.
@@ -186,6 +191,7 @@ def _same_rows(first: _Cause, second: _Cause) -> bool:
     return any(
         _near(one["per_s"], other["per_s"], SAME_ROWS) or _near(one["bytes_per_s"], other["bytes_per_s"], SAME_ROWS, LEAST_BYTES_PER_S)
         for one, other in itertools.product(first.rows, second.rows)
+        if one["kind"] not in PROGRAM_MEMORY and other["kind"] not in PROGRAM_MEMORY
     )
 
 
@@ -287,14 +293,17 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
             queue = row["kind"] in QUEUES
             if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
                 continue  # what a process allocates, another does not hold, but for what it sent to that one
+            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in cause.sites):
+                continue  # its own allocations explain it
+            left = (row["bytes_per_s"] or 0.0) - _bytes(cause.sites)
             if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
-                candidates.append((queue, True, -len(candidates), cause, row, "objects"))
-            elif _near(_bytes(bundle), row["bytes_per_s"], SAME_BYTES, LEAST_BYTES_PER_S):
-                candidates.append((queue, False, -len(candidates), cause, row, "bytes"))
+                candidates.append((queue, True, 0.0, -len(candidates), cause, row, "objects"))
+            elif _near(_bytes(bundle), left, SAME_BYTES if not queue else PART_OF_QUEUE, LEAST_BYTES_PER_S):
+                candidates.append((queue, False, -abs(_bytes(bundle) - left), -len(candidates), cause, row, "bytes"))
         if not candidates:
             rest += bundle
             continue
-        cause, row, what = max(candidates, key=lambda candidate: candidate[:3])[3:]
+        cause, row, what = max(candidates, key=lambda candidate: candidate[:4])[4:]
         cause.take(bundle, f"as many {what} a second as {BY_NAME[row['kind']].many} of {_named(cause.owner)}")
     return rest
 
