@@ -239,10 +239,10 @@ class Policy:
         outcomes: dict[str, str] = {}
         document = joined(document, set().union(*(rule.joins for rule in self.rules)))
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-        judged = {name for name, trend in document.get("trend", {}).items() if trend["judged"]}
+        compared = {name for name, trend in document.get("trend", {}).items() if trend["compared"]}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= judged else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= compared else "unknown"
             if not rule.enabled:
                 continue
             try:

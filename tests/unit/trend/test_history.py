@@ -98,25 +98,25 @@ def test_a_leak_of_some_hosts_is_one_finding(tmp_path):
     assert row["per_s"] == pytest.approx(30 * KIB, rel=0.02)
     assert [part["counter"] for part in row["parts"]] == ["mnt_cache"]
     assert row_of(fleet, "mnt_cache")["part_of"] == "SUnreclaim"
-    assert (fleet["memory_trend"]["judged"], fleet["memory_trend"]["not_judged"]) == (8, [])
+    assert (fleet["memory_trend"]["compared"], fleet["memory_trend"]["not_compared"]) == (8, [])
     assert "memory" in finding["probes"]
 
 
-def test_a_first_scan_is_not_judged_and_says_so(tmp_path):
+def test_a_first_scan_is_not_compared_and_says_so(tmp_path):
     fleet = made(tmp_path, night(tmp_path, 0, [leaking()], reported=False))
-    assert fleet["memory_trend"]["not_judged"] == [{"reason": module.FIRST, "host_count": 1, "hosts": ["web1"]}]
+    assert fleet["memory_trend"]["not_compared"] == [{"reason": module.FIRST, "host_count": 1, "hosts": ["web1"]}]
     rule = next(rule for rule in fleet["compliance"]["rules"] if rule["rule"] == "memory-trend-growth")
     assert (rule["unknown"], rule["pass"]) == (1, 0)
     assert not [note for note in fleet["verdict"]["notes"] if "between scans" in note]
 
 
-def test_a_host_that_was_rebooted_is_not_judged_and_the_verdict_says_so(tmp_path):
+def test_a_host_that_was_rebooted_is_not_compared_and_the_verdict_says_so(tmp_path):
     for number in range(6):
         night(tmp_path, number, [leaking(), quiet()])
     folder = night(tmp_path, 6, [leaking(), quiet(boot_id="f" * 32)])
     fleet = made(tmp_path, folder)
-    assert fleet["memory_trend"]["not_judged"] == [{"reason": module.OTHER_BOOT, "host_count": 1, "hosts": ["db1"]}]
-    assert "Growth of memory between scans was not judged on 1 host." in fleet["verdict"]["notes"]
+    assert fleet["memory_trend"]["not_compared"] == [{"reason": module.OTHER_BOOT, "host_count": 1, "hosts": ["db1"]}]
+    assert "Growth of memory between scans was not compared on 1 host." in fleet["verdict"]["notes"]
     assert findings(fleet)["memory-trend-growth"]["host_count"] == 1
     rule = next(rule for rule in fleet["compliance"]["rules"] if rule["rule"] == "memory-trend-growth")
     assert (rule["fail"], rule["unknown"], rule["pass"]) == (1, 1, 0)
@@ -125,9 +125,9 @@ def test_a_host_that_was_rebooted_is_not_judged_and_the_verdict_says_so(tmp_path
 def test_the_first_minutes_after_a_boot_do_not_count(tmp_path):
     night(tmp_path, 0, [lambda n, scan_id: host("web1", n, scan_id, uptime_s=300.0, SUnreclaim=MIB)])
     fleet = made(tmp_path, night(tmp_path, 1, [lambda n, scan_id: host("web1", n, scan_id, SUnreclaim=9 * GIB)]))
-    assert (findings(fleet), fleet["memory_trend"]["judged"]) == ({}, 0)
+    assert (findings(fleet), fleet["memory_trend"]["compared"]) == ({}, 0)
     fleet = made(tmp_path, night(tmp_path, 2, [lambda n, scan_id: host("web1", n, scan_id, uptime_s=300.0, boot_id="1" * 32)]))
-    assert fleet["memory_trend"]["not_judged"][0]["reason"] == module.JUST_BOOTED
+    assert fleet["memory_trend"]["not_compared"][0]["reason"] == module.JUST_BOOTED
 
 
 def test_only_readings_of_this_boot_count(tmp_path):
@@ -135,7 +135,7 @@ def test_only_readings_of_this_boot_count(tmp_path):
         boot = f"{number // 7:032}"  # the reboot gives the memory back, and the leak begins anew
         folder = night(tmp_path, number, [lambda n, scan_id, boot=boot: {**leaking(boot_id=boot)(n % 7, scan_id)}])
     facts = History(tmp_path, folder).facts(load.read_host(load.host_files(folder)[0], None)[1])["memory"]
-    assert (facts["judged"], facts["readings"], facts["left_out"]["other_boot"]) == (True, 5, 7)
+    assert (facts["compared"], facts["readings"], facts["left_out"]["other_boot"]) == (True, 5, 7)
     assert facts["rows"][0]["verdict"] == "grows"
 
 

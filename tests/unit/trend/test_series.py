@@ -71,7 +71,7 @@ def test_a_line_is_its_slope():
         [(DAY_S * n, -1e9 * n) for n in range(50)],
         [(DAY_S * n, 1e10 if n == 20 else 0.0) for n in range(50)],  # one scan while a backup ran
     ],
-    ids=["equal", "less", "less of three", "at one instant", "to and fro", "falls", "a spike"],
+    ids=["equal", "less", "less of three", "at one instant", "back and forth", "falls", "a spike"],
 )
 def test_what_does_not_grow_is_steady(points):
     assert judge(points, 1e6).verdict == "steady"
