@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Kernel memory that was allocated in the window and not freed by its end. */
+import { causesTable } from '../lib/causes.js'
 import { curve } from '../lib/curve.js'
 import { badge, bdi, findingLink, hostList, lead, stackDetails } from '../lib/dom.js'
 import { bytes, bytesPerSecond, number, percent, plural, seconds } from '../lib/format.js'
@@ -27,6 +28,7 @@ function curveLabel(points) {
 export function render(leaks, root, { groups }) {
   const suspected = leaks.outstanding.filter(({ finding }) => finding).length
   root.append(lead(leadText(leaks, suspected)))
+  causesTable(root, leaks.causes)
   grid(root, 'leaks', leaks.outstanding, [
     {
       title: t('Verdict'),
