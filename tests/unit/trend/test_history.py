@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema import validate as schema
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history as module, readings
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend.history import History
@@ -271,6 +272,32 @@ def test_a_pair_of_scans_shows_a_large_rise(tmp_path):
     (finding,) = findings(fleet).values()
     assert (finding["rule"], finding["severity"]) == ("memory-trend-rise", "warning")
     assert finding["title"] == "SUnreclaim rose by 4.1 GiB in 24 h (mostly mnt_cache); too few scans to call it growth"
+
+
+def facts_fit(folder, results):
+    """Check what a rule sees of each host against its schema; return it."""
+    history = History(results, folder)
+    found = [history.facts(load.read_host(path, None)[1]) for path in load.host_files(folder)]
+    for facts in found:
+        schema._check(schema._validator("trend", 1), facts, [])
+    return found
+
+
+def test_what_rules_see_fits_its_schema(tmp_path):
+    names = {f"cache{n}": (n + 1) * MIB for n in range(30)}
+
+    def make(number, scan_id):
+        caches = {name: size * (1 + number) for name, size in names.items()}
+        counts = {f"things{n}": 1000 * (1 + number) for n in range(25)}
+        return host(
+            "web1", number, scan_id, caches=caches, counts=counts, SUnreclaim=GIB * (1 + number / 10), AnonPages=GIB * (1 + number / 9)
+        )
+
+    for number in range(60):
+        folder = night(tmp_path, number, [make, quiet(boot_id=f"{number:032}")], reported=number == 0)
+    grows, rebooted = sorted(facts_fit(folder, tmp_path), key=lambda facts: not facts["memory"]["compared"])
+    assert len(grows["memory"]["rows"]) == 32 and grows["memory"]["readings"] <= 51
+    assert not rebooted["memory"]["compared"]
 
 
 def test_one_cause_is_one_finding(tmp_path):

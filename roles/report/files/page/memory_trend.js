@@ -126,7 +126,10 @@ export function render(trend, root) {
       ),
     ])
     root.append(
-      details(t('Not compared: nothing is known of growth on these hosts'), plainTable([t('Reason'), t('Where')], lines)),
+      details(
+        t('Not compared: nothing is known of growth on these hosts'),
+        plainTable([t('Reason'), t('Where')], lines),
+      ),
     )
   }
   if (trend.skipped.length) {
