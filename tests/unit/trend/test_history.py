@@ -39,7 +39,10 @@ def night(results, number, hosts, started_at=None, reported=True, probes=data.PR
     )
     folder = folder.rename(results / scan_id)
     if reported:
-        made(results, folder)
+        writer = readings.Writer(folder)
+        for document in documents:
+            writer.add(document)
+        writer.write(scan_id)
     return folder
 
 
@@ -350,6 +353,14 @@ def test_a_results_folder_of_another_hand_breaks_nothing(tmp_path):
     path.unlink()
     path.symlink_to("/etc/passwd")
     assert readings.Readings(folder, scan).reading("db1") is not None
+
+
+def test_a_report_writes_the_readings_that_the_next_one_uses(tmp_path, monkeypatch):
+    folder = night(tmp_path, 0, [quiet(), leaking()], reported=False)
+    made(tmp_path, folder)
+    monkeypatch.setattr(readings.load, "read_host", lambda *_: pytest.fail("a host document was read"))
+    scan = readings.Readings(folder, json.loads((folder / "scan.json").read_text()))
+    assert scan.reading("web1")["slab_bytes"]["mnt_cache"] > 4 * MIB
 
 
 def test_a_folder_that_cannot_be_written_keeps_the_report(tmp_path, monkeypatch):
