@@ -70,7 +70,7 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-        self._needs, self.joins, self.trends = self._expression.probes, self._expression.joins, self._expression.trends
+        self._needs, self.joins, self._trends = self._expression.probes, self._expression.joins, self._expression.trends
         self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
@@ -98,9 +98,11 @@ class Rule:
             "references": changed.get("references", spec.get("references", [])),
         }
 
-    def is_measured(self, measured: set[str]) -> bool:
-        """Were the probes that the rule reads measured, of each join one at least?"""
-        return self._needs <= measured and all(measured.intersection(JOINS[name].probes) for name in self.joins)
+    def is_measured(self, measured: set[str], compared: set[str]) -> bool:
+        """Were the probes that the rule reads measured, of each join one at least, and compared with earlier scans where it reads that?"""
+        return (
+            self._needs <= measured and self._trends <= compared and all(measured.intersection(JOINS[name].probes) for name in self.joins)
+        )
 
     def evidence(self, document: dict) -> list:
         """Return what the rule's expression finds in one host document, with its joins. Raises ExpressionError."""
@@ -242,7 +244,7 @@ class Policy:
         compared = {name for name, trend in document.get("trend", {}).items() if trend["compared"]}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= compared else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured, compared) else "unknown"
             if not rule.enabled:
                 continue
             try:

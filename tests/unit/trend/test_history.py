@@ -222,6 +222,14 @@ def test_an_older_scan_is_not_compared_with_later_ones(tmp_path):
     assert [scan["scan_id"] for scan in fleet["memory_trend"]["scans"]] == ["night000", "night001", "night002"]
 
 
+def test_slices_of_other_hosts_take_no_place_of_scans(tmp_path):
+    for number in range(0, 60, 2):
+        night(tmp_path, number, [leaking()])
+        night(tmp_path, number + 1, [quiet("other")])
+    history = History(tmp_path, night(tmp_path, 60, [leaking()]))
+    assert (len(history.scans), history.not_used) == (30, 0)
+
+
 def test_growth_that_was_there_in_the_baseline_is_not_new(tmp_path):
     folders = [night(tmp_path, number, [leaking()]) for number in range(9)]
     fleet = made(tmp_path, folders[8], folders[7])
@@ -240,7 +248,7 @@ def test_of_many_scans_the_last_and_some_of_the_older_count():
 
 def test_other_memory_and_missing_readings_are_counted(tmp_path):
     night(tmp_path, 0, [quiet(MemTotal=4 * GIB)])
-    night(tmp_path, 1, [quiet("other")])
+    night(tmp_path, 1, [quiet("other"), lambda n, scan_id: data.host("db1", "lost", scan_id)])
     for number in (2, 3):
         folder = night(tmp_path, number, [quiet()])
     facts = History(tmp_path, folder).facts(load.read_host(load.host_files(folder)[0], None)[1])["memory"]
