@@ -99,10 +99,9 @@ class Rule:
         }
 
     def is_measured(self, measured: set[str], compared: set[str]) -> bool:
-        """Were the probes that the rule reads measured, of each join one at least, and compared with earlier scans where it reads that?"""
-        return (
-            self._needs <= measured and self._trends <= compared and all(measured.intersection(JOINS[name].probes) for name in self.joins)
-        )
+        """Were the probes that the rule reads measured, of each join one at least, and, where it reads a trend, compared?"""
+        joined = all(measured.intersection(JOINS[name].probes) for name in self.joins)
+        return joined and self._needs <= measured and self._trends <= compared
 
     def evidence(self, document: dict) -> list:
         """Return what the rule's expression finds in one host document, with its joins. Raises ExpressionError."""
