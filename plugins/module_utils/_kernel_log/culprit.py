@@ -18,6 +18,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_cl
     INTERRUPT,
     REPORTING,
     UNWINDING,
+    incidental,
 )
 
 MAX_TRACE = 32
@@ -50,6 +51,11 @@ _RCU_THREAD = frozenset(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))
 _IRQ_ORDER = re.compile(r'-safe -> |irq lock inversion|IRQ lock inversion')
 _STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack end')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
+
+
+def is_stack_overflow(header):
+    """Does a report's header tell that a stack is full?"""
+    return bool(_STACK_OVERFLOW.search(header[:_LINE_CHARS]))
 
 
 def clean(name):
@@ -159,9 +165,18 @@ def _names(trace):
 
 def _first_specific(names):
     for name in names:
-        if not GENERIC.match(name) and not DISPATCH.match(name):
+        if not incidental(name):
             return name
     return None
+
+
+def _least_incidental(names):
+    """Where all are incidental: what dispatches before what helps, and the innermost of them; or None."""
+    for known in (lambda name: GENERIC.match(name) or not DISPATCH.match(name), GENERIC.match):
+        for name in names:
+            if not known(name):
+                return name
+    return names[0] if names else None
 
 
 def _down_to_interrupt(names):
@@ -208,7 +223,7 @@ def _operation(names):
     """The outermost frame that neither dispatches nor helps."""
     for index in range(len(names) - 1, -1, -1):
         name = names[index]
-        if not DISPATCH.match(name) and not GENERIC.match(name):
+        if not incidental(name):
             # a wrapper for programs of another word size is the operation that it calls
             return names[index - 1] if index and 'compat_' in name and name.replace('compat_', '', 1) == names[index - 1] else name
     return None
@@ -236,7 +251,8 @@ def _lockdep(header, entries, traces):
     elif any(entry[:2] == ('mark', 'chain') for entry in entries) or 'inconsistent' in header:
         shown = _names(traces[-1])
     else:
-        shown = _names(traces[0])
+        # a lone place in the text before is no trace
+        shown = _names(next((trace for trace in traces if trace[0][:2] == ('mark', 'trace')), traces[0]))
     locks = [entry[1] for entry in entries if entry[0] == 'lock'][:1]
     if traces and _IRQ_ORDER.search(header):
         # two places, right on their own: the interrupt's is the one that nobody thought of
@@ -282,7 +298,7 @@ def blame(kind, header, entries):
         for name in names:
             if _WAITING_ANCHOR.match(name):
                 return name, names[:MAX_TRACE]
-    if _STACK_OVERFLOW.search(header) and _operation(names):
+    if is_stack_overflow(header) and _operation(names):
         return _operation(names), names[:MAX_TRACE]
     named = header_symbols(kind, header)
     if kind == 'lockdep':
@@ -301,5 +317,5 @@ def blame(kind, header, entries):
     if culprit is None and kind != 'page_alloc_failure':
         if kind == 'kcsan' and named:
             culprit = named[0]
-        culprit = culprit or next((name for name in candidates if not GENERIC.match(name)), candidates[0] if candidates else None)
+        culprit = culprit or _least_incidental(candidates)
     return culprit, names[:MAX_TRACE]

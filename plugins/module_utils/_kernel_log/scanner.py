@@ -12,6 +12,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import cu
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.details import Details
 
 MAX_BODY_LINES = 400
+MAX_STACK_LINES = 1500  # of a stack that is full: the operation is its last frame
 MAX_OOM_LINES = 8000  # it lists every task of the host, and names the victim last
 REACH_LINES = 2 * MAX_BODY_LINES  # behind its header, whoever else writes in between
 MAX_ENTRIES = 300
@@ -25,6 +26,7 @@ FLAPS = 3          # so many times within FLAP_S the link of a device went down:
 FLAP_S = 600.0
 MAX_DEVICES = 64
 DETAIL_CHARS = 1024
+_REASON_CHARS = 10  # no shorter reason of a panic is worth comparing
 FOLLOW_S = 30.0
 FOLLOW_LINES = 1500
 
@@ -59,7 +61,7 @@ class _Report:
         self.induced = False
         self.parent = None  # the report this one follows from, where that one's trace is still to come
         self.details = Details(self.kind, text[:DETAIL_CHARS], segment.caller)
-        self.most_lines = MAX_OOM_LINES if self.kind == 'oom' else MAX_BODY_LINES
+        self.most_lines = MAX_OOM_LINES if self.kind == 'oom' else MAX_STACK_LINES if culprit.is_stack_overflow(text) else MAX_BODY_LINES
         self.entries = []
         self.frames = 0
         self.aside = False  # the next line names a function that has no part in it
@@ -85,8 +87,10 @@ class _Report:
         if self.needle == _CHOSEN and text.startswith('Killed process '):
             self.ended = True
         aside, self.aside = self.aside, text.endswith(_ASIDE)
-        if len(self.entries) < MAX_ENTRIES and not aside:
+        if (len(self.entries) < MAX_ENTRIES or self.most_lines == MAX_STACK_LINES) and not aside:
             found = culprit.parse(text)
+            if len(self.entries) >= MAX_ENTRIES:  # a recursion goes on and on in the middle
+                del self.entries[MAX_ENTRIES // 2:MAX_ENTRIES // 2 + len(found)]
             self.entries.extend(found)
             self.frames += sum(1 for entry in found if entry[0] == 'frame')
 
@@ -165,6 +169,12 @@ def title(kind, details):
     if details.get('asked_by') not in (None, details['victim']):
         parts.append('%s asked for memory' % details['asked_by'])
     return ', '.join(parts)
+
+
+def _repeats(panic, header):
+    """Does a panic give the reason that the header before it gave?"""
+    reason = panic[:TITLE_CHARS].partition('not syncing: ')[2].strip().lower()
+    return len(reason) >= _REASON_CHARS and reason in header[:TITLE_CHARS].lower()
 
 
 def signature(kind, blamed, header, needle, details):
@@ -293,7 +303,7 @@ class Scanner:
                 self._near(last, report)):
             if report.kind == 'panic':
                 report.induced = bool(_FOLLOW_PANIC.match(report.header)) or (
-                    'SError' in report.header and 'SError' in last.header)
+                    'SError' in report.header and 'SError' in last.header) or _repeats(report.header, last.header)
             elif last.kind in patterns.OOPS_KINDS and report.kind in _AFTERMATH:
                 report.induced = last.segment.caller == report.segment.caller or report.kind in patterns.STALL_KINDS
             elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:

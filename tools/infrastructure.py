@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the table of the kernel's infrastructure, which a kernel report seldom blames, from kernel source.
+
+    tools/infrastructure.py SOURCE...           write it; a SOURCE is an unpacked tree, or a linux-source-*.tar.xz or .bz2
+    tools/infrastructure.py --names SOURCE...   print the names instead
+
+A function is infrastructure by where it is defined: L(INFRASTRUCTURE) is the one owner of that. A name counts when all its
+definitions in all sources lie there. The shipped table comes from Debian's linux-source-5.10, -6.1, -6.12 and -7.3 and from Ubuntu's
+linux-source-4.4.0 and -4.15.0, because servers with such kernels run too.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import re
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "plugins" / "module_utils" / "_kernel_log" / "infrastructure_table.py"
+NAMESET = ROOT / "plugins" / "module_utils" / "_core" / "nameset.py"
+
+HEAD = '''# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names of {count} kernel functions that are infrastructure, as a set; tools/infrastructure.py makes it from kernel source."""
+
+'''
+
+ARCHITECTURES = "x86|arm|arm64|riscv"
+
+# Where infrastructure is defined: what code of any subsystem calls, and what carries a CPU to it.
+INFRASTRUCTURE = (
+    # algorithms and containers; not ciphers and codecs, which work for long on their own
+    r"lib/(?!(?:842|bch|crypto|fonts|lz4|lzo|mpi|raid\w*|reed_solomon|xz|zlib\w*|zstd)/|decompress)",
+    # allocators, and what checks them
+    r"mm/(?:debug\w*|dmapool|failslab|kmemleak|maccess|mempolicy|mempool|nommu|page_alloc|page_ext|page_owner|page_frag_cache|page_poison\w*|percpu[\w-]*"
+    r"|sla?b\w*|slob|slub|usercopy|util|vmalloc)\.[ch]",
+    r"mm/(?:kasan|kfence|kmsan)/",
+    # locks
+    r"kernel/locking/|drivers/tty/tty_(?:ldsem|mutex)\.c",
+    # reports, watchdogs, instrumentation
+    r"kernel/(?:printk|kcsan)/",
+    r"kernel/(?:context_tracking|extable|hung_task|jump_label|kallsyms|kcov|notifier|panic|stacktrace|static_call\w*|tracepoint|watchdog\w*)\.c",
+    # deferred and timed work, other CPUs, interrupts
+    r"kernel/(?:rcu|time|irq|entry)/",
+    r"kernel/(?:async|cpu|irq_work|kthread|smp|smpboot|softirq|stop_machine|task_work|workqueue)\.c",
+    r"kernel/sched/(?:completion|swait|wait|wait_bit)\.c",
+    # hooks and messages that other code answers
+    r"security/security\.c|net/netlink/(?:af_netlink|genetlink)\.c",
+    # entry, exceptions and libraries of an architecture
+    rf"arch/(?:{ARCHITECTURES})/(?:lib|entry)/",
+    rf"arch/(?:{ARCHITECTURES})/kernel/(?:apic|cpu/mce|cpu/mcheck)/",
+    rf"arch/(?:{ARCHITECTURES})/kernel/(?:alternative|apic|dumpstack|entry|exceptions|fault|ftrace|head|idt|irq|jump_label|kvm|mcount|nmi|paravirt"
+    r"|process|smp|stacktrace|time|traps|tsc|unwind)[\w-]*\.[cS]",
+    rf"arch/(?:{ARCHITECTURES})/mm/(?:extable|fault|highmem|ioremap|kasan|physaddr)[\w-]*\.c",
+    # the device model, objects and their files
+    r"drivers/base/(?!firmware_loader/)|fs/sysfs/|fs/proc/(?:generic|inode|root)\.c",
+    # what the drivers and protocols of a bus or of the network share
+    r"drivers/usb/core/(?:driver|message|urb|usb)\.c|net/core/(?:datagram|page_pool|skbuff|sock)\.c",
+    # the page cache
+    r"fs/buffer\.c|mm/(?:filemap|folio-compat|truncate)\.c",
+    # headers of all of these
+    r"include/asm-generic/|include/linux/(?:atomic|sched)/",
+    r"include/linux/(?:atomic\w*|bit\w*|completion|cpumask|find|fortify-string|gfp|hash\w*|highmem\w*|hrtimer|idr|instrumented|interrupt"
+    r"|irqflags|jiffies|k[acm]san\w*|kfence|klist|kobject|kref|kthread|list\w*|llist|lock\w*|mempolicy|mutex\w*|netlink|nodemask|page-flags"
+    r"|pagemap|percpu[\w-]*|plist|preempt|printk|radix-tree|ratelimit|rbtree\w*|rcu\w*|refcount|rhashtable\w*|rtmutex|rwlock\w*|rwsem"
+    r"|scatterlist|seqlock\w*|siphash|skbuff|slab|smp|sort|spinlock\w*|srcu\w*|string\w*|swait|sysfs|task_work|thread_info|timer\w*"
+    r"|uaccess|uio|vmalloc|wait\w*|workqueue|ww_mutex|xarray)\.h",
+    r"include/net/(?:netlink|genetlink|page_pool/\w+|sock)\.h",
+)
+INSIDE = re.compile("|".join(f"(?:{rule})" for rule in INFRASTRUCTURE))
+
+# Not the running kernel: boot code, hypervisors' own, tools, examples, user space, other architectures, what is not Linux's own,
+# and what the kernel tests itself with.
+OTHER = re.compile(
+    rf"arch/(?!(?:{ARCHITECTURES})/)|arch/\w+/(?:boot|purgatory|tools|kvm/hyp/nvhe)/"
+    r"|(?:tools|scripts|samples|usr|Documentation|drivers/firmware/efi/libstub|ubuntu|zfs|spl)/"
+    r"|.*/vdso(?:32|64)?/|.*(?:^|[/_-])k?(?:unit|tests?|selftests?)(?:[/_-].*)?(?:/|\.[chS]$)"
+)
+
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+EXPORTED = re.compile(r"^EXPORT_\w*SYMBOL\w*\((\w+)", re.MULTILINE)
+ASSEMBLED = re.compile(r"^\s*(?:SYM_\w*START\w*|SYM_\w*ALIAS\w*|SYM_INNER_LABEL\w*|ENTRY|WEAK|_GLOBAL\w*|LEAF|NESTED|idtentry\w*)\s*\(?\s*(\w+)|^([A-Za-z_]\w*):", re.MULTILINE)
+SYSCALL = re.compile(r"(?:COMPAT_)?SYSCALL_DEFINE\d?$")
+# Words of a declaration that look like a call: attributes and sparse's annotations.
+ANNOTATION = re.compile(r"__attribute__|__(?:printf|scanf|acquires|releases|must_hold|cond_acquires|section|aligned|alloc_size|malloc|must_hold_shared"
+                        r"|acquires_shared|releases_shared|cond_lock|no_sanitize|nocfi|diagnose_as|counted_by|context_unsafe|guarded_by|assume_aligned"
+                        r"|nonstring|error|warning|target|realloc_size|copy|alias|no_context_analysis)$")
+BODY = re.compile(r"^\{|\)[ \t\w]*\{[^\n]*\}[ \t]*$", re.MULTILINE)
+
+
+def declared(text: str) -> str | None:
+    """Return the name of the function that a definition's declaration (all before its body) declares; None: of no function."""
+    depth, name = 0, None
+    for token in re.finditer(r"[A-Za-z_]\w*(?=\s*\()|[()]|[=\"]", text):
+        word = token.group()
+        if word == "(":
+            depth += 1
+        elif word == ")":
+            depth -= 1
+        elif depth == 0 and word in ("=", '"'):
+            return None
+        elif depth == 0 and not ANNOTATION.match(word):
+            name = name or word
+    if name and re.match(r"[A-Z][A-Z0-9_]+$", name):  # a macro that makes a function
+        argument = re.search(re.escape(name) + r"\s*\(\s*([A-Za-z_]\w*)", text)
+        if argument is None:
+            return None
+        return ("sys_" if SYSCALL.match(name) else "") + argument.group(1)
+    return name
+
+
+def definitions(path: str, text: str) -> Iterator[str]:
+    """Yield the names of the functions that a source file (its path within the tree, its text) defines."""
+    if path.endswith(".S"):
+        yield from (opened or label for opened, label in ASSEMBLED.findall(text))
+        yield from EXPORTED.findall(text)
+        return
+    if "{" not in text:
+        return
+    text = COMMENT.sub(" ", text)
+    yield from EXPORTED.findall(text)
+    for body in BODY.finditer(text):
+        until = body.start() + (text[body.start()] == ")")
+        # a declaration begins behind the last statement, body, directive or empty line
+        since = max(text.rfind(mark, max(0, until - 2000), until) + len(mark) for mark in (";\n", "}\n", "\n\n"))
+        declaration = text[since:until]
+        at = max(declaration.rfind("\n#"), declaration.find("#", 0, 1))
+        if at >= 0:  # a macro goes on behind a backslash
+            end = declaration.find("\n", at + 1)
+            while end > 0 and declaration[end - 1] == "\\":
+                end = declaration.find("\n", end + 1)
+            declaration = declaration[end + 1:] if end >= 0 else ""
+        name = declared(declaration) if not declaration[:1].isspace() or declaration.lstrip()[:1] != "{" else None
+        if name:
+            yield name
+
+
+def files(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield (path within the tree, text) of each file of a source that defines functions of the running kernel."""
+    if source.is_dir():
+        found = ((str(path.relative_to(source)), path.read_bytes) for path in source.rglob("*.[chS]") if path.is_file())
+        yield from ((path, read().decode("utf-8", "replace")) for path, read in found if not OTHER.match(path))
+        return
+    with tarfile.open(source) as archive:
+        for member in archive:
+            path = member.name.split("/", 1)[-1]
+            if member.isfile() and path.endswith((".c", ".h", ".S")) and not OTHER.match(path):
+                yield path, archive.extractfile(member).read().decode("utf-8", "replace")  # type: ignore[union-attr]
+
+
+def index(sources: Iterable[Path]) -> dict[str, set[str]]:
+    """Return where each function is defined: paths by name."""
+    found: dict[str, set[str]] = {}
+    for source in sources:
+        for path, text in files(source):
+            for name in definitions(path, text):
+                found.setdefault(name, set()).add(path)
+    return found
+
+
+def infrastructure(found: dict[str, set[str]]) -> list[str]:
+    """Return the names, of an L(index), whose definitions all lie in L(INFRASTRUCTURE), sorted.
+
+    A header's definition of a function that a source file defines is what stands for it where a kernel is built without.
+    """
+    return sorted(
+        name
+        for name, paths in found.items()
+        if all(INSIDE.match(path) for path in [path for path in paths if not path.startswith("include/linux/")] or paths)
+    )
+
+
+def nameset() -> ModuleType:
+    """Return the shipped module that owns how the table is made and read."""
+    spec = importlib.util.spec_from_file_location("nameset", NAMESET)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def table(names: list[str]) -> str:
+    """Return the text of the shipped table."""
+    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
+    rows = "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
+    return HEAD.format(count=len(names)) + f"NAMES = (\n{rows}\n)\n"
+
+
+def main() -> None:
+    sources = [Path(word) for word in sys.argv[1:] if word != "--names"]
+    if not sources or any(not source.exists() for source in sources):
+        raise SystemExit(__doc__)
+    names = infrastructure(index(sources))
+    if "--names" in sys.argv:
+        print("\n".join(names))
+        return
+    TABLE.write_text(table(names), encoding="ascii")
+    print(f"{TABLE.relative_to(ROOT)}: {len(names)} names")
+
+
+if __name__ == "__main__":
+    main()
