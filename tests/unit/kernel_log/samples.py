@@ -152,6 +152,7 @@ HEADERS = [
     ("thermal", "mce: CPU3: Package temperature is above threshold, cpu clock is throttled (total events = 5120)"),
     ("thermal_shutdown", "thermal thermal_zone0: acpitz: critical temperature reached, shutting down"),
     ("thermal_shutdown", "thermal thermal_zone2: critical temperature reached (127 C), shutting down"),
+    ("io_error", "sd 14:0:152:0: attempting task abort!scmd(0x00000000aaaaaaaa), outstanding for 31000 ms & timeout 30000 ms"),
     ("io_error", "sd 7:0:0:3: Device offlined - not ready after error recovery"),
     ("md_failed", "md/raid0md3: Disk failure on sdc1 detected, failing array."),
     ("md_failed", "md/raid:md3: Cannot continue operation (2/4 failed)."),
