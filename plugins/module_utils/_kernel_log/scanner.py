@@ -117,6 +117,8 @@ class _Report:
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
             return kind == 'oom' and rule.part
+        if self.kind == kind == 'fs_error':  # XFS says what it found and then what to do
+            return self.header.startswith('XFS (') and text.startswith(self.header[:self.header.find(')') + 1]) and self.body < 20
         if self.kind == 'netdev_watchdog':
             return kind == 'warning' and self.body < 5
         if kind == 'netdev_watchdog':

@@ -13,6 +13,7 @@ from ansible_collections.ksysak.fleet.tests.unit.kernel_log.samples import HEADE
 
 CARRIERS = [
     "[18444175627.134970] %s",
+    "Nov 23 05:38:57  kernel: %s",
     "[    0.048509 ][    T0 ] %s",
     "Nov 23 05:38:57.123456 host-1 kernel: %s",
     "Mon 2026-11-23 05:38:57 CET host-1 kernel: %s",
@@ -478,6 +479,13 @@ def test_the_victim_is_the_one_that_was_killed():
     full = only(header + limit + line + last)
     assert full["title"] == "Out of memory: killed ksyd (pid 812), cgroup /app, limit 50 MiB"
     assert only(header.replace("ksyd", "other") + limit + line + last)["title"].endswith(", other asked for memory")
+
+
+def test_what_xfs_finds_and_what_it_asks_for_is_one_report():
+    log = ["[    9.000001] XFS (dm-3): Internal error i != 1 at line 481 of file fs/xfs/libxfs/xfs_alloc.c.  Caller xfs_free+0x1/0x3 [xfs]",
+           "[    9.000002] XFS (dm-3): Corruption detected. Unmount and run xfs_repair",
+           "[    9.000003] XFS (dm-4): Corruption detected. Unmount and run xfs_repair"]  # fmt: skip
+    assert [event["details"]["device"] for event in scan_lines(log)] == ["dm-3", "dm-4"]
 
 
 def test_two_messages_without_an_end_of_line_between():
