@@ -22,6 +22,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_cl
 )
 
 MAX_TRACE = 32
+MAX_CALLERS = 2
 # Reports whose registers, if any, are those of user space or of an innocent interrupt.
 _NO_PC = frozenset(('hung_task', 'kmemleak', 'atomic_sleep', 'bug_mm', 'oom', 'page_alloc_failure', 'ubsan'))
 _LINE_CHARS = 512  # no frame is longer
@@ -276,13 +277,30 @@ def header_symbols(kind, text):
     return [clean(named.group(1))] if named else []
 
 
+def called_by(culprit, names):
+    """The way to the culprit in its trace: the next two functions outward that are not incidental, within one interrupt."""
+    at = names.index(culprit) + 1 if culprit in names else 0
+    found = []
+    for name in names[at:]:
+        if found[MAX_CALLERS - 1:] or INTERRUPT.match(name) and (at or found):
+            break
+        if name != culprit and not incidental(name):
+            found.append(name)
+    return found
+
+
 def blame(kind, header, entries):
     """Name the culprit of a report.
 
     kind: str; header: its first line; entries: what L(parse) made of the lines after it, in order.
-    Returns (culprit or None, trace): the trace is a list of at most 32 names, innermost first.
+    Returns (culprit or None, trace, callers): the trace is a list of at most 32 names, innermost first; callers: those of L(called_by).
     """
-    header = header[:_LINE_CHARS]
+    culprit, names = _blame(kind, header[:_LINE_CHARS], entries)
+    return culprit, names[:MAX_TRACE], called_by(culprit, names) if culprit else []
+
+
+def _blame(kind, header, entries):
+    """The culprit or None, and the whole trace that shows it."""
     traces = _traces(entries)
     names = _names(traces[0]) if traces else []
     if kind in STALL_KINDS:
@@ -290,16 +308,16 @@ def blame(kind, header, entries):
             # interrupts are off for short: near to where the CPU is
             stuck = _stuck(trace, kind == 'hard_lockup')
             if stuck and not set(_names(trace)) & _RCU_THREAD:
-                return stuck, _names(trace)[:MAX_TRACE]
-        return None, names[:MAX_TRACE]
+                return stuck, _names(trace)
+        return None, names
     if kind == 'oom':
-        return None, names[:MAX_TRACE]
+        return None, names
     if kind == 'hung_task':
         for name in names:
             if _WAITING_ANCHOR.match(name):
-                return name, names[:MAX_TRACE]
+                return name, names
     if is_stack_overflow(header) and _operation(names):
-        return _operation(names), names[:MAX_TRACE]
+        return _operation(names), names
     named = header_symbols(kind, header)
     if kind == 'lockdep':
         candidates, names = _lockdep(header, entries, traces)
@@ -310,7 +328,7 @@ def blame(kind, header, entries):
     candidates = named + candidates
     # the unwinder is to blame only where it crashed itself
     if kind in OOPS_KINDS and candidates and UNWINDING.match(candidates[0]):
-        return candidates[0], names[:MAX_TRACE]
+        return candidates[0], names
     culprit = _first_specific(candidates)
     if culprit is None and kind == 'lockdep':
         culprit = _first_specific(entry[1] for entry in entries if entry[0] == 'held')
@@ -318,4 +336,4 @@ def blame(kind, header, entries):
         if kind == 'kcsan' and named:
             culprit = named[0]
         culprit = culprit or _least_incidental(candidates)
-    return culprit, names[:MAX_TRACE]
+    return culprit, names
