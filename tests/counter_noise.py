@@ -128,7 +128,7 @@ def with_gaps(rng, count):
     nights = list(range(count + count // 2))
     while len(nights) > count:
         first = rng.randrange(1, len(nights) - 1)
-        del nights[first : first + min(rng.randrange(1, 1 + count // 4), len(nights) - count)]
+        del nights[first : first + min(rng.randrange(1, 2 + count // 4), len(nights) - count)]
     return [DAY_S * night + rng.gauss(0, 1800) for night in nights]
 
 

@@ -25,6 +25,7 @@ SCHEMAS = ROOT / "plugins" / "plugin_utils" / "schema"
 MODULES = ROOT / "plugins" / "modules"
 DOCS = ROOT / "docs"
 LEVELS = 2
+PAGES_OF_JOINS = {"causes": "policy.md"}  # what is made of facts of several probes has no module
 TYPES = {"array": "list", "boolean": "bool", "integer": "int", "number": "float", "object": "dict", "string": "str"}
 DATA = re.compile(r"(?m)^        data:\n(?: {10,}.*\n)*? {10}contains:\n(?P<fields>(?: {12,}.*\n|\n)*)")
 TABLE = re.compile(r"(?s)(<!-- fields of (?P<probe>\w+): written by tools/fields\.py -->\n).*?(<!-- end of fields -->)")
@@ -53,8 +54,19 @@ def probes() -> list[str]:
     return sorted(path.stem.removesuffix("_facts") for path in MODULES.glob("*_facts.py"))
 
 
+def _referred(reference: str) -> dict[str, Any]:
+    """Return the part of another schema that a reference is about: 'memory-1.json#/properties/growth'."""
+    file, _hash, pointer = reference.partition("#/")
+    part: dict[str, Any] = json.loads((SCHEMAS / file).read_text(encoding="utf-8"))
+    for step in pointer.split("/"):
+        part = part[step]
+    return part
+
+
 def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without a reference and without the alternative of being null."""
+    if "$ref" in node and not node["$ref"].startswith("#"):
+        return {"description": node.get("description", ""), "type": _referred(node["$ref"]).get("type", "object")}
     if "$ref" in node:
         rest = {key: value for key, value in node.items() if key != "$ref"}
         return {**_resolved(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions), **rest}
@@ -95,9 +107,10 @@ def _fields(node: dict[str, Any], definitions: dict[str, Any], prefix: str, seen
 
 
 def fields_of(probe: str) -> list[Field]:
-    """Return the fields of a probe's data, with those of the second level. Raises FieldsError."""
+    """Return the fields of a probe's data, or of what a join makes, with those of the second level. Raises FieldsError."""
     path = SCHEMAS / f"{probe}-1.json"
     schema = json.loads(path.read_text(encoding="utf-8"))
+    schema = schema.get("items", schema)
     try:
         # The empty reference stands for 'no reference': it is like nothing.
         return list(_fields(schema, schema.get("definitions", {}), "", {"": ""}))
@@ -169,6 +182,8 @@ def files() -> dict[Path, str]:
             marker = f"<!-- fields of {probe}: written by tools/fields.py -->"
             raise FieldsError(f"docs/{probe}.md: there is no line '{marker}' with an end")
         wanted[page] = TABLE.sub(lambda found: found[1] + table(found["probe"]) + found[3], text)
+    for page in (DOCS / name for name in PAGES_OF_JOINS.values()):
+        wanted[page] = TABLE.sub(lambda found: found[1] + table(found["probe"]) + found[3], page.read_text(encoding="utf-8"))
     return wanted
 
 

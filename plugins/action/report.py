@@ -14,6 +14,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, l
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
 
 display = Display()
 
@@ -31,14 +32,25 @@ def _paths(args: dict, folder: Path) -> dict[str, Path]:
     return paths
 
 
+def _history(results: str | None, folder: Path) -> history.History:
+    """Return the scans before that of the folder. results: the option; only what it names must be readable."""
+    if results:
+        return history.History(Path(results), folder)
+    try:
+        return history.History(folder.absolute().parent, folder)
+    except load.ResultsError:
+        return history.History(None, folder)
+
+
 def make(args: dict, check_mode: bool) -> dict:
     """Return what the task returns. args: the task's options. Raises one of BAD_INPUT."""
     folder = load.find(args["results"], args["scan_id"] or None)
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
+    earlier = _history(args["history"], folder)
     paths = _paths(args, folder)
     parts = assets.Assets(args["assets"], args["language"])
     rules = policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
-    fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]))
+    fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), earlier)
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
     render = formats.renderers(parts, parts.translate)
@@ -48,6 +60,8 @@ def make(args: dict, check_mode: bool) -> dict:
         sizes[name] = len(text.encode("utf-8", "replace"))
         if not check_mode:
             write.write(path, text, OPTIONS.get(name, "ksysak_report"))
+    if not check_mode:
+        earlier.write(fleet["scan"]["scan_id"])
     return {
         "changed": bool(paths),
         "scan_id": fleet["scan"]["scan_id"],
@@ -81,6 +95,7 @@ class ActionModule(ActionBase):
                 "json_dest": {"type": "path"},
                 "formats": {"type": "list", "elements": "str", "default": ["html", "json"], "choices": list(formats.FILES)},
                 "baseline": {"type": "path"},
+                "history": {"type": "path"},
                 "language": {"type": "str", "default": "en"},
                 "fail_on": {"type": "str", "default": "never", "choices": list(verdict.FAIL_ON)},
                 "policies": {"type": "list", "elements": "path", "default": []},

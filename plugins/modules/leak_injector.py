@@ -30,9 +30,11 @@ options:
     type: int
     default: 0
   cache:
-    description: Whether O(type=slab) takes its objects by V(kmalloc), or from a V(named) cache of its own, C(ksysak_test_leak).
+    description:
+      - Whether O(type=slab) takes its objects by V(kmalloc), or from a V(named) cache of its own, C(ksysak_test_leak).
+      - V(bulk) takes them from that cache too, 16 at a time.
     type: str
-    choices: [kmalloc, named]
+    choices: [kmalloc, named, bulk]
     default: kmalloc
   rate:
     description: Allocations per second, from 1 to 1000000.
@@ -156,6 +158,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._injector.kmod import
 
 TYPES = {'page': 'test_page_leak', 'slab': 'test_slab_leak', 'vmalloc': 'test_vmalloc_leak'}
 PLACES = ('shallow', 'middle', 'deep')
+CACHES = ('kmalloc', 'named', 'bulk')
 OWN = {'page': ('order',), 'slab': ('bytes', 'cache'), 'vmalloc': ('bytes',)}
 BOUNDS = dict(run.BOUNDS, bytes=(32, 2 ** 26), order=(0, 8), rate=(1, 10 ** 6), ceiling_bytes=(32, 2 ** 46), max_memory_percent=(1, 50),
               freed_percent=(0, 100), trigger=(0, 10 ** 6))
@@ -163,7 +166,7 @@ BOUNDS = dict(run.BOUNDS, bytes=(32, 2 ** 26), order=(0, 8), rate=(1, 10 ** 6), 
 
 def parameters(options):
     """Return {name: text} for the kernel module."""
-    values = {'bytes': options['bytes'], 'order': options['order'], 'cache': ('kmalloc', 'named').index(options['cache'])}
+    values = {'bytes': options['bytes'], 'order': options['order'], 'cache': CACHES.index(options['cache'])}
     wanted = dict((name, str(values[name])) for name in OWN[options['type']])
     wanted.update(rate=str(options['rate']), ceiling=str(options['ceiling_bytes']), freed_percent=str(options['freed_percent']),
                   context=options['context'], place='ksysak_leak_' + options['place'], ttl=str(options['ttl_s']))
@@ -176,7 +179,7 @@ def main():
         type={'type': 'str', 'choices': sorted(TYPES)},
         bytes={'type': 'int', 'default': 1024},
         order={'type': 'int', 'default': 0},
-        cache={'type': 'str', 'choices': ['kmalloc', 'named'], 'default': 'kmalloc'},
+        cache={'type': 'str', 'choices': list(CACHES), 'default': 'kmalloc'},
         rate={'type': 'int', 'default': 1000},
         ceiling_bytes={'type': 'int', 'default': 16 * 2 ** 20},
         max_memory_percent={'type': 'int', 'default': 10},

@@ -136,6 +136,7 @@ ansible_facts:
                   corroborated: true
                   sampled: 1
                   stack: ['acme_rx_refill+0x61 [acme_nic]', __napi_poll+0x2b, net_rx_action+0x2a1]
+                  reclaimable: false
                   context: interrupt
                   system_call: null
                   allocators: []
@@ -205,6 +206,9 @@ ansible_facts:
                 sampled:
                   description: 'One object in this many was followed, at the least. 1: all, the figures are exact.'
                   type: int
+                reclaimable:
+                  description: 'True: a slab cache whose objects the kernel gives back when memory is needed.'
+                  type: bool
                 stack:
                   description: 'Call stack, innermost first. Without stacks: the call site alone.'
                   type: list
@@ -240,6 +244,7 @@ ansible_facts:
                   bytes_outstanding: 339456
                   cache: sock_inode_cache
                   comms: [python3]
+                  reclaimable: true
                   context: system_call
                   system_call: socket
                   allocators:

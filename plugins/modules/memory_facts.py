@@ -63,6 +63,13 @@ ansible_facts:
                 unaccounted_bytes:
                   description: 'Memory that no counter explains. Negative: parts overlap.'
                   type: int
+                unaccounted_delta_bytes:
+                  description: Change of C(unaccounted_bytes) within the window.
+                  type: int
+                within:
+                  description: Views of memory that parts have already, never added to them, such as buffers of sockets.
+                  type: list
+                  elements: dict
             growth:
               description: What grew within the window and who holds it, worst first.
               type: list
@@ -143,6 +150,9 @@ ansible_facts:
                 limit_value:
                   description: How much may be used.
                   type: float
+                unit:
+                  description: What both are counted in, such as C(bytes).
+                  type: str
                 share:
                   description: C(used) as a share of C(limit_value).
                   type: float

@@ -43,6 +43,11 @@ options:
       - Folder of an earlier scan to compare with, or of all results, of which the last scan before this one is taken.
       - The report evaluates the same policy for both scans.
     type: path
+  history:
+    description:
+      - Folder of all results, whose earlier scans show growth of memory that is too slow for a window.
+      - The default is the folder that holds the folder of the scan. At most 50 scans are compared.
+    type: path
   language:
     description: Language of the report, V(en), V(zh) or another one that the role has messages of.
     type: str

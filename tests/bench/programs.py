@@ -291,7 +291,7 @@ def began(program, number, go):
     try:
         os.setsid()
         with open("/proc/self/comm", "w") as stream:
-            stream.write("ks-%02d" % number)
+            stream.write("honest-%02d" % number)
         program.run(tell, go)
     except BaseException as error:
         os.write(2, ("%s: %r\n" % (program, error)).encode())
@@ -337,7 +337,7 @@ def main():
             for first in range(0, args.each, args.at_once):
                 programs = [Program(draw, kind, pattern, args.window) for kind in kinds[first : first + args.at_once]]
                 result = measured(programs, args.window)
-                rows = [row for row in result["data"]["leaks"] if any(comm.startswith("ks-") for comm in row["comms"])]
+                rows = [row for row in result["data"]["leaks"] if any(comm.startswith("honest-") for comm in row["comms"])]
                 total.update("%s: %s" % (pattern, row["verdict"]) for row in rows)
                 total[pattern + ": programs"] += len(programs)
                 keys = (

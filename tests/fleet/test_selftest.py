@@ -56,7 +56,7 @@ def tested(ansible, inventory, tmp_path_factory):
 def test_the_verdicts_of_todays_probes(tested):
     document, _printed = tested
     found = {case["case"]: case["verdict"] for case in document["cases"]}
-    leaks = ("slab_cache", "slab_kmalloc", "slab_churn", "slab_softirq", "page", "page_steady", "vmalloc")
+    leaks = ("slab_cache", "slab_kmalloc", "slab_churn", "slab_softirq", "slab_fast", "slab_bulk", "page", "page_steady", "vmalloc")
     cases = (*leaks, "runq", "irqoff", "nosched")
     assert found == dict.fromkeys(cases, "passed"), [case for case in document["cases"] if case["verdict"] != "passed"]
 

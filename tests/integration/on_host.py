@@ -21,10 +21,10 @@ import sys
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import maps, program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counters import snapshot
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, tracing
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
@@ -248,6 +248,12 @@ def work(command, window_s):
 def full(sent):
     """Messages all through the window, with a table of live objects that cannot hold them."""
     bpf.OBJECTS = 256
+    return messages(1, sent, 0)
+
+
+def slowly_read(sent):
+    """Messages all through the window, on a host so slow that the time to read survivors is over after the first of them."""
+    maps._CHUNK, tracing._READ_S = 1024, 0.0
     return messages(1, sent, 0)
 
 
@@ -773,6 +779,7 @@ CASES = {
         storm,
         work,
         full,
+        slowly_read,
         shallow,
         refused,
         queue_delay,

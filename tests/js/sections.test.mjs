@@ -4,6 +4,7 @@ import { beforeEach, test } from 'node:test'
 
 import { probability, webAddresses } from '../../roles/report/files/detail/finding.js'
 import { decadesTo } from '../../roles/report/files/lib/chart.js'
+import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
 import { complianceShare } from '../../roles/report/files/page/compliance.js'
 import { reasons } from '../../roles/report/files/page/hosts.js'
@@ -12,7 +13,6 @@ import { lanesOf, marksOf, scannedAt, timeLabels } from '../../roles/report/file
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
 import { bucketsOf } from '../../roles/report/files/sections/jitter/histogram.js'
 import { worstFirst } from '../../roles/report/files/sections/jitter/strip.js'
-import { polyline } from '../../roles/report/files/sections/leaks/curve.js'
 import { openPage } from './page.mjs'
 
 beforeEach(() => openPage())

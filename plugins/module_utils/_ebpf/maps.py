@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads BPF hash maps whole, by the system call itself: in batches where the kernel can (5.6), else key by key and bounded in time."""
+"""Reads BPF hash maps whole, by the system call itself: in batches where the kernel can (5.6), else key by key; bounded in time."""
 
 import ctypes
 import errno
@@ -29,13 +29,14 @@ def _bpf(command, attributes):
 def items(table, most, seconds=10.0):
     """Return ([(key, value)], whether that is all) of a bcc table that is a hash; key and value are ctypes structures.
 
-    most: entries that it can have; seconds: how long reading may take where the kernel gives one entry at a time.
+    most: entries that it can have; seconds: how long reading may take. What was read by then is a sample of the keys, as the kernel
+    orders them by a hash.
     """
-    found = _batches(table, most)
-    return (found, True) if found is not None else _one_by_one(table, most, seconds)
+    deadline = time.monotonic() + seconds
+    return _batches(table, most, deadline) or _one_by_one(table, most, deadline)
 
 
-def _batches(table, most):
+def _batches(table, most, deadline):
     """None: the kernel cannot."""
     keys, values = (table.Key * _CHUNK)(), (table.Leaf * _CHUNK)()
     token = [ctypes.create_string_buffer(max(8, ctypes.sizeof(table.Key))) for _unused in range(2)]
@@ -50,9 +51,11 @@ def _batches(table, most):
             found.append((_copy(table.Key, keys[index]), _copy(table.Leaf, values[index])))
         if failed:
             break
+        if time.monotonic() > deadline:
+            return found, False
         token.reverse()
         first = False
-    return found
+    return found, True
 
 
 def _copy(kind, value):
@@ -60,8 +63,8 @@ def _copy(kind, value):
     return kind.from_buffer_copy(value) if isinstance(value, ctypes.Structure) else kind(value)
 
 
-def _one_by_one(table, most, seconds):
-    found, deadline = [], time.monotonic() + seconds
+def _one_by_one(table, most, deadline):
+    found = []
     previous, key = None, table.Key()
     while len(found) <= 2 * most:
         if _bpf(_GET_NEXT_KEY, _Element(table.map_fd, ctypes.addressof(previous) if previous is not None else 0,

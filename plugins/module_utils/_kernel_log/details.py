@@ -7,6 +7,7 @@ Every name that a regex captures becomes a field: numbers as int, sizes in bytes
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import xids
 
 MAX_TASKS = 5
 MAX_ITEMS = 8
@@ -102,7 +103,7 @@ _OF_KIND = {
                                 r'(?P<sensor>[\w.-]{1,32}): critical temp'),
     'slow_interrupt': _fields(r'took (?P<took_ns>\d+) ns'),
     'work_hogs_cpu': _fields(r'workqueue: (?P<function>[\w.]{1,64}).{0,66} hogged CPU for >(?P<hogged_us>\d+)us (?P<times>\d+) times'),
-    'split_lock': _fields(r': (?P<command>.{1,32})/(?P<pid>\d+) ', r'at address: (?P<address>0x[0-9a-f]{1,16})'),
+    'split_lock': _fields(r'#\w\w: (?P<command>.{1,32})/(?P<pid>\d+) ', r'at address: (?P<address>0x[0-9a-f]{1,16})'),
     'pids_limit': _fields(r'controller in (?P<cgroup>\S{1,160})'),
     'md_degraded': _fields(r'md/(?P<level>raid\d{0,2}):?(?P<array>md[\w-]{0,32}|[\w-]{1,32}): Disk failure on (?P<device>[\w-]{1,64})'),
     'fs_error': _fields(r'(?P<file_system>EXT[234])-fs (?:error )?\((?:device )?(?P<device>[^\s)]{1,64})\)(?:: (?P<function>\w{1,64}):)?',
@@ -149,6 +150,8 @@ _LARGEST = 1 << 43  # times 1024 it is still exact as a double
 _STATUS_UNCORRECTED = 1 << 61  # of a bank's status, on Intel's and AMD's processors
 
 _TAINT = r'(Not tainted|Tainted: [A-Z ]{1,40})[ -]{0,40} \(?(\d\S{0,63}) #\d'
+# Debian's kernels name the stable release that they are made of behind their own.
+_DEBIAN = re.compile(r' #\d\S{0,32} (?:[A-Z_()a-z]{2,24} ){0,4}Debian (\d{1,2}\.\d{1,3}\.\d{1,4})-')
 _TASK = re.compile(r'CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.{1,20}?) (?:Kdump: loaded )?' + _TAINT)
 _OLD_TASK = re.compile(r'Pid: (\d+), comm: (.{1,20}?) ' + _TAINT)
 _HEADER_TASK = re.compile(r'(?:WARNING|NETDEV WATCHDOG): CPU: (\d+) PID: (\d+) at ')
@@ -216,11 +219,11 @@ class Details:
         if 'omm: ' in text:
             task = _TASK.search(text)
             if task:
-                self._identify(task.group(2), task.group(3), task.group(4), task.group(5), task.group(1))
+                self._identify(text, task.group(2), task.group(3), task.group(4), task.group(5), task.group(1))
             else:
                 task = _OLD_TASK.search(text)
                 if task:
-                    self._identify(task.group(1), task.group(2), task.group(3), task.group(4))
+                    self._identify(text, task.group(1), task.group(2), task.group(3), task.group(4))
         elif 'Hardware name: ' in text:
             context.setdefault('hardware', _HARDWARE.search(text).group(1).strip())
         elif 'Modules linked in: ' in text:
@@ -238,7 +241,7 @@ class Details:
             if inside:
                 _append(self._modules, inside.group(1), MAX_MODULES)
 
-    def _identify(self, pid, command, taint, release, cpu=None):
+    def _identify(self, text, pid, command, taint, release, cpu=None):
         """The task that was running. A report about other CPUs names several, its own comes first."""
         context = self._context
         if 'command' in context and 'taint' in context:
@@ -248,6 +251,9 @@ class Details:
             context['cpu'] = _number(cpu)
         context['taint'] = [letter for letter in taint.partition(': ')[2] if letter.isalpha() and letter != 'G'][:MAX_MODULES]
         context['kernel'] = release
+        debian = _DEBIAN.search(text)
+        if debian:
+            context['upstream'] = debian.group(1)
 
     def _read_memory(self, text):
         task = _OOM_TASK.search(text) if self._kind == 'oom' else None
@@ -262,7 +268,7 @@ class Details:
                                 'min_bytes': _number(zone.group(4)) * 1024})
 
     def context(self):
-        """Where it happened: dict with those of cpu, pid, command, taint, kernel, hardware, modules that the report tells."""
+        """Where it happened: dict with those of cpu, pid, command, taint, kernel, upstream, hardware, modules that the report tells."""
         result = {name: printable(value, TEXT_CHARS) if isinstance(value, str) else value for name, value in self._context.items()}
         if self._modules:
             result['modules'] = self._modules
@@ -296,6 +302,8 @@ class Details:
             waits_for = next((name for name in trace if not _SCHEDULING.match(name)), None)
             if waits_for:
                 result['waits_for'] = waits_for
+        if 'xid' in result and result['xid'] in xids.MEANINGS:
+            result['meaning'] = xids.MEANINGS[result['xid']]
         corrected = _corrected(result)
         if corrected is not None and self._kind in ('mce', 'edac', 'pcie_aer'):
             result['corrected'] = corrected

@@ -132,6 +132,6 @@ def single(described):
         key = (row['comm'], row['cgroup'], row['ended'], row['kernel_thread'])
         families.setdefault(key, []).append(row)
     for rows in families.values():
-        if sum(row['share'] for row in rows) >= ONE and not rows[0]['kernel_thread']:
+        if sum(row['share'] for row in rows) >= ONE and rows[0]['comm'] and not rows[0]['kernel_thread']:
             return rows[0]
     return None

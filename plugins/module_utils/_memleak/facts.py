@@ -188,7 +188,8 @@ class Measured:
             'trend': site.points(self._slots, self._slot_s, self._window_s),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
             'sampled': site.largest_weight, 'stack': frames,
-            'context': context, 'system_call': call and call[:64], 'allocators': who,
+            'reclaimable': bool(cache) and self._is_reclaimable(cache), 'context': context,
+            'system_call': call and call[:64], 'allocators': who,
             'accounted': None if site.charged_share is None else round(site.charged_share, 3),
             'comms': [comm for comm, _unused in sorted(site.comms.items(), key=lambda item: (-item[1], item[0])) if comm][:_COMMS],
         }

@@ -2,6 +2,7 @@
 """From the maps of the BPF program to allocation sites: what one call stack allocated, freed and holds."""
 
 import collections
+import math
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf
@@ -71,7 +72,7 @@ class Site:
         if tgid:
             self.add_allocator(tgid, comm, weight, at_ns <= self.cohort.until_ns - self.cohort.settle_ns)
         self.sizes[size] += weight
-        self.largest_weight = max(self.largest_weight, weight)
+        self.largest_weight = max(self.largest_weight, int(math.ceil(weight)))
         if cache:
             self.caches[cache] += weight
         if comm:
@@ -126,8 +127,8 @@ class Sites:
         self.found = {}
         self._by_group = {}
 
-    def fill(self, groups, objects):
-        """groups: [Group]; objects: [Object]. Returns [Site]."""
+    def fill(self, groups, objects, share=1.0):
+        """groups: [Group]; objects: [Object], by chance this share of all there are. Returns [Site]."""
         first_stage = collections.defaultdict(list)
         traced = collections.defaultdict(list)
         masks = {}
@@ -152,6 +153,8 @@ class Sites:
             if one.type == bpf.VMALLOC or one.chosen & common:
                 continue  # left out when the group's mask rose
             weight = (one.mask | common) + 1
+            if share < 1:
+                weight /= share
             if one.type == bpf.SLAB and not one.stack and one.site in self._flagged:
                 earlier[one.site][0] += one.bytes * weight
                 earlier[one.site][1] += weight

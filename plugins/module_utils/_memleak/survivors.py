@@ -26,12 +26,15 @@ class Cohort:
         self.allocations = self.frees = 0
         self.old_freed_bytes = 0  # freed when older than settle_ns, with their weights
         self.parts = PARTS  # that the window is cut into, to see whether allocations are spread over it
-        self.survivors = []  # (allocated at, bytes, weight)
+        self.survivors = []  # (allocated at, bytes, weight); only appended to
+        self._settled = None  # (number of survivors, those that are settled)
 
     def settled(self):
         """The survivors that are old enough to count."""
-        last_ns = self.until_ns - self.settle_ns
-        return [row for row in self.survivors if self.since_ns <= row[0] <= last_ns]
+        if self._settled is None or self._settled[0] != len(self.survivors):
+            last_ns = self.until_ns - self.settle_ns
+            self._settled = len(self.survivors), [row for row in self.survivors if self.since_ns <= row[0] <= last_ns]
+        return self._settled[1]
 
     @property
     def span_s(self):

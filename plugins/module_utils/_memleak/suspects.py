@@ -35,6 +35,17 @@ def select_suspects(groups, slot, settle_slots, elapsed_s, cpus, known):
     return chosen, mask
 
 
+def fair_cap(numbers, room):
+    """Return the largest cap with which groups of so many objects each fit into `room` objects, none above the cap."""
+    left = sorted(numbers)
+    for index, number in enumerate(left):
+        share = room // (len(left) - index)
+        if number >= share:
+            return share
+        room -= number
+    return max(left or [0])
+
+
 def are_blocks_that_grow(groups, slot, settle_slots):
     """Is one of the groups a site that keeps blocks of pages? They may be given back in pieces, which costs more to follow."""
     settled = slot - settle_slots

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bcc engine of memleak: allocations and frees as they happen, weighed with the kernel's own counters."""
 
+import collections
 import mmap
 import os
 import platform
@@ -35,7 +36,9 @@ _VMALLOC_FUNCTIONS = ('__vmalloc_node_range_noprof', '__vmalloc_node_range')
 _MOST_SAMPLE = 1024
 # Without reads in batches (before 5.6) an entry takes two system calls.
 _OBJECTS_ONE_BY_ONE = 16384
-_FULL, _TIGHT = 0.7, 0.5  # shares of the table of survivors: to be swept, and to hold fewer of each group
+# Reading survivors may take so long, as sorting them takes as much again: window.READ_LIMIT_S is for all of it.
+_READ_S = 6.0
+_FULL, _TIGHT = 0.7, 0.6  # shares of the table of survivors: to be swept from, and that all groups together may keep
 _REVIEW_NS = 2000000000  # the longest time between two
 # Code that enters interrupts: (first symbol, last one; None: this function alone).
 _BOUNDARIES = (('__irqentry_text_start', '__irqentry_text_end'), ('__softirqentry_text_start', '__softirqentry_text_end'),
@@ -267,18 +270,21 @@ class BccEngine(engine.BccEngine):
         table = self._program.table('live')
         masks = dict(((key.site, key.cache, key.stack, key.type), value.mask)
                      for key, value in maps.items(self._program.table('groups'), bpf.GROUPS)[0])
-        left = 0
+        numbers = collections.Counter()
         for key, value in maps.items(table, bpf.OBJECTS)[0]:
-            if value.type != bpf.VMALLOC and value.chosen & masks.get((value.site, value.cache, value.stack, value.type), 0):
+            group = (value.site, value.cache, value.stack, value.type)
+            if value.type != bpf.VMALLOC and value.chosen & masks.get(group, 0):
                 try:
                     del table[key]
                     self._removed += 1
                 except KeyError:  # freed meanwhile
                     pass
             else:
-                left += 1
-        if left > _TIGHT * bpf.OBJECTS or counts[bpf.DROPPED]:
-            self._cap = max(min(bpf.LEAST_CAP, self._cap), self._cap // 2)
+                numbers[group] += 1
+        left = sum(numbers.values())
+        room = int(_TIGHT * bpf.OBJECTS) // (2 if counts[bpf.DROPPED] else 1)
+        if left > room or counts[bpf.DROPPED]:
+            self._cap = min(self._cap, max(bpf.LEAST_CAP, suspects.fair_cap(list(numbers.values()), room)))
         # Reading the table costs time of the host: not again before it has grown.
         self._sweep_at = max(_FULL, min(0.9, left / float(bpf.OBJECTS) + 0.1))
         self._configure()
@@ -335,13 +341,14 @@ class BccEngine(engine.BccEngine):
         counts = self._counts()
         groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
         self._account(counts, groups)
-        rows, whole = maps.items(self._program.table('live'), bpf.OBJECTS)
+        rows, whole = maps.items(self._program.table('live'), bpf.OBJECTS, _READ_S)
         objects = sites.read_objects(rows, self._tells_charged)
         account = allocators.slab_account(btf.enumerators('_slab_flag_bits', ('_SLAB_ACCOUNT',)))
         self._caches = dict((key.value, (value.name.decode('utf-8', 'replace'), bool(value.flags & account)))
                             for key, value in maps.items(self._program.table('caches'), 1024)[0])
+        held = max(1, len(rows), counts[bpf.ADDED] - counts[bpf.REMOVED] - self._removed)
         if not whole:
-            self.degradations.append('%d survivors were read, then time was over: there were more' % len(objects))
+            self.degradations.append('%d of %d survivors were read, then time was over: the others are estimated' % (len(rows), held))
         overflow = self._program.table('overflow')
         begin_ns, end_ns = evaluated_part(self._opened_ns, self._closed_ns, overflow[0].value, overflow[1].value)
         if overflow[0].value:
@@ -349,7 +356,7 @@ class BccEngine(engine.BccEngine):
                                      % tuple((at_ns - self._opened_ns) / 1e9 for at_ns in (overflow[0].value, begin_ns, end_ns)))
         sorter = sites.Sites(self._names, self._caches.get, begin_ns, end_ns, self._settle_ns,
                              self._flagged, self._pieces_ns)
-        found = sorter.fill(groups, objects)
+        found = sorter.fill(groups, objects, 1.0 if whole else len(rows) / float(held))
         if self.options['cache']:
             found = [site for site in found if not site.caches or self.options['cache'] in site.caches]
         if 'vmalloc' in self._types:

@@ -16,7 +16,7 @@ CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED, ENDED = 'confirmed', 'contradicted
 # What a system call makes (by the names of the ABI), and the counter that then grows with its memory: (counter, words, the most that the
 # confidence may then be, calls). A page fault is one of the first.
 _MADE = (
-    ('process_bytes', 'more bytes of processes, which it describes', _CLEAN,
+    ('process_bytes', 'more bytes of processes', _CLEAN,
      allocators.MEMORY_CALLS),
     ('modules', 'more kernel modules', _SUSPECT, frozenset(('init_module', 'finit_module'))),
     ('cgroups', 'more cgroups, removed ones that still hold memory among them', _SUSPECT, frozenset(('mkdir', 'mkdirat'))),

@@ -9,6 +9,9 @@ import os
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
 
 NAME_CHARS = 256
 KTHREADD = 2  # the parent of all threads of the kernel
@@ -59,17 +62,18 @@ def parse_cgroup(lines):
 class Process:
     """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
 
-    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; ticks: CPU time;
+    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; group: process group;
+    ticks: CPU time;
     fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'threads', 'started', 'ticks', 'fields', 'descriptors')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'started', 'ticks', 'fields', 'descriptors')
 
     def __init__(self, place, pid, stat, status):
         begin, end = stat.index('('), stat.rindex(')')
         words = stat[end + 1:].split()
         self.place, self.pid, self.comm = place, pid, stat[begin + 1:end]
-        self.state, self.parent = words[0], int(words[1])
+        self.state, self.parent, self.group = words[0], int(words[1]), int(words[2])
         self.threads, self.started = int(words[17]), int(words[19])
         self.ticks = int(words[11]) + int(words[12])
         self.fields = dict(_STATUS.findall(status))
@@ -85,13 +89,18 @@ class Process:
 
 
 class Host:
-    """Files of the host, read once a census. root: folder that is taken for the host's root."""
+    """Files of the host, read once a census. root: folder that is taken for the host's root.
+
+    tasks, links, creators: what sources share of processes' namespaces and descriptors, and of who makes entries and writes files.
+    """
 
     def __init__(self, root='/'):
         self.root = root
         self.proc = os.path.join(root, 'proc')
         self._sizes, self._merged = {}, None
         self._owners, self._families = {}, set()
+        self._group, self._own = os.getpgrp(), []
+        self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
         self._first = None  # {(pid, started): CPU time} of the processes that there were first
         self.forget()
 
@@ -114,9 +123,11 @@ class Host:
         self._processes = self._slabs = None
 
     def processes(self):
-        """Return the processes as Process; threads of the kernel are left out."""
+        """Return the processes as Process; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
-            self._processes = [one for one in map(self._read_process, procfs.numbers(self.proc)) if one is not None]
+            found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
+            self._processes = [one for one in found if one.group != self._group]
+            self._own = [one for one in found if one.group == self._group]
             sizes = {}
             for one in self._processes:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
@@ -124,6 +135,11 @@ class Host:
             if self._first is None:
                 self._first = dict(((one.pid, one.started), one.ticks) for one in self._processes)
         return self._processes
+
+    def own_processes(self):
+        """Return the processes of this scan: those of this process's group."""
+        self.processes()
+        return self._own
 
     def is_old(self, key):
         """Whether an owner, by the key of key_of, was there when the processes were read for the first time, or is no single process."""
@@ -136,7 +152,8 @@ class Host:
             return one.ticks - (self._first or {}).get((one.pid, one.started), 0), one.ticks
         return sorted(self.processes(), key=rank, reverse=True)
 
-    def _read_process(self, pid):
+    def read_process(self, pid):
+        """Return one Process, or None: it has ended, or is a thread of the kernel."""
         place = '%s/%d' % (self.proc, pid)
         stat, status = sysfs.text(place + '/stat'), sysfs.text(place + '/status')
         try:

@@ -95,7 +95,8 @@ class PosixQueues(Source):
     def census(self, classes):
         found = {}
         for name, uid, size in self._queues:
-            one = found.setdefault(('posix_queue', ('uid', uid)), Holding('posix_queue', user(uid), 0, 0, {'queue': text.printable(name, 64)}))
+            detail = {'queue': text.printable(name, 64)}
+            one = found.setdefault(('posix_queue', ('uid', uid)), Holding('posix_queue', user(uid), 0, 0, detail))
             one.count += 1
             one.bytes += size + (self.host.object_bytes('mqueue_inode_cache') or 0)
         return found

@@ -13,7 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
-MAPS = 64  # processes whose maps are read, busiest first
+MAPS_BYTES = 2 * 1024 * 1024  # of maps of processes that are read, of the busiest first
 LINKS = 1500  # links of descriptors that are read to find inotify instances, of the busiest processes first
 
 
@@ -65,7 +65,7 @@ class TimersAndSignals(Source):
         timers, many = [], []
         for process in processes:
             text, whole = head(process.place + '/timers')
-            number = text.count(b'ID: ')
+            number = text.count(b'\nID: ') + text.startswith(b'ID: ')
             if number:
                 (timers if whole else many).append((process, number))
         left = queued - sum(number for _process, number in timers)
@@ -76,7 +76,8 @@ class TimersAndSignals(Source):
         for key, (process, number) in self.host.sum_by_owner(timers).items():
             if number >= LEAST:
                 found['posix_timer', key] = Holding('posix_timer', self.host.later(process), number)
-        pending = [one for one in processes if any(int(one.fields.get(name, '0'), 16) for name in ('SigPnd', 'ShdPnd'))]
+        # Of a signal below 32 one is queued at most.
+        pending = [one for one in processes if any(int(one.fields.get(name, '0'), 16) >> 31 for name in ('SigPnd', 'ShdPnd'))]
         if left >= LEAST and pending:
             # How many of a user's signals are queued for which process, the kernel does not report.
             key = self.host.key_of(pending[0])
@@ -118,16 +119,21 @@ class AioContexts(Source):
         if not sysfs.integer(self.host.proc + '/sys/fs/aio-nr'):
             return {}
         held = []
-        for process in self.host.busiest()[:MAPS]:
-            number = head(process.place + '/maps', 4 * READ_BYTES)[0].count(b'/[aio]')
+        left = MAPS_BYTES
+        for process in self.host.busiest():
+            text, _whole = head(process.place + '/maps', max(1, min(left, MAPS_BYTES // 2)))
+            left -= len(text)
+            number = text.count(b'/[aio]')
             if number:
                 held.append((process, number))
+            if left <= 0:
+                break
         return dict((('aio_context', key), Holding('aio_context', self.host.later(process), number))
                     for key, (process, number) in self.host.sum_by_owner(held).items())
 
 
 class InotifyWatches(Source):
-    """Watches of inotify instances, one line of each in fdinfo. The kernel writes the whole text at once, so a long one is read twice only."""
+    """Watches of inotify instances: one line each in fdinfo. The kernel writes the whole text at once, so a long one is read only twice."""
 
     STEPS = {'inotify_watches': (200, None)}
     LARGE = {'inotify_watches': (20000, None)}

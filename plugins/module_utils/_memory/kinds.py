@@ -110,7 +110,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('dying_cgroup', 'removed cgroup that lives on', 'removed cgroups that live on', (), 'cat /sys/fs/cgroup{path}/cgroup.stat',
      'What removed cgroups allocated is still in use, mostly files in the page cache. Let services write to files that they remove, or '
      'drop the cache (sync; echo 1 > /proc/sys/vm/drop_caches) once.'),
-    ('mount', 'mount', 'mounts', ('mnt_cache',), 'cat /proc/{pid}/mountinfo', _REMOVE),
+    ('mount', 'mount', 'mounts', ('mnt_cache',), 'grep -hF {path} /proc/[1-9]*/mountinfo | sort | uniq -c | sort -n | tail', _REMOVE),
     ('tmpfs', 'file in tmpfs', 'files in tmpfs', ('shmem_inode_cache', 'dentry'), 'du -xa {path} | sort -n | tail',
      'Files in tmpfs are memory. Remove them, rotate logs, or limit the mount (size=).'),
     ('network_namespace', 'network namespace', 'network namespaces', ('net_namespace',), 'lsns -t net', _REMOVE),
@@ -133,15 +133,18 @@ KINDS = tuple(Kind(*row) for row in (
 BY_NAME = dict((row.kind, row) for row in KINDS)
 
 
-def command(kind, owner):
+def command(kind, owner, detail):
     """Return the command that lists what the owner holds, or None where the owner lacks what the command needs.
 
-    Names and paths of a host are quoted for the shell.
+    detail: of the holding, with the place that a process fills. Names and paths of a host are quoted for the shell.
     """
+    place = owner['cgroup'] if owner['type'] == 'cgroup' else owner['name']
+    if owner['type'] == 'process':
+        place = detail.get('path') or detail.get('mount') or detail.get('folder')
     values = {
         'pid': owner['pid'],
         'uid': owner['uid'],
-        'path': owner['cgroup'] if owner['type'] == 'cgroup' else owner['name'],
+        'path': place,
         'name': owner['name'],
         'port': owner['name'],
     }
@@ -154,8 +157,9 @@ def command(kind, owner):
             text = text.replace(mark, shlex.quote(str(value)))
     return text
 
-# Memory of programs themselves, and of files: the kernel's own beside it describes it (page tables, mappings).
-USER_MEMORY = frozenset((
-    'anonymous_memory', 'shared_memory', 'locked_memory', 'huge_page', 'page_table', 'mapping', 'page_cache', 'huge_page_pool'))
+# Memory of programs themselves: a heap that grows is ordinary, within a short window.
+PROGRAM_MEMORY = frozenset(('anonymous_memory', 'shared_memory', 'page_table', 'mapping'))
+# Pages that stay until somebody removes them, or that cannot be swapped.
+LASTING_MEMORY = frozenset(('locked_memory', 'huge_page', 'huge_page_pool', 'memfd', 'tmpfs', 'sysv_shm'))
 # What the kernel gives back by itself when memory is needed.
 RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))

@@ -5,8 +5,10 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, picture, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.limits import Limits
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.picture_owners import owners
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
 
@@ -18,36 +20,50 @@ class ProcfsEngine(Engine):
     """Files of proc and sys, and netlink."""
 
     NAME = 'procfs'
+    _host = None
 
     def open(self):
         self._host = Host()
         self._watch = Watch(SOURCES, self._host)
+        self._limits = Limits(self._host)
 
     def start(self, duration_s):
+        self._first = picture.Reading()
+        self._limits.observe(dear=True)
         self._watch.start(duration_s)
+        self._middle_s = time.monotonic() + duration_s / 2.0
 
     def poll(self, timeout_s):
         next_s = self._watch.next_s()
         left_s = timeout_s if next_s is None else min(timeout_s, next_s - time.monotonic())
         time.sleep(max(0.0, left_s))
         self._watch.due()
+        if self._middle_s and time.monotonic() >= self._middle_s:
+            self._middle_s = None
+            self._limits.observe()
 
     def stop(self):
         self._watch.stop()
+        self._last = picture.Reading()
+        self._limits.observe(dear=True)
+
+    def close(self):
+        if self._host:
+            self._host.creators.close()
 
     def read(self, window_s):
         growth, holders, missing = [], {}, self._host.missing()
         for one in self._watch.watched:
             growth += rows.growth(one.censuses, self._host.bytes_of, lambda key: self._host.is_old(key[1]))
-            holders.update(one.censuses[-1][1] if one.censuses else {})
+            holders.update(one.last)
             missing += one.not_measured
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
-            'picture': None,
+            'picture': picture.picture(self._first, self._last, owners(self._host)),
             'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
-            'holders': rows.holders(holders, self._host.bytes_of)[:self.options['top']],
-            'limits': [],
+            'holders': rows.distinct(rows.holders(holders, self._host.bytes_of))[:self.options['top']],
+            'limits': self._limits.rows(),
             'counters': counters.read(),
             'not_measured': missing,
         }

@@ -64,7 +64,7 @@ def _row(holding, taken):
         'bytes': taken,
         'limit': holding.limit,
         'detail': holding.detail,
-        'command': kinds.command(holding.kind, holding.owner),
+        'command': kinds.command(holding.kind, holding.owner, holding.detail),
     }
 
 

@@ -15,25 +15,26 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
 GROUPS = 32  # of one kind whose owners are looked for, largest first
-INODES = 64  # of one group that are looked for
-LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 3000, 12000, 4 * 1024 * 1024, 1000
+INODES, MIXED_INODES = 64, 512  # of one group that are looked for; of one whose sockets belong to several processes
+LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 6000, 12000, 4 * 1024 * 1024, 1000
+FIRST_LINKS, LINKS_OF_MIXED = 48, 1024  # of one process: the second where there are sockets among the first
 _INODE = re.compile(r'socket:\[(\d+)\]')
 
 
 class _Group:
     """Sockets of one kind and port: what they hold together, and some of their inodes."""
 
-    def __init__(self, kind, detail):
+    def __init__(self, kind, detail, mixed=False):
         self.kind, self.detail = kind, detail
+        self.mixed = mixed  # its sockets belong to more than one process
         self.count, self.bytes = 0, 0
-        self.inodes, self.uids, self.cgroups = [], set(), set()
-        self.mixed = False  # its sockets belong to more than one process
+        self.inodes, self.uids, self.cgroups = {}, set(), set()  # {inode: bytes}
 
     def add(self, one, taken):
         self.count += 1
         self.bytes += taken
-        if one.inode and len(self.inodes) < INODES:
-            self.inodes.append(one.inode)
+        if one.inode and len(self.inodes) < (MIXED_INODES if self.mixed else INODES):
+            self.inodes[one.inode] = self.inodes.get(one.inode, 0) + taken
         self.uids.add(one.uid)
         self.cgroups.add(one.cgroup)
 
@@ -49,18 +50,19 @@ class Finder:
         self._host = host
         self._found = {}  # {inode: (pid, started, descriptor)}
         self._cgroups = {}  # {(pid, started): inode of its cgroup's folder}
-        self._left = 0
+        self._left = 0  # links that may still be read in this census
+        self._read = {}  # {(pid, started): (descriptors, links that were read of them)}
 
     def begin(self):
         """A new census: links may be read again."""
         self._left = LINKS
 
     def find(self, group):
-        """Return {Process: [its descriptors]} of the processes that hold a group's sockets."""
+        """Return {Process: {its descriptor: inode}} of the processes that hold a group's sockets."""
         by_key = dict(((one.pid, one.started), one) for one in self._host.processes())
         found = self._known(group, by_key)
         hits = sum(len(places) for places in found.values())
-        if not hits or (group.mixed and hits * 2 < len(group.inodes)):
+        if not hits or (group.mixed and hits < len(group.inodes)):
             if group.large:
                 self._left = max(self._left, LINKS_OF_LARGE)
             self._search(group)
@@ -72,7 +74,7 @@ class Finder:
         for inode in group.inodes:
             pid, started, number = self._found.get(inode, (None, None, None))
             if (pid, started) in by_key:
-                found.setdefault(by_key[pid, started], []).append(number)
+                found.setdefault(by_key[pid, started], {})[number] = inode
         return found
 
     def _search(self, group):
@@ -84,22 +86,35 @@ class Finder:
                 number = descriptors.count(process) or int(process.fields.get('FDSize', 0))
             except PermissionError:
                 continue
-            # Of many sockets one hit is enough, and a sample finds it; of few each link has to be read.
-            most = min(self._left, max(128, 8 * number // len(group.inodes) // max(1, group.count // len(group.inodes))))
-            links = descriptors.sample(process, number, 0, most)
-            self._left -= max(1, len(links))
-            for place, text in links.items():
-                match = _INODE.match(text)
-                if match and int(match.group(1)) in wanted:
-                    self._found[int(match.group(1))] = (process.pid, process.started, place)
-                    wanted.discard(int(match.group(1)))
+            # Of many sockets of one process a few hits are enough, and a sample finds them; of few, each link has to be read.
+            most = LINKS_OF_MIXED if group.mixed else max(128, 8 * number // group.count)
+            before = self._read.get((process.pid, process.started))
+            if before and before[0] == number and (before[1] >= most or before[1] >= number):
+                continue
+            self._read[process.pid, process.started] = (number, most)
+            if not group.mixed or self._note(process, number, FIRST_LINKS, wanted):
+                self._note(process, number, most, wanted)
+
+    def _note(self, process, number, most, wanted):
+        """Read so many links of a process at most, and remember sockets; returns how many there were."""
+        links = descriptors.sample(process, number, 0, max(1, min(self._left, most)))
+        self._left -= max(1, len(links))
+        inodes = [(place, _INODE.match(text)) for place, text in links.items()]
+        inodes = [(place, int(match.group(1))) for place, match in inodes if match]
+        for place, inode in inodes:
+            self._found[inode] = (process.pid, process.started, place)
+            wanted.discard(inode)
+        return len(inodes)
 
     def _candidates(self, group):
-        """Processes that may hold them: those of the sockets' cgroups first, then those of their users; few descriptors first."""
+        """Processes that may hold them: those of the sockets' cgroups first, then those of their users.
+
+        Those that hold many descriptors come last where few sockets are looked for, else first; the busiest where it may be several.
+        """
         def rank(process):
             return (self._cgroup(process) not in group.cgroups, process.uid not in group.uids and None not in group.uids,
-                    process.descriptors or 0 if group.count < INODES else -(process.descriptors or 0))
-        return sorted(self._host.processes(), key=rank)
+                    0 if group.mixed else process.descriptors or 0 if group.count < INODES else -(process.descriptors or 0))
+        return sorted(self._host.busiest(), key=rank)
 
     def _cgroup(self, process):
         key = (process.pid, process.started)
@@ -164,7 +179,7 @@ class Sockets(Source):
         groups = _grouped(_tcp_kinds(sockets, listening))
         for group in groups:
             if group.kind == 'tcp_time_wait' and group.detail.get('port') in listening:
-                group.inodes = [listening[group.detail['port']].inode]  # they have no owner any more: name who listens
+                group.inodes = {listening[group.detail['port']].inode: 0}  # they have no owner any more: name who listens
         return groups
 
     def _by_port(self, protocol, kind):
@@ -177,14 +192,14 @@ class Sockets(Source):
         except sock_diag.Missing:
             return []
         unread = [(sockets.get(one.peer, one), one.unsent) for one in sockets.values() if one.unsent]
-        groups = _grouped(('unix_unread', None, reader, taken) for reader, taken in sorted(unread, key=lambda pair: -pair[1]))
-        for group in groups:
-            group.mixed = True
-        return groups
+        group = _Group('unix_unread', {}, mixed=True)
+        for reader, taken in sorted(unread, key=lambda pair: -pair[1]):
+            group.add(reader, taken)
+        return [group] if unread else []
 
     def _holdings(self, groups):
         found, seen = {}, {}
-        for group in sorted(groups, key=lambda one: (-one.bytes, -one.count)):
+        for group in sorted(groups, key=lambda one: (one.mixed, -one.bytes, -one.count)):
             if group.bytes < LEAST_BYTES and group.count < LEAST:
                 continue
             seen[group.kind] = seen.get(group.kind, 0) + 1
@@ -203,13 +218,13 @@ class Sockets(Source):
         return found
 
     def _share(self, found, group, holders):
-        """Each process has the share of the group that it has of the sockets that were found; also files that wait in their queues."""
-        hits = sum(len(places) for places in holders.values())
+        """Each process has those sockets of the group that were found as its own; also the files that wait in their queues."""
         for process, places in holders.items():
             part = _Group(group.kind, group.detail)
-            part.count, part.bytes = group.count * len(places) // hits, group.bytes * len(places) // hits
+            part.count = len(places) * group.count // len(group.inodes)
+            part.bytes = sum(group.inodes[inode] for inode in places.values())
             self._merge(found, (group.kind, self.host.key_of(process)), part, self.host.later(process))
-            files = sum(_files_in_flight(process, number) for number in places) * part.count // len(places)
+            files = sum(_files_in_flight(process, number) for number in places)
             if files >= LEAST:
                 key = ('file_in_flight', self.host.key_of(process))
                 found[key] = Holding('file_in_flight', self.host.later(process), files)

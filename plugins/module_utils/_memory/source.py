@@ -36,7 +36,8 @@ class Source:
 class Holding:
     """What one owner holds of one kind.
 
-    kind: of kinds.KINDS; owner: dict as made by host.py, or a function that returns it and is called only for rows of the facts; count: number of things, or None where only bytes count;
+    kind: of kinds.KINDS; owner: dict as made by host.py, or a function that returns it and is called only for rows of the facts;
+    count: number of things, or None where only bytes count;
     bytes: what they take, or None: then it is counted from the sizes of the kind's slab objects, where it has any;
     detail: small dict {name: text or number}; limit: number that count cannot exceed, or None.
     """

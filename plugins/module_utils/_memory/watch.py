@@ -31,6 +31,11 @@ class Watched:
     def not_measured(self):
         return self.source.not_measured
 
+    @property
+    def last(self):
+        """The last census: {key: Holding}."""
+        return self.censuses[-1][1] if self.censuses else {}
+
     def read(self):
         """Read the totals; returns them."""
         totals = self._call('its totals', self.source.read, {})
@@ -88,7 +93,7 @@ class Watch:
         began_s = time.monotonic()
         self._readings = [began_s + duration_s * share for share in READINGS]
         self._censuses = [began_s + duration_s * share for share in CENSUSES]
-        self._read()
+        self.read()
 
     def next_s(self):
         """Return the instant of the next reading, None: there is none before the end."""
@@ -100,21 +105,23 @@ class Watch:
         if not self._readings or now_s < self._readings[0]:
             return
         self._readings = [one for one in self._readings if one > now_s]
-        self._read()
+        self.read()
         if self._censuses and self._censuses[0] <= now_s:
             self._censuses = [one for one in self._censuses if one > now_s]
-            self._census()
+            self.census()
 
     def stop(self):
         """The last reading and census."""
-        self._read()
-        self._census()
+        self.read()
+        self.census()
 
-    def _census(self):
+    def census(self):
+        """Take a census of all classes that grew since the start, or are large."""
         for one in self.watched:
             one.census(one.wanted())
 
-    def _read(self):
+    def read(self):
+        """Read the totals of all classes."""
         self._host.forget()
         for one in self.watched:
             one.read()

@@ -10,7 +10,8 @@ from ..known_bugs.known_bugs import KnownBugs
 from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..results.names import host_file_name
-from . import load, selftest
+from ..trend.history import History
+from . import load, memory_trend, selftest
 from .compliance import Compliance
 from .drift import Drift
 from .evaluated import evaluated_hosts
@@ -26,21 +27,29 @@ PROBLEMS = 1000
 
 
 def build(
-    folder: Path, policy: Policy, baseline: Path | None = None, translate: Messages = ENGLISH, known_bugs: KnownBugs | None = None
+    folder: Path,
+    policy: Policy,
+    baseline: Path | None = None,
+    translate: Messages = ENGLISH,
+    known_bugs: KnownBugs | None = None,
+    history: History | None = None,
 ) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
     baseline: folder of an earlier scan to compare with; translate: language of the verdict; known_bugs: where kernel reports are
-    looked up, None: nowhere. Raises load.ResultsError when there is nothing that a report could be made of.
+    looked up, None: nowhere; history: earlier scans for growth between scans, None: none.
+    Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
     requested = scan["options"]["probes"] if scan else []
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
-    groups, sections, measurement, analysis = Groups(), Sections(known_bugs or KnownBugs([])), Measurement(), _Analysis(policy, baseline)
+    history = history or History(None, folder)
+    groups, sections, measurement = Groups(), Sections(known_bugs or KnownBugs([])), Measurement()
+    analysis = _Analysis(policy, baseline, history)
     host_scan_id = None
     rules: dict[str, list[str]] = {}
-    for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None):
+    for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, history.facts):
         if document is None or evaluation is None:
             broken[file] = reason
             continue
@@ -73,6 +82,7 @@ def build(
     host_counts = counts(entries)
     result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, translate)
     notes += _policy_notes(analysed["compliance"], translate) + _drift_notes(analysed["drift"], translate)
+    notes += memory_trend.notes(analysed["memory_trend"], translate)
     return {
         "schema": "ksysak.fleet/1",
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -98,15 +108,18 @@ def build(
 class _Analysis:
     """What is only seen when hosts, rules and scans are compared."""
 
-    def __init__(self, policy: Policy, baseline: Path | None):
+    def __init__(self, policy: Policy, baseline: Path | None, history: History):
         self._factors, self._outliers, self._compliance = Factors(), Outliers(), Compliance(policy)
-        self._drift = Drift(baseline, policy) if baseline else None
+        self._drift = Drift(baseline, policy, history.facts) if baseline else None
+        self._history, self._memory_trend = history, memory_trend.MemoryTrend(history)
         self.problems = self._drift.problems if self._drift else []
 
     def add(self, document: dict, evaluation: Evaluation) -> None:
         self._compliance.add(document["host"], evaluation)
         if document["state"] != "scanned":
             return
+        self._history.keep(document)
+        self._memory_trend.add(document, evaluation.findings)
         self._factors.add(document, evaluation.outcomes)
         self._outliers.add(document)
         if self._drift:
@@ -118,6 +131,7 @@ class _Analysis:
             "compliance": self._compliance.result(len(all_hosts)),
             "outliers": self._outliers.result(),
             "drift": self._drift.result(groups, all_hosts) if self._drift else None,
+            "memory_trend": self._memory_trend.result(groups),
         }
 
 

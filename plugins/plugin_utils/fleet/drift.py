@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
 from ..policy.policy import SEVERITIES, Evaluation, Policy
@@ -21,17 +22,17 @@ NAMES = 200
 class Drift:
     """Compares findings with those of an earlier scan, host by host.
 
-    folder: of the earlier scan. Raises load.ResultsError when there is nothing to compare with.
+    folder: of the earlier scan; trend: as for evaluated_hosts. Raises load.ResultsError when there is nothing to compare with.
     """
 
-    def __init__(self, folder: Path, policy: Policy):
+    def __init__(self, folder: Path, policy: Policy, trend: Callable[[dict], dict] | None = None):
         scan, problems = load.read_scan(folder)
         self.problems = [{**problem, "reason": f"baseline: {problem['reason']}"} for problem in problems]
         self._scan_id = scan["scan_id"] if scan else folder.name[:64]
         self._started_at = scan["started_at"] if scan else None
         self._before: dict[str, tuple] = {}
         self._said: dict[str, dict] = {}
-        for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None):
+        for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, trend):
             if document is None or evaluation is None:
                 self.problems.append({"file": file, "host": None, "reason": f"baseline: {file} {reason}"})
             elif document["state"] == "scanned":

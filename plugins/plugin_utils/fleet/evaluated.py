@@ -25,14 +25,17 @@ FEW = 256
 Evaluated = tuple[str, dict | None, str, Evaluation | None]
 
 
-def evaluated_hosts(folder: Path, policy: Policy, scan_id: str | None) -> Iterator[Evaluated]:
+def evaluated_hosts(folder: Path, policy: Policy, scan_id: str | None, trend: Callable[[dict], dict] | None = None) -> Iterator[Evaluated]:
     """Yield (file name, host document or None, reason why there is none, what the policy says of it or None), sorted by file name.
 
-    folder: of a scan; scan_id: documents of other scans are refused; None: unknown.
+    folder: of a scan; scan_id: documents of other scans are refused; None: unknown; trend: returns what several scans say of the host of a
+    document, which becomes its 'trend'.
     """
 
     def evaluate(path: Path) -> Evaluated:
         file, document, reason = load.read_host(path, scan_id)
+        if document and trend and document["state"] == "scanned":
+            document["trend"] = trend(document)
         return file, document, reason, policy.evaluate(document) if document else None
 
     files = load.host_files(folder)

@@ -75,7 +75,11 @@ def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
         raise ResultsError(f"ksysak_history: {results}: no such folder")
     own, limit = present.resolve(), _began(present) or "9"
     found = []
-    for folder in sorted(results.iterdir()):
+    try:
+        folders = sorted(results.iterdir())
+    except OSError as error:
+        raise ResultsError(f"ksysak_history: {results}: {error.strerror or error}") from None
+    for folder in folders:
         if not _is_scan(folder) or folder.resolve() == own:
             continue
         try:

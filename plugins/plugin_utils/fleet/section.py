@@ -15,7 +15,8 @@ class Section(ABC):
 
     PROBE: name of the probe; KEY: member of the fleet document, name of its schema (schema/sections/<KEY>.json) and id of the
     report's section; TITLE: its heading, in English; MEASURES: {name: what it is, in English} of what is compared between hosts;
-    a name ends with its unit (_us, _s, _bytes, _per_s, _share); TEXTS: English texts within the section that its script translates.
+    a name ends with its unit (_us, _s, _bytes, _per_s, _share); TEXTS: English texts within the section that its script translates;
+    JOINS: names of the joins that it shows.
     known_bugs: where kernel reports are looked up.
     """
 
@@ -24,6 +25,7 @@ class Section(ABC):
     TITLE: ClassVar[str]
     MEASURES: ClassVar[dict[str, str]] = {}
     TEXTS: ClassVar[frozenset[str]] = frozenset()
+    JOINS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, known_bugs: KnownBugs):
         self.known_bugs = known_bugs
@@ -32,6 +34,10 @@ class Section(ABC):
     @abstractmethod
     def add(self, host: str, envelope: dict) -> None:
         """Take what the probe measured on a host. envelope: valid, of status ok or degraded."""
+
+    def add_joined(self, host: str, made: dict) -> None:
+        """Take what follows from the facts of several probes of a host: {join: what it makes}, of the names in JOINS."""
+        return
 
     @abstractmethod
     def result(self, groups: list[dict]) -> dict:

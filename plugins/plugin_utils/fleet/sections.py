@@ -7,6 +7,7 @@ import functools
 import importlib
 
 from ...module_utils._core.registry import NAMES
+from ..joins.joins import joined
 from ..known_bugs.known_bugs import KnownBugs
 from .section import Section
 
@@ -45,9 +46,11 @@ class Sections:
     def add(self, document: dict, findings: list[dict]) -> None:
         """document: a valid host document; findings: those of this host."""
         probes = measured(document)
+        made = joined(document, set().union(*(section.JOINS for section in self._sections)))
         for section in self._sections:
             if section.PROBE in probes:
                 section.add(document["host"], probes[section.PROBE])
+                section.add_joined(document["host"], {name: made[name] for name in section.JOINS})
             for finding in findings:
                 if section.PROBE in finding["probes"]:
                     section.note(finding)

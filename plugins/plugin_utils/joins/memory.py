@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 
 from ...module_utils._core.symbols import bare
 from ...module_utils._memleak import allocators
-from ...module_utils._memory.kinds import BY_NAME, RECLAIMED, USER_MEMORY
+from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, RECLAIMED
 
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
@@ -33,7 +33,8 @@ LEAST_BYTES_PER_S = 16384
 EXPLAINED = 0.5
 LISTED, CAUSES = 12, 64
 HELD, LIKELY, NOBODY = "yes", "likely", "no"
-KERNEL, PROGRAM, RECLAIMED_MEMORY = "kernel", "program", "reclaimed"
+# Beside these the kernel's own memory only describes them: page tables and mappings.
+USER_MEMORY = PROGRAM_MEMORY | {"locked_memory", "huge_page", "huge_page_pool", "page_cache"}
 KERNEL_MEMORY, LEAK, COUNTER = "kernel_memory", "leak", "counter"
 WORDS = {KERNEL_MEMORY: "Kernel memory", LEAK: "Kernel memory leak", COUNTER: "Kernel counter"}
 
@@ -98,7 +99,7 @@ class _Cause:
             "owner": self.owner,
             "processes": max(1, len(self.pids)),
             "held": self.held,
-            "memory": RECLAIMED_MEMORY if kind in RECLAIMED else PROGRAM if self.of_user_memory else KERNEL,
+            "memory": self._memory(kind),
             "per_s": row["per_s"] if row else None,
             "bytes_per_s": round(max(own, kernel), 1),
             "kernel_bytes_per_s": kernel,
@@ -112,10 +113,18 @@ class _Cause:
             "evidence": self.evidence[:LISTED],
         }
 
+    def _memory(self, kind: str) -> str:
+        if kind in RECLAIMED or (not self.rows and self.sites and all(site["reclaimable"] for site in self.sites) and self.held == LIKELY):
+            return "reclaimed"
+        return "program" if kind in PROGRAM_MEMORY else "lasting" if kind in LASTING_MEMORY else "kernel"
+
     def _weight(self, row: dict) -> float:
-        """What a row is worth: of several, that to which most of the memory goes names the cause."""
+        """What a row is worth: of several, that to which most of the memory goes names the cause.
+
+        The same pages are best told by what they are of: those of a memfd are mapped, too.
+        """
         objects = [site["growth_bytes_per_s"] for site in self.sites if _near(_per_s(site), row["per_s"], SAME_RATE)]
-        return max(row["bytes_per_s"] or 0.0, sum(objects))
+        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (0.5 if row["kind"] in PROGRAM_MEMORY else 1)
 
 
 def _near(first: float | None, second: float | None, tolerance: float, least: float = LEAST_PER_S) -> bool:
@@ -205,11 +214,11 @@ def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
 
 
 def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
-    """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what a process holds."""
+    """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what an owner holds."""
     for site in sites:
         for cause in found:
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
-            if same and site["module"] is None and _share(site, cause) >= HALF:
+            if same and site["module"] is None and (cause.owner["type"] != "process" or _share(site, cause) >= HALF):
                 cause.sites.append(site)
                 break
 
@@ -278,14 +287,21 @@ def _likely(sites: list[dict]) -> list[_Cause]:
 
 
 def _leaks(sites: list[dict]) -> list[_Cause]:
-    """A cause for each leak: objects that a function allocates with those of its caller, as many a second, are one."""
+    """A cause for each leak: objects that a function allocates with those of its caller, as many a second, are one.
+
+    So is what processes of one command left behind when they ended: devices, routes, mounts, or a leak.
+    """
     made: list[_Cause] = []
+    left: dict[str, _Cause] = {}
     for site in sorted(sites, key=lambda site: len(site["stack"])):
-        same = next((cause for cause in made if _is_with(site, cause.sites[0])), None)
+        ended = allocators.single(site["allocators"]) if site["module"] is None and site["context"] != allocators.INTERRUPT else None
+        same = left.get(ended["comm"]) if ended else next((cause for cause in made if _is_with(site, cause.sites[0])), None)
         if same is None:
             owner = {"type": "kernel", "name": site["culprit"] or "?", **dict.fromkeys(("pid", "parent", "cgroup", "unit", "uid"))}
             same = _Cause(LEAK, owner, NOBODY)
             made.append(same)
+            if ended:
+                left[ended["comm"]] = same
         same.take([site], f"nobody holds it: {_why(site)}")
     for cause in made:
         worst = max(cause.sites, key=lambda site: site["growth_bytes_per_s"])

@@ -131,8 +131,13 @@ class Expression:
 
     @property
     def probes(self) -> set[str]:
-        """Names of the probes that it reads."""
-        return shapes.probes_of(self._compiled.parsed)
+        """Names of the probes that it reads, in one scan or several."""
+        return shapes.probes_of(self._compiled.parsed) | self.trends
+
+    @property
+    def trends(self) -> set[str]:
+        """Names of the probes of which it reads what several scans say."""
+        return shapes.probes_of(self._compiled.parsed, "trend")
 
     @property
     def joins(self) -> set[str]:

@@ -70,7 +70,7 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-        self._needs, self.joins = self._expression.probes, self._expression.joins
+        self._needs, self.joins, self.trends = self._expression.probes, self._expression.joins, self._expression.trends
         self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
@@ -231,7 +231,7 @@ class Policy:
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
 
     def evaluate(self, document: dict) -> Evaluation:
-        """Return what the policy says of one valid host document."""
+        """Return what the policy says of one valid host document, to which the controller may have added 'trend' (trend-1.json)."""
         if document["state"] != "scanned":
             return Evaluation([], [], [], {rule.id: "unknown" for rule in self.rules})
         found: list[dict] = []
@@ -239,9 +239,10 @@ class Policy:
         outcomes: dict[str, str] = {}
         document = joined(document, set().union(*(rule.joins for rule in self.rules)))
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
+        judged = {name for name, trend in document.get("trend", {}).items() if trend["judged"]}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= judged else "unknown"
             if not rule.enabled:
                 continue
             try:

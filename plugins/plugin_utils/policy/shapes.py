@@ -38,7 +38,7 @@ def _resolved(schema: dict, root: dict) -> list[dict]:
 
 @functools.cache
 def host_shape() -> tuple:
-    """Return the shape of a host document, the data of each probe in its envelope, with its joins (as a tuple, to be cached)."""
+    """Return the shape of a host document, the data of each probe in its envelope, with joins and trend (as a tuple, to be cached)."""
     host = read("host", max(versions()["host"]))
     envelope = host["definitions"]["envelope"]
     probes = {}
@@ -46,21 +46,24 @@ def host_shape() -> tuple:
         data = [{**probe, "root": probe} for probe in (read(name, version) for version in versions()[name])]
         probes[name] = {**envelope, "properties": {**envelope["properties"], "data": {"oneOf": data}}}
     (shape,) = _resolved(host, host)
-    made = {name: {"oneOf": [{**schema, "root": schema}]} for name in JOINS for schema in [read(name, max(versions()[name]))]}
+    made = {name: {"oneOf": [{**schema, "root": schema}]} for name in (*JOINS, "trend") for schema in [read(name, max(versions()[name]))]}
     shape["properties"] = {**shape["properties"], **made, "probes": {"type": "object", "additionalProperties": False, "properties": probes}}
     return (shape,)
 
 
-def probes_of(parsed: object) -> set[str]:
-    """Return the names of the probes that a parsed expression reads, as {'memleak'} for probes.memleak.data."""
+def probes_of(parsed: object, root: str = "probes") -> set[str]:
+    """Return the names of the probes that a parsed expression reads, as {'memleak'} for probes.memleak.data.
+
+    root: 'trend' for those of which it reads what several scans say, as in trend.memory.rows.
+    """
     if not isinstance(parsed, dict):
         return set()
     children = parsed.get("children", [])
-    found = set().union(*map(probes_of, children))
+    found = set().union(*(probes_of(child, root) for child in children))
     if parsed["type"] == "subexpression":
         steps = _steps(parsed)
         pairs = itertools.pairwise(steps)
-        found |= {after["value"] for before, after in pairs if before.get("value") == "probes" and after["type"] == "field"}
+        found |= {after["value"] for before, after in pairs if before.get("value") == root and after["type"] == "field"}
     return found
 
 

@@ -22,7 +22,13 @@ def _environment() -> jinja2.sandbox.SandboxedEnvironment:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.globals.clear()
     environment.filters.update(
-        bytes=text.in_bytes, us=text.in_us, percent=text.in_percent, function=text.plain_function, family=text.family
+        bytes=text.in_bytes,
+        us=text.in_us,
+        duration=text.in_time,
+        percent=text.in_percent,
+        function=text.plain_function,
+        family=text.family,
+        cache=text.plain_cache,
     )
     return environment
 

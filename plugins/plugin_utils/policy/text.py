@@ -13,6 +13,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-
 _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _ADDRESS = re.compile(r"\+?0x[0-9a-fA-F]+(/0x[0-9a-fA-F]+)?|\b[0-9a-fA-F]{16}\b")
 _DIGITS = re.compile(r"[0-9]+")
+_RANDOM_COPY = re.compile(r"^kmalloc-rnd-[0-9]+-")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -69,6 +70,20 @@ def in_bytes(value: float | None) -> str:
             break
         size /= 1024
     return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 100 else f"{size:.1f} {unit}"
+
+
+def in_time(seconds: float | None) -> str:
+    """Return seconds for people, as '9 d', '14 h' or '25 min' ('?' for null)."""
+    if seconds is None:
+        return "?"
+    size, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
+    size, unit = (seconds / 86400, "d") if seconds >= 172800 else (size, unit)
+    return f"{size:.0f} {unit}"
+
+
+def plain_cache(name: str | None) -> str:
+    """Return the name of a slab cache without the number of a random copy, which differs from boot to boot ('?' for null)."""
+    return "?" if name is None else _RANDOM_COPY.sub("kmalloc-rnd-", name)
 
 
 def in_us(value: float | None) -> str:

@@ -27,6 +27,7 @@ BEFORE = (
     _page("changes", "Changes", "Changes since the earlier scan"),
 )
 AFTER = (
+    _page("memory_trend", "Memory trend", "Memory trend: growth between scans"),
     _page("outliers", "Outliers", "Outliers: hosts far above the median"),
     _page("compliance", "Compliance", "Compliance: rules and hosts"),
     _page("hosts", "Hosts"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..fleet.causes import Causes, key as key_of_cause
 from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 from ..policy.text import plain_function
@@ -19,21 +20,23 @@ class Section(Base):
     PROBE = "memleak"
     KEY = "leaks"
     TITLE = "Leaks"
+    JOINS = frozenset({"causes"})
     MEASURES = {"unfreed_bytes_per_s": "kernel memory not freed, per second"}
 
     def __init__(self, known_bugs: KnownBugs) -> None:
         super().__init__(known_bugs)
         self._entries: dict[tuple, dict] = {}
         self._hosts = 0
+        self._causes = Causes()
 
     @staticmethod
     def measures(envelope: dict) -> dict[str, float | None]:
         return {"unfreed_bytes_per_s": sum(leak["growth_bytes_per_s"] for leak in envelope["data"]["outstanding"])}
 
     def finding_key(self, evidence: dict) -> tuple | None:
-        """Return the key of the entry that a rule suspects; None of a rule that is about no function."""
+        """Return the key of the entry that a rule suspects, or of the cause that it is about."""
         if not isinstance(evidence.get("culprit"), str):
-            return None
+            return key_of_cause(evidence)
         return _key(evidence.get("type"), evidence["culprit"], evidence.get("module"))
 
     def add(self, host: str, envelope: dict) -> None:
@@ -59,6 +62,10 @@ class Section(Base):
                 entry.update(worst=worst, worst_host=host)
                 entry.update((field, leak[field]) for field in FIELDS)
 
+    def add_joined(self, host: str, made: dict) -> None:
+        """Take what holds the kernel's memory, and what nobody holds."""
+        self._causes.add(host, [cause for cause in made["causes"] if cause["sites"] or cause["counters"]])
+
     def result(self, groups: list[dict]) -> dict:
         suspected = self.by_key(groups)
         listed = []
@@ -73,7 +80,9 @@ class Section(Base):
                 }
             )
         listed.sort(key=lambda entry: (entry["finding"] is None, -entry["growth_bytes_per_s"], entry["culprit"]))
-        return {"hosts": self._hosts, "outstanding": listed[:ENTRIES], "cut": max(0, len(listed) - ENTRIES)}
+        leaks = {("leak", key[1]): group for key, group in suspected.items() if len(key) == 3}
+        causes = self._causes.listed({**leaks, **suspected})
+        return {"hosts": self._hosts, "causes": causes, "outstanding": listed[:ENTRIES], "cut": max(0, len(listed) - ENTRIES)}
 
 
 def _key(kind: str | None, culprit: str, module: str | None) -> tuple:

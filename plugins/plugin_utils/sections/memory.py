@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from ..fleet.causes import Causes
 from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 
@@ -17,10 +18,12 @@ class Section(Base):
     PROBE = "memory"
     KEY = "memory"
     TITLE = "Memory"
+    JOINS = frozenset({"causes"})
 
     def __init__(self, known_bugs: KnownBugs):
         super().__init__(known_bugs)
         self._hosts = 0
+        self._causes = Causes()
         self._growth: list[dict] = []
         self._holders: list[dict] = []
         self._limits: list[dict] = []
@@ -47,6 +50,10 @@ class Section(Base):
             for row in data["limits"]
         ]
 
+    def add_joined(self, host: str, made: dict) -> None:
+        """Take what programs hold more of."""
+        self._causes.add(host, [cause for cause in made["causes"] if cause["growth"]])
+
     def result(self, groups: list[dict]) -> dict:
         """Return the section."""
         found = self.by_key(groups)
@@ -58,6 +65,7 @@ class Section(Base):
         return {
             "hosts": self._hosts,
             "cut": sum(max(0, len(rows) - ROWS) for rows in (growth, holders, self._limits)),
+            "causes": self._causes.listed(found),
             "growth": growth[:ROWS],
             "holders": holders[:ROWS],
             "limits": sorted(self._limits, key=lambda row: (-row["share"], row["host"], row["limit"]))[:ROWS],

@@ -49,7 +49,7 @@ class Section(Base):
                 {
                     "signature": event["signature"], "kind": event["kind"], "title": _title(event), "culprit": event["culprit"],
                     "hosts": collections.Counter(), "count": 0, "first_seen": None, "last_seen": None, "in_window": False, "newest": None,
-                    "kernels": set(),
+                    "kernels": set(), "releases": set(),
                 },
             )  # fmt: skip
             entry["hosts"][host] += event["count"]
@@ -63,6 +63,7 @@ class Section(Base):
             kernel = event.get("context", {}).get("kernel")
             if kernel and len(entry["kernels"]) < KERNELS:
                 entry["kernels"].add(kernel)
+                entry["releases"].add(event["context"].get("upstream", kernel))
 
     def result(self, groups: list[dict]) -> dict:
         found = self.by_key(groups)
@@ -72,9 +73,9 @@ class Section(Base):
             group = found.get(signature)
             listed.append(
                 {
-                    **{name: value for name, value in entry.items() if name not in ("newest", "hosts", "kernels")},
+                    **{name: value for name, value in entry.items() if name not in ("newest", "hosts", "kernels", "releases")},
                     "kernels": sorted(entry["kernels"]),
-                    "known": self.known_bugs.match(entry, entry["kernels"]),
+                    "known": self.known_bugs.match(entry, entry["releases"]),
                     "host_count": len(hosts),
                     "hosts": [{"host": host, "count": entry["hosts"][host]} for host in hosts[:HOSTS]],
                     "severity": group["severity"] if group else None,

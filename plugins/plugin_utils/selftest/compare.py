@@ -19,9 +19,11 @@ from ..results.documents import plain
 OPENS_WITHIN_S = 2.0
 CHURN_S = 0.5  # what is freed again after 50 ms may be late by this
 SIGMAS = 6
+STEADY_UNSEEN = 0.5  # share of allocations that sampling may hide
 ROUNDING_US = 1.0
 # Freed objects leave slabs behind that hold others, freed pages wait in lists of each CPU, and the host works meanwhile.
 CAME_BACK, NOISE_BYTES = 0.75, 2 * 1024 * 1024
+PROVING = 5  # times the least: the most of bounds that prove a number
 CLOCK_MS = 5.0  # two processes note one event
 STARTED_WITHIN_S = 5.0  # a host that is short of CPU takes this long from opening the window to noting when
 MOST_DELAYS = 1000  # several times what the injectors make around the longest window
@@ -80,8 +82,8 @@ def leak(expected: dict, readings: list[dict], envelope: dict) -> dict:
     slack += SIGMAS * math.sqrt(most * size * max(0, sample - 1))
     bounds = (math.floor(max(0, least - slack)), math.ceil(most + slack))
     if right:
-        if not bounds[0]:
-            return made("partial", f"{culprit} is found, but so few objects were followed that any number would do", *bounds, right)
+        if bounds[0] * PROVING < bounds[1]:
+            return made("partial", f"{culprit} is found, but so few objects were followed that the bounds prove nothing", *bounds, right)
         if not bounds[0] <= right <= bounds[1]:
             return made("partial", f"{culprit} is found, with a wrong number of bytes", *bounds, right)
         if not any(row["verdict"] == "leak" for row in entries if row["type"] == expected["type"]):
@@ -113,6 +115,10 @@ def steady(expected: dict, readings: list[dict], envelope: dict) -> dict:
     within = [row for row in readings if opened <= row["read_at_s"] <= closes]
     if len(within) < 2 or within[-1]["frees"] == within[0]["frees"]:
         return made("not_run", "the injector did not allocate and free all through the window")
+    seen = envelope["data"]["totals"].get(expected["type"], {}).get("allocations", 0)
+    went = within[-1]["allocations"] - within[0]["allocations"]
+    if seen < went * (1 - STEADY_UNSEEN):
+        return made("failed", f"of {went} allocations in the window the probe counted {seen}: silence proves nothing", 0, 0, 0)
     suspected = [row for row in envelope["data"]["leaks"] if row["module"] == expected["module"]]
     total = sum(row["bytes_outstanding"] for row in suspected)
     if suspected:

@@ -14,11 +14,13 @@ MOST = 50
 RECENT = 10
 SAME_MEMORY = 0.01
 SKIPPED = 100
-LEFT_OUT = ("other_boot", "no_reading", "out_of_order", "other_memory")
+BOOTING_S = 900.0  # of uptime, until which services start and caches are empty
+LEFT_OUT = ("booting", "other_boot", "no_reading", "out_of_order", "other_memory")
 
 FIRST = "there is no earlier scan to compare with"
 NOT_MEASURED = "the probe memory did not measure"
 NO_BOOT = "the scan has no boot id of the host"
+JUST_BOOTED = "the host has just been booted"
 OTHER_BOOT = "no earlier scan of this boot of the host"
 
 
@@ -64,6 +66,8 @@ class History:
             return {"memory": _not_judged(NOT_MEASURED)}
         if not now["boot_id"]:
             return {"memory": _not_judged(NO_BOOT)}
+        if now["uptime_s"] < BOOTING_S:
+            return {"memory": _not_judged(JUST_BOOTED)}
         readings: list[dict] = [{**now, "scan_id": document["scan_id"], "started_at": document["probes"]["memory"]["started_at"]}]
         left_out = dict.fromkeys(LEFT_OUT, 0)
         for scan in reversed(self.scans):
@@ -98,17 +102,19 @@ def _unfit(reading: dict | None, later: dict) -> str:
         return "other_boot"
     if reading["uptime_s"] >= later["uptime_s"]:
         return "out_of_order"
+    if reading["uptime_s"] < BOOTING_S:
+        return "booting"
     before, after = reading["bytes"].get("MemTotal", 0), later["bytes"].get("MemTotal", 0)
     return "other_memory" if abs(before - after) > SAME_MEMORY * after else ""
 
 
 def _chosen(instants: list[str], most: int) -> list[int]:
-    """Return the places of at most so many of sorted instants: the last ones, and of those before them some that are spread evenly in time."""
+    """Return the places of at most so many of sorted instants: the last ones, and some that are spread evenly over those before."""
     if len(instants) <= most:
         return list(range(len(instants)))
     recent = list(range(len(instants) - RECENT, len(instants)))
     seconds = [datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp() for at in instants[: recent[0]]]
-    step = (seconds[-1] - seconds[0]) / (most - RECENT)
+    step = (seconds[-1] - seconds[0]) / (most - RECENT - 1)
     spread: list[int] = []
     for place, at in enumerate(seconds):
         wanted = len(spread) and seconds[spread[0]] + step * len(spread)

@@ -93,7 +93,7 @@ def _worst_first(row: dict) -> tuple:
 
 
 def _explain(rows: list[dict]) -> None:
-    """Name what each row consists of, what grows beside it, and of which row it is a part: one cause, one row that is a part of no other."""
+    """Name the parts of each row, what grows beside it, and of which row it is a part: of one cause, one row is a part of no other."""
     rising = [row for row in rows if row["verdict"] in RISING]
     whole = {row["counter"]: row for row in rising if row["group"] not in ("slab", "reclaimable")}
     for row in rising:
@@ -114,7 +114,9 @@ def _explain(rows: list[dict]) -> None:
 def _beside(rows: list[dict]) -> None:
     """A namespace that leaks takes slabs, per-CPU memory and mounts: what the kernel keeps more of at the same time is one cause."""
     kernel = sorted((row for row in rows if row["group"] in ("kernel", "buffer")), key=lambda row: (-row["gained"], row["counter"]))
-    numbers = sorted((row for row in rows if row["unit"] == "number"), key=lambda row: (-row["gained"] / max(1.0, row["before"]), row["counter"]))
+    numbers = sorted(
+        (row for row in rows if row["unit"] == "number"), key=lambda row: (-row["gained"] / max(1.0, row["before"]), row["counter"])
+    )
     for row in kernel[:1]:
         others = [*kernel[1:], *numbers]
         row["beside"] = [{name: one[name] for name in ("counter", "unit", "per_s", "gained")} for one in others[:BESIDE]]

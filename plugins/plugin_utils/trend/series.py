@@ -15,20 +15,20 @@ import math
 from collections.abc import Sequence
 
 DAY_S = 86400.0
-FEW = 3  # readings from which growth can be told from a step
+FEW = 5  # readings from which growth can be told from a step
 WHITE_FROM = 14  # readings
 WHITE_LEAST = 2.2
 PART = 1.3  # times as sure when only the later part of the readings grows
 SPIKE = 3.0  # times the spread of the other readings: a scan while a backup ran
 ALIKE = 64  # readings closer than this part of the whole time are one
-BOOT_S = 2 * 3600.0  # a host that has just started fills its caches
+BOOT_S = DAY_S  # of uptime: until then a host fills its caches
 STOPPED = 0.6  # of the rate at first, below which the rate at last is that of a cache that has filled
+FILLED = 3.0  # times the spread at last, that it must have grown to be called so
 STEADY = 0.9  # the same for the later part of readings after a cache has filled
 SURE = 0.8  # times the noise from reading to reading
 SAME_HOUR_S = 1.5 * 3600
 SEVERAL_DAYS_S = 3 * DAY_S  # in which a daily cycle is part of the spread
 SAME_HOUR = 0.4  # of the slope, that readings whole days apart must have too
-RISE = 5  # readings below which a rise is reported that is not surely growth
 Z95 = 1.96
 
 Points = Sequence[tuple[float, float]]
@@ -67,26 +67,24 @@ def judge(points: Points, floor: float) -> Verdict:
     if max(values) - min(values) <= floor:
         return Verdict("steady", readings=len(points))
     merged, places = _merged(points)
-    if len(merged) < FEW:
-        return _rose(merged, places, floor)
-    jump = _jump(merged, floor)
-    if jump and merged[jump][1] > merged[jump - 1][1] and merged[jump - 1][0] < BOOT_S:
-        return Verdict("filled", readings=len(merged))
-    level = merged
-    if jump:
-        step = merged[jump][1] - merged[jump - 1][1]
-        level = [(at, value - (step if place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
-    filled = None
-    for first in _starts(level):
-        found = _line(level[first:], floor, PART if first else 1.0, STEADY if filled else STOPPED)
-        if found:
-            found = dataclasses.replace(found, first=places[first][0], last=places[-1][-1])
-        if found and found.verdict != "filled":
-            return found
-        filled = filled or found
-    if jump and merged[jump][1] > merged[jump - 1][1]:
+    jump, step = _jump(merged, floor) if len(merged) > 2 else (0, 0.0)
+    booted = jump == 1 and step > 0 and merged[0][0] < BOOT_S
+    filled = Verdict("filled", readings=len(merged)) if booted else None
+    if len(merged) >= FEW:
+        level = [(at, value - (step if jump and place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
+        for first in _starts(level):
+            found = _line(level[first:], floor, PART if first else 1.0, STEADY if filled else STOPPED)
+            rises = found.verdict not in ("filled", "steady") if found else False
+            if rises and _was_higher(merged, max(first, jump if step < 0 else 0)):
+                continue
+            if found:
+                found = dataclasses.replace(found, first=places[first][0], last=places[-1][-1])
+            if found and rises:
+                return found
+            filled = filled or found
+    if step > 0 and not booted and not _was_higher(merged, jump):
         return _jumped(merged, places, jump, 0.9 if jump < len(merged) - 1 else 0.5)
-    return filled or (_rose(merged, places, floor) if len(merged) < RISE else Verdict("steady", readings=len(merged)))
+    return filled or (_rose(merged, places, floor) if len(merged) < FEW else Verdict("steady", readings=len(merged)))
 
 
 def _least_growth(residuals: Sequence[float]) -> float:
@@ -109,6 +107,12 @@ def _least_growth(residuals: Sequence[float]) -> float:
 def _least_jump(readings: int) -> float:
     """Return how many times the spread of the other readings a jump must be."""
     return 4 + 40 / (readings - 2) ** 2
+
+
+def _was_higher(points: Points, first: int) -> bool:
+    """Was the counter as high before as it is now? A cache that is emptied now and then grows each time, and never beyond that."""
+    before = sorted(value for _at, value in points[:first])
+    return bool(before) and points[-1][1] <= before[-1 - len(before) // 8]
 
 
 def slope(points: Points) -> tuple[float, float, float]:
@@ -175,13 +179,18 @@ def _without_spikes(points: Points, floor: float) -> Points:
 
 
 def _line(points: Points, floor: float, surer: float, stopped: float) -> Verdict | None:
-    """Return the verdict grows or filled, or None. points: FEW or more; surer: factor of what is needed; stopped: as STOPPED."""
+    """Return the verdict grows, rose or filled, steady where it stopped within noise, or None.
+
+    points: FEW or more; surer: factor of what is needed; stopped: as STOPPED.
+    """
     thirds = [_middle(part) for part in _thirds(points)]
     if thirds[2][1] - thirds[0][1] < 2 * floor:  # at little cost, as most counters of most hosts end here
         return None
     if _has_filled(points, thirds, floor, stopped):
-        per_s, least, most = slope(points)
-        return Verdict("filled", per_s, least, most, points[-1][1] - points[0][1], readings=len(points))
+        gained = points[-1][1] - points[0][1]
+        settled = [value for at, value in points if at >= thirds[2][0]]
+        verdict = "filled" if gained >= FILLED * max(_spread(settled), floor) else "steady"
+        return Verdict(verdict, *slope(points), gained=gained, readings=len(points))
     points = _without_spikes(points, floor)
     per_s, least, most = slope(points)
     span = points[-1][0] - points[0][0]
@@ -204,7 +213,7 @@ def _line(points: Points, floor: float, surer: float, stopped: float) -> Verdict
 def _thirds(points: Points) -> list[Points]:
     """Return the points of the first, middle and last third of the time, at least one each."""
     begin, span = points[0][0], points[-1][0] - points[0][0]
-    parts = [[p for p in points if n <= 3 * (p[0] - begin) / span < n + 1 or (n == 2 and p is points[-1])] for n in range(3)]
+    parts: list[Points] = [[p for p in points if n <= 3 * (p[0] - begin) / span < n + 1 or (n == 2 and p is points[-1])] for n in range(3)]
     if not parts[1]:
         half = len(points) // 2
         parts[1] = [points[half]]
@@ -233,17 +242,17 @@ def _same_hour(points: Points) -> float | None:
     return _median(sorted(slopes)) if slopes else None
 
 
-def _jump(points: Points, floor: float) -> int:
-    """Return the place of the point before which the level changed at once, and stayed; 0: nowhere."""
+def _jump(points: Points, floor: float) -> tuple[int, float]:
+    """Return (place of the point before which the level changed at once, and stayed; by how much); (0, 0.0): nowhere."""
     place = max(range(1, len(points)), key=lambda n: abs(points[n][1] - points[n - 1][1]))
-    step = points[place][1] - points[place - 1][1]
+    rates = sorted((b[1] - a[1]) / (b[0] - a[0]) for n, (a, b) in enumerate(itertools.pairwise(points)) if n != place - 1)
+    grown = _median(rates) * (points[place][0] - points[place - 1][0]) if len(points) >= FEW else 0.0
+    step = points[place][1] - points[place - 1][1] - grown
     without = [(at, value - (step if n >= place else 0.0)) for n, (at, value) in enumerate(points)]
-    if len(points) < RISE:  # too few to know their noise
-        return place if abs(step) >= 2 * floor and _spread([value for _at, value in without]) <= floor else 0
-    per_s = slope(without)[0]
-    spread = max(_spread(_residuals(without, per_s)), floor)
-    grown = per_s * (points[place][0] - points[place - 1][0])
-    return place if abs(step - grown) >= _least_jump(len(points)) * spread else 0
+    if len(points) < FEW:  # too few to know their noise
+        return (place, step) if abs(step) >= 2 * floor and _spread([value for _at, value in without]) <= floor else (0, 0.0)
+    spread = max(_spread(_residuals(without, slope(without)[0])), floor)
+    return (place, step) if abs(step) >= _least_jump(len(points)) * spread else (0, 0.0)
 
 
 def _jumped(points: Points, places: list[list[int]], place: int, confidence: float) -> Verdict:

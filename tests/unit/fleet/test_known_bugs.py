@@ -3,6 +3,7 @@
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.scanner import scan_lines
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 
 BUG = {
@@ -41,9 +42,49 @@ def test_one_kernel_without_the_fix_is_enough():
     assert [bug["affected"] for bug in known_bugs.KnownBugs([BUG]).match(event(), {"6.1.19", "6.12.3"})] == [True]
 
 
+SHIPPED = known_bugs._read(known_bugs.DEFAULT)
+HEADER = {
+    "kasan": "BUG: KASAN: slab-use-after-free in {f}+0x1/0x10",
+    "warning": "WARNING: CPU: 1 PID: 7 at net/ksy.c:7 {f}+0x1/0x10",
+    "oops_page_fault": "BUG: kernel NULL pointer dereference, address: 0000000000000010",
+    "gpf": "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP",
+    "oops_trap": "divide error: 0000 [#1] SMP",
+    "kernel_bug": "kernel BUG at fs/ksy.c:7!",
+    "ubsan": "UBSAN: shift-out-of-bounds in fs/ksy.c:7:3",
+    "soft_lockup": "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [ksyd:7]",
+    "hung_task": "INFO: task ksyd:7 blocked for more than 120 seconds.",
+}
+
+
+def before(release):
+    """The release that came before one of a list: 6.1.64 before 6.1.65."""
+    head, _dot, patch = release.rpartition(".")
+    return "%s.%d" % (head, int(patch) - 1)
+
+
+@pytest.mark.parametrize("bug", SHIPPED, ids=[bug["id"] for bug in SHIPPED])
+def test_a_log_of_a_shipped_bug_is_recognised_with_its_kernels(bug):
+    """The scanner reads a log of the bug, and the list tells the kernels with it from those without."""
+    culprit = bug.get("culprits", ["ksy_outer"])[0]
+    release = next(release for release in bug["fixed"] if release.count(".") == 2 and not release.endswith(".0"))
+    log = [
+        HEADER[bug["kinds"][0]].format(f=culprit),
+        "CPU: 1 PID: 7 Comm: ksyd Not tainted 6.1.0-0-amd64 #1 Debian %s-1" % before(release),
+        *(["RIP: 0010:%s+0x1/0x10" % culprit] if bug["kinds"][0] != "hung_task" else []),
+        "Call Trace:", *(" %s+0x1/0x10" % name for name in (culprit, *bug.get("frames", ()), "do_syscall_64")),
+        *(["Modules linked in: %s(O)" % bug["module"]] if "module" in bug else []),
+    ]  # fmt: skip
+    [reported] = scan_lines("[    1.%06d] %s" % line for line in enumerate(log))
+    upstream = reported["context"]["upstream"]
+    assert upstream == before(release)
+    assert [(match["id"], match["affected"]) for match in known_bugs.KnownBugs([bug]).match(reported, {upstream})] == [(bug["id"], True)]
+    for fixed in (release, "99.0.1"):
+        assert known_bugs.KnownBugs([bug]).match(reported, {fixed}) == []
+
+
 def test_the_shipped_list():
-    shipped = known_bugs._read(known_bugs.DEFAULT)
-    assert len(shipped) >= 25 and len({bug["id"] for bug in shipped}) == len(shipped) == len({bug["commit"] for bug in shipped})
+    shipped = SHIPPED
+    assert len(shipped) >= 150 and len({bug["id"] for bug in shipped}) == len(shipped) == len({bug["commit"] for bug in shipped})
     for bug in shipped:
         assert bug["references"][0].endswith("/" + bug["commit"]) and len(bug["commit"]) == 40
         modules = {"modules": [bug.get("module", "ksy")]}

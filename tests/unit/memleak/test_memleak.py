@@ -415,6 +415,18 @@ def test_a_leak_of_any_rate_is_found_with_its_rate_and_takes_no_more_room_than_i
         assert said != "leak"
 
 
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.9])
+def test_a_leak_of_whose_survivors_a_share_was_read_has_its_rate_and_an_interval_that_holds_it(share):
+    draw = random.Random(5)
+    made, objects = followed(20 * (place + 0.5) / 4000 for place in range(4000))
+    objects = [one for one in objects if draw.random() < share]
+    (site,) = sites.Sites(lambda _stack, _site: STACK, {}.get, 0, 20 * S, 2 * S, {}).fill([made], objects, share)
+    rate, least, most = site.cohort.growth()
+    assert rate == pytest.approx(200 * 512, rel=0.25) and least <= 200 * 512 <= most
+    assert site.largest_weight >= 1 / share
+    assert verdict.Case(STACK, site.cohort, 20, verdict.CONFIRMED).evaluate()[0] == "leak"
+
+
 def test_objects_that_were_left_out_when_the_mask_rose_do_not_count():
     made = group(1, [8], [0], mask=3, stack=9)
     objects = [sites.Object(1, 0, 9, bpf.SLAB, S, 512, mask, chosen, "") for mask, chosen in ((0, 0), (0, 1), (1, 4), (15, 16), (3, 2))]
@@ -586,6 +598,15 @@ def test_a_function_that_jumped_to_the_allocator_is_in_the_stack(kernel_files, t
     files = len(os.listdir("/proc/self/fd"))
     read.close()
     assert len(os.listdir("/proc/self/fd")) == files - (code is not None) and read.called(CALLER) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "room", "cap"),
+    [([458] * 100, 39321, 393), ([10, 20, 4096], 1000, 970), ([10, 20, 30], 1000, 30), ([], 1000, 0), ([500, 500], 10, 5)],
+)
+def test_a_cap_leaves_each_group_its_share_of_the_table(numbers, room, cap):
+    assert suspects.fair_cap(numbers, room) == cap
+    assert sum(min(number, cap) for number in numbers) <= room
 
 
 @pytest.mark.parametrize(

@@ -37,5 +37,5 @@ def test_leaks_of_any_rate_size_and_pattern_are_found(noise, least):
 
 
 def test_leaks_beside_others_of_one_cache_are_found():
-    found = simulation.counted(40, [("leak", kind) for kind in STILL], noise=0)["leak"]
+    found = simulation.counted(25, [("leak", kind) for kind in STILL], noise=0)["leak"]
     assert found["leak"] >= 0.9 * sum(found.values())

@@ -54,5 +54,5 @@ def test_holders_are_the_largest_of_each_kind():
 
 def test_names_of_a_host_are_one_word_of_a_command():
     bad = owner("mount", "/tmp/a b;reboot\n")
-    assert kinds.command("tmpfs", bad) == "du -xa '/tmp/a b;reboot?' | sort -n | tail"
-    assert kinds.command("socket", bad) is None
+    assert kinds.command("tmpfs", bad, {}) == "du -xa '/tmp/a b;reboot?' | sort -n | tail"
+    assert kinds.command("socket", bad, {}) is None

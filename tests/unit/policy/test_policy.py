@@ -429,7 +429,7 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
     """The check sees wrong names in real rules: each name that stands for a field of a document, misspelled, is refused."""
     parameters = {name: entry["value"] for name, entry in rule.get("parameters", {}).items()}
     Expression(rule["evidence"], parameters).check_fits_hosts()
-    paths = re.findall(r"\b(?:probes|system)\.[a-z_.]+[a-z_]", rule["evidence"])
+    paths = re.findall(r"\b(?:probes|system|trend)\.[a-z_.]+[a-z_]", rule["evidence"])
     paths += re.findall(r"\bheld\b", rule["evidence"])[:1] if rule["evidence"].startswith("causes") else []
     assert paths or "entries(probes)" in rule["evidence"] or rule["evidence"].startswith("system |")
     for path in paths:
@@ -631,7 +631,7 @@ def test_the_default_policy_has_a_file_for_each_probe():
     rules = load().rules
     assert {rule.origin for rule in rules} == {f"default/{path.name}" for path in shipped("default")}
     for rule in rules:
-        own = rule.origin.removeprefix("default/").removesuffix(".yml")
+        own = rule.origin.removeprefix("default/").removesuffix(".yml").removesuffix("_trend")
         assert rule.probes <= {own}.union(*(JOINS[name].probes for name in rule.joins if own in JOINS[name].probes))
     assert load().origins == [{"file": "default", "rules": len(rules)}]
 

@@ -41,7 +41,7 @@ def fleet_of(tmp_path, *documents, **changes):
 def options(folder, **changes):
     """Options of the action as Ansible hands them over."""
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
-    given.update(formats=["html", "json"], baseline=None, language="en", fail_on="never")
+    given.update(formats=["html", "json"], baseline=None, history=None, language="en", fail_on="never")
     given["known_bugs"] = []
     return {**given, "assets": str(ROLE), **changes}
 
@@ -210,7 +210,7 @@ def test_a_report_is_always_made_and_says_how_it_is(tmp_path, name):
     fleet = json.loads(Path(result["fleet"]).read_text(encoding="utf-8"))
     validate(fleet)
     assert embedded(page) == fleet
-    assert sorted(path.name for path in folder.iterdir()) == ["fleet.json", "hosts", "report.html", "scan.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["fleet.json", "hosts", "memory-counters.jsonl", "report.html", "scan.json"]
 
 
 def test_a_report_speaks_one_language(tmp_path):
@@ -243,7 +243,7 @@ def test_the_report_goes_where_it_is_asked_to_and_replaces_the_old_one(tmp_path)
         result = report.make(options(tmp_path, dest=str(dest)), check_mode=False)
     assert (result["report"], result["fleet"]) == (str(dest), str(dest.with_name("fleet.json")))
     assert sorted(path.name for path in dest.parent.iterdir()) == ["fleet.json", "out.html"]
-    assert sorted(path.name for path in folder.iterdir()) == ["hosts", "scan.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["hosts", "memory-counters.jsonl", "scan.json"]
 
 
 def test_bad_input_names_the_option_and_writes_nothing(tmp_path):
@@ -252,6 +252,7 @@ def test_bad_input_names_the_option_and_writes_nothing(tmp_path):
     wrong = {
         "ksysak_results: .*none: no such folder": {"results": str(tmp_path / "none")},
         "ksysak_scan_id: .*'none'": {"results": str(tmp_path), "scan_id": "none"},
+        "ksysak_history: .*none: no such folder": {"history": str(tmp_path / "none")},
         "ksysak_report: .*file is not a folder": {"dest": str(tmp_path / "file" / "report.html")},
         "ksysak_report: .*is a folder": {"dest": str(tmp_path)},
         "json_dest: .*is a folder": {"json_dest": str(tmp_path)},

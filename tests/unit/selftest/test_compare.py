@@ -293,7 +293,21 @@ def test_memory_that_is_freed_again_must_not_be_suspected(readings, envelope, ve
 
 def test_an_amount_is_not_proven_where_any_would_do():
     coarse = compare.leak(EXPECTED, READINGS, memleak({**RIGHT, "sampled": 1024}))
-    assert coarse["verdict"] == "partial" and coarse["least"] == 0 and "any number would do" in coarse["reason"]
+    assert coarse["verdict"] == "partial" and coarse["least"] == 0 and "the bounds prove nothing" in coarse["reason"]
+
+
+@pytest.mark.parametrize(("sampled", "verdict"), [(1, "passed"), (8, "passed"), (32, "partial"), (64, "partial")])
+def test_bounds_that_hold_a_third_and_twice_the_truth_prove_nothing(sampled, verdict):
+    found = compare.leak(EXPECTED, READINGS, memleak({**RIGHT, "sampled": sampled}))
+    assert found["verdict"] == verdict
+    assert (found["most"] <= compare.PROVING * found["least"]) == (verdict == "passed")
+
+
+@pytest.mark.parametrize(("counted", "verdict"), [(2000, "passed"), (1900, "passed"), (700, "failed"), (0, "failed")])
+def test_a_probe_that_did_not_see_the_allocations_is_not_praised_for_its_silence(counted, verdict):
+    envelope = memleak()
+    envelope["data"]["totals"]["slab"]["allocations"] = counted
+    assert compare.steady(EXPECTED, CHURN, envelope)["verdict"] == verdict
 
 
 CASE = {"case": "slab", "probe": "memleak", "title": "leak", "options": OPTIONS}

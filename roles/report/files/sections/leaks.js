@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Kernel memory that was allocated in the window and not freed by its end. */
+import { causesTable } from '../lib/causes.js'
+import { curve } from '../lib/curve.js'
 import { badge, bdi, findingLink, hostList, lead, stackDetails } from '../lib/dom.js'
 import { bytes, bytesPerSecond, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { figure, grid } from '../lib/table.js'
-import { curve } from './leaks/curve.js'
 
 function leadText(leaks, suspected) {
   if (!leaks.hosts) return t('No host measured kernel memory.')
@@ -19,9 +20,15 @@ function leadText(leaks, suspected) {
   ].join(' ')
 }
 
+function curveLabel(points) {
+  const [end, size] = points.at(-1)
+  return t('from 0 to {size} in {time}', { size: bytes(size), time: seconds(end || 1) })
+}
+
 export function render(leaks, root, { groups }) {
   const suspected = leaks.outstanding.filter(({ finding }) => finding).length
   root.append(lead(leadText(leaks, suspected)))
+  causesTable(root, leaks.causes)
   grid(root, 'leaks', leaks.outstanding, [
     {
       title: t('Verdict'),
@@ -58,7 +65,7 @@ export function render(leaks, root, { groups }) {
       width: 170,
       responsive: 4,
       headerSort: false,
-      draw: (points) => (points.length > 1 ? curve(points) : ''),
+      draw: (points) => (points.length > 1 ? curve(points, curveLabel(points)) : ''),
     },
     {
       title: t('Where'),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
+import { causesTable } from '../lib/causes.js'
 import { bdi, el, findingLink, heading, hostLink, lead, plainTable } from '../lib/dom.js'
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -50,6 +51,7 @@ function table(root, title, heads, rows, line, numeric) {
 
 export function render(memory, root) {
   root.append(lead(leadText(memory)))
+  causesTable(root, memory.causes)
   const holder = [t('Host'), t('Kind'), t('Holder')]
   const growth = [...holder, t('Number'), t('Per second'), t('Growth'), t('What lists them')]
   table(root, t('What grows'), growth, memory.growth, growthLine, [3, 4, 5])

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the descriptors of processes point to, for things that a descriptor holds: namespaces, BPF objects, files in tmpfs.
+
+Reading all links of a busy host costs too much: at most MOST a scan, and the scan says whether it saw all. Processes that opened more
+since the last time come first, then in turn one with the most and one with the fewest, root's before others'. Later scans see no
+process that the first one left out, so that two scans can be compared.
+"""
+
+import os
+import time
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors
+
+MOST, _MOST_OF_ONE = 12000, 3000
+_FRESH_S = 1.0
+
+
+class Links:
+    """Links of descriptors. Sources that need them at the same instant share one scan."""
+
+    def __init__(self, host):
+        self._host = host
+        self._counts, self._found, self._read_at, self._first = {}, [], None, None
+        self.whole = True
+
+    def now(self):
+        """Return [(Process, descriptor as text, link, share)]: share is by how much it counts, when a process has more than are read."""
+        if self._read_at is not None and time.monotonic() - self._read_at < _FRESH_S:
+            return self._found
+        found, seen, left, self.whole = [], set(), MOST, True
+        for task in self._order():
+            folder = '%s/%d/fd' % (self._host.proc, task.pid)
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            if left <= 0:
+                self.whole = False
+                break
+            seen.add((task.pid, task.started))
+            read = names[-min(_MOST_OF_ONE, left):]  # the newest: numbers grow
+            left -= len(read)
+            share = len(names) / float(len(read)) if read else 1.0
+            for name in read:
+                try:
+                    found.append((task, name, os.readlink('%s/%s' % (folder, name)), share))
+                except OSError:
+                    continue
+        self._first = self._first or (seen, self.whole)
+        self._found, self._read_at = found, time.monotonic()
+        return found
+
+    def own(self):
+        """Return [(Process, descriptor as text, link)] of the processes of this scan, which now() leaves out."""
+        found = []
+        for task in self._host.own_processes():
+            folder = '%s/%d/fd' % (self._host.proc, task.pid)
+            try:
+                found += [(task, name, os.readlink('%s/%s' % (folder, name))) for name in os.listdir(folder)]
+            except OSError:
+                continue
+        return found
+
+    def _order(self):
+        """Processes with descriptors in the order in which they are read."""
+        rows, counts = [], {}
+        for task in self._host.processes():
+            try:
+                count = descriptors.count(task)
+            except OSError:
+                continue
+            key = (task.pid, task.started)
+            if self._first and not self._first[1] and key in self._counts and key not in self._first[0]:
+                self.whole = False
+                continue
+            counts[key] = count
+            grown = count - self._counts.get(key, count if self._counts else 0)
+            rows.append((max(0, grown) if self._counts else 0, task.uid != 0, count, task))
+        self._counts = counts
+        grown = sorted((row for row in rows if row[0]), key=lambda row: -row[0])
+        few = sorted((row for row in rows if not row[0]), key=lambda row: (row[1], row[2], row[3].pid))
+        many = sorted(few, key=lambda row: -row[2])
+        ordered, seen = [row[3] for row in grown], set()
+        for pair in zip(many, few):
+            for row in pair:
+                if row[3].pid not in seen:
+                    seen.add(row[3].pid)
+                    ordered.append(row[3])
+        return ordered

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""memory against programs whose holdings the test knows: the kind, the process and the number have to be right.
+
+All programs grow in steps, with a reading and a census after each, so that nothing depends on time.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
+
+pytestmark = pytest.mark.usefixtures("root")
+
+MIB = 2**20
+# Things that are made in each of four steps, by kind, and how many the probe counts for each one made (default 1).
+MADE = {
+    "socket": 100, "pipe": 60, "eventfd": 90, "epoll": 70, "inotify": 12, "timerfd": 75, "signalfd": 110, "fanotify": 20, "pidfd": 95,
+    "io_uring": 30, "perf_event": 85, "pty": 35, "memfd": 65, "file": 120, "network_namespace": 80, "inotify_watch": 300,
+    "file_in_flight": 130, "thread": 45, "zombie": 55, "process": 40, "posix_timer": 500, "pending_signal": 140, "file_lock": 160,
+    "aio_context": 25, "tcp_unsent": 20, "tcp_close_wait": 105, "tcp_time_wait": 115, "unix_unread": 50, "sysv_shm": 33,
+    "sysv_queue": 28, "sysv_semaphore": 37, "key": 90, "tcp_unread": 60,
+}  # fmt: skip
+COUNTED = {"pipe": 2, "pty": 2}
+# Bytes of each of four steps, by kind: (made in a step, bytes of each at least, at most).
+BYTES = {
+    "anonymous_memory": (20, MIB, 1.1 * MIB), "shared_memory": (24, MIB, MIB), "locked_memory": (36, MIB / 4, MIB / 4),
+    "page_table": (16, 2**17, 2**17 * 1.1), "udp_unread": (400, 700, 2304), "netlink_unread": (60, 1500, 12000),
+    "packet_unread": (500, 900, 2304), "tcp_unread": (60, 8192, 40000), "unix_unread": (50, 8192, 24000), "memfd": (65, 16384, 20000),
+}  # fmt: skip
+OF_USER = {"key"}  # the kernel keeps no process for these
+
+
+class Holder:
+    """A program that makes things of one kind."""
+
+    def __init__(self, kind):
+        script = Path(__file__).with_name("memory_holders.py")
+        self.kind = kind
+        self._process = subprocess.Popen([sys.executable, script, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+        assert self._process.stdout.readline() == "ready\n"
+
+    def ask(self, number):
+        self._process.stdin.write(f"{number}\n")
+        self._process.stdin.flush()
+
+    def wait(self):
+        assert self._process.stdout.readline() == "made\n", self.kind
+
+    def end(self):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def measured(root):
+    """({kind: pid}, rows of growth, seconds in which it grew) of all programs together."""
+    made = {**MADE, **{kind: number for kind, (number, *_rest) in BYTES.items()}}
+    holders = [Holder(kind) for kind in made]
+    host = Host()
+    watch = Watch(SOURCES, host)
+    try:
+        for step in range(4):
+            if step == 0:
+                watch.start(3600)
+            for holder in holders:
+                holder.ask(made[holder.kind])
+            for holder in holders:
+                holder.wait()
+            watch.read()
+            if step:
+                watch.census()
+        growth = []
+        for one in watch.watched:
+            assert one.not_measured == []
+            # One census a second, whatever time the programs took.
+            censuses = [(float(second), found) for second, (_measured_s, found) in enumerate(one.censuses)]
+            growth += rows.growth(censuses, host.bytes_of, lambda key: host.is_old(key[1]))
+        return {holder.kind: holder.pid for holder in holders}, rows.distinct(sorted(growth, key=rows.worst)), 2.0
+    finally:
+        for holder in holders:
+            holder.end()
+
+
+def row_of(measured, kind):
+    pids, growth, _seconds = measured
+    pid = None if kind in OF_USER else pids[kind]
+    (row,) = [row for row in growth if row["kind"] == kind and row["owner"]["pid"] == pid]
+    return row
+
+
+@pytest.mark.parametrize("kind", sorted(MADE))
+def test_the_number_that_a_program_made_is_its_growth(measured, kind):
+    row = row_of(measured, kind)
+    wanted = 2 * MADE[kind] * COUNTED.get(kind, 1)
+    if kind in OF_USER:
+        assert (row["owner"]["type"], row["owner"]["uid"]) == ("uid", 0)
+        assert row["count_delta"] >= wanted
+    else:
+        assert row["owner"]["name"] == f"ks-{kind}"[:15]
+        assert row["count_delta"] == pytest.approx(wanted, rel=0.03)
+        assert row["count"] == pytest.approx(2 * wanted, rel=0.03, abs=8)
+
+
+@pytest.mark.parametrize("kind", sorted(BYTES))
+def test_the_bytes_that_a_program_made_are_its_growth(measured, kind):
+    number, least, most = BYTES[kind]
+    row, seconds = row_of(measured, kind), measured[2]
+    assert row["owner"]["name"] == f"ks-{kind}"[:15]
+    own = 64 * MIB if kind == "anonymous_memory" else MIB / 4  # the program's own
+    assert 4 * number * least <= row["bytes"] <= 4 * number * most + own
+    assert 2 * number * least * 0.97 <= row["bytes_per_s"] * seconds <= 2 * number * most * 1.03
+
+
+def test_every_row_fits_the_schema(measured, repo):
+    import fastjsonschema
+
+    schema = json.loads((repo / "plugins/plugin_utils/schema/memory-1.json").read_text(encoding="utf-8"))
+    growth = measured[1]
+    data = {"picture": None, "growth": growth[:64], "holders": [], "limits": [], "counters": {}, "not_measured": []}
+    fastjsonschema.compile(schema)(data)
