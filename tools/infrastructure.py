@@ -84,12 +84,18 @@ OTHER = re.compile(
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 EXPORTED = re.compile(r"^EXPORT_\w*SYMBOL\w*\((\w+)", re.MULTILINE)
-ASSEMBLED = re.compile(r"^\s*(?:SYM_\w*START\w*|SYM_\w*ALIAS\w*|SYM_INNER_LABEL\w*|ENTRY|WEAK|_GLOBAL\w*|LEAF|NESTED|idtentry\w*)\s*\(?\s*(\w+)|^([A-Za-z_]\w*):", re.MULTILINE)
+ASSEMBLED = re.compile(
+    r"^\s*(?:SYM_\w*START\w*|SYM_\w*ALIAS\w*|SYM_INNER_LABEL\w*|ENTRY|WEAK|_GLOBAL\w*|LEAF|NESTED|idtentry\w*)\s*\(?\s*(\w+)"
+    r"|^([A-Za-z_]\w*):",
+    re.MULTILINE,
+)
 SYSCALL = re.compile(r"(?:COMPAT_)?SYSCALL_DEFINE\d?$")
 # Words of a declaration that look like a call: attributes and sparse's annotations.
-ANNOTATION = re.compile(r"__attribute__|__(?:printf|scanf|acquires|releases|must_hold|cond_acquires|section|aligned|alloc_size|malloc|must_hold_shared"
-                        r"|acquires_shared|releases_shared|cond_lock|no_sanitize|nocfi|diagnose_as|counted_by|context_unsafe|guarded_by|assume_aligned"
-                        r"|nonstring|error|warning|target|realloc_size|copy|alias|no_context_analysis)$")
+ANNOTATION = re.compile(
+    r"__attribute__|__(?:acquires|acquires_shared|alias|aligned|alloc_size|assume_aligned|cond_acquires|cond_lock|context_unsafe|copy"
+    r"|counted_by|diagnose_as|error|guarded_by|malloc|must_hold|must_hold_shared|no_context_analysis|no_sanitize|nocfi|nonstring|printf"
+    r"|realloc_size|releases|releases_shared|scanf|section|target|warning)$"
+)
 BODY = re.compile(r"^\{|\)[ \t\w]*\{[^\n]*\}[ \t]*$", re.MULTILINE)
 
 
@@ -134,7 +140,7 @@ def definitions(path: str, text: str) -> Iterator[str]:
             end = declaration.find("\n", at + 1)
             while end > 0 and declaration[end - 1] == "\\":
                 end = declaration.find("\n", end + 1)
-            declaration = declaration[end + 1:] if end >= 0 else ""
+            declaration = declaration[end + 1 :] if end >= 0 else ""
         name = declared(declaration) if not declaration[:1].isspace() or declaration.lstrip()[:1] != "{" else None
         if name:
             yield name
