@@ -89,7 +89,7 @@ ASSEMBLED = re.compile(
     r"|^([A-Za-z_]\w*):",
     re.MULTILINE,
 )
-SYSCALL = re.compile(r"(?:COMPAT_)?SYSCALL_DEFINE\d?$")
+SYSCALL = re.compile(r"(COMPAT_)?SYSCALL_DEFINE\d?$")
 # Words of a declaration that look like a call: attributes and sparse's annotations.
 ANNOTATION = re.compile(
     r"__attribute__|__(?:acquires|acquires_shared|alias|aligned|alloc_size|assume_aligned|cond_acquires|cond_lock|context_unsafe|copy"
@@ -116,7 +116,8 @@ def declared(text: str) -> str | None:
         argument = re.search(re.escape(name) + r"\s*\(\s*([A-Za-z_]\w*)", text)
         if argument is None:
             return None
-        return ("sys_" if SYSCALL.match(name) else "") + argument.group(1)
+        call = SYSCALL.match(name)
+        return ("compat_sys_" if call and call.group(1) else "sys_" if call else "") + argument.group(1)
     return name
 
 
@@ -133,8 +134,9 @@ def definitions(path: str, text: str) -> Iterator[str]:
     for body in BODY.finditer(text):
         until = body.start() + (text[body.start()] == ")")
         # a declaration begins behind the last statement, body, directive or empty line
-        since = max(text.rfind(mark, max(0, until - 2000), until) + len(mark) for mark in (";\n", "}\n", "\n\n"))
-        declaration = text[since:until]
+        low = max(0, until - 2000)
+        ends = [(text.rfind(mark, low, until), len(mark)) for mark in (";\n", "}\n", "\n\n")]
+        declaration = text[max(low if at < 0 else at + length for at, length in ends) : until]
         at = max(declaration.rfind("\n#"), declaration.find("#", 0, 1))
         if at >= 0:  # a macro goes on behind a backslash
             end = declaration.find("\n", at + 1)

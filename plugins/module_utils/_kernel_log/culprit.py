@@ -30,7 +30,7 @@ _LINE_CHARS = 512  # no frame is longer
 _SYMBOL = r'[.]?[A-Za-z_][\w.$]{0,200}'
 _OFFSET = r'\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}'
 _HEX = r'(?:\(?\[[<0-9a-f][^\]]{0,40}\]\)?\s*|\(\[?<?[0-9a-f]{8,16}>?\]?\)\s*|<[A-Z#]{2,6}>\s*|[0-9a-f]{16}\s+)'
-_FRAME = re.compile(r'\s*' + _HEX + r'{0,4}(\? )?(' + _SYMBOL + r')' + _OFFSET)
+_FRAME = re.compile(r'\s*' + _HEX + r'{0,4}(\? )?(' + _SYMBOL + r')' + _OFFSET + r'(?: \[([\w-]{1,64})\b)?')
 _INLINE = re.compile(r'\s+(' + _SYMBOL + r') \S+:\d+ \[inline\]')
 _ADDRESS = r'(?:\[<[0-9a-fx]+>\] )?'
 _ARM = re.compile(r'\s*' + _ADDRESS + r'\(?(' + _SYMBOL + r')\)? from ' + _ADDRESS + r'\(?(' + _SYMBOL + r')(?:' + _OFFSET + r')?\)?')
@@ -51,6 +51,7 @@ _WAITS_FOR_WORK = re.compile(r'_{0,2}(?:flush_work\w*|start_flush_work|cancel_(?
 _RCU_THREAD = frozenset(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))
 _IRQ_ORDER = re.compile(r'-safe -> |irq lock inversion|IRQ lock inversion')
 _STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack end')
+_WAITS = re.compile(r'(?:\w+_)?wait(?:_\w+)?$')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
@@ -67,7 +68,7 @@ def clean(name):
 def parse(text):
     """Read one line of a report's body.
 
-    Returns a list of entries: ('frame' | 'pc' | 'lock' | 'held' | 'mark', name or word, reliable).
+    Returns a list of entries: ('frame' | 'pc' | 'lock' | 'held' | 'mark', name or word, reliable), and the module of most frames, or None.
     """
     text = text[:_LINE_CHARS]
     if '+0x' not in text:
@@ -87,7 +88,7 @@ def parse(text):
         text = text[lead.end():] if lead else text
     frame = _FRAME.match(text)
     if frame:
-        entries.append(('frame', clean(frame.group(2)), not frame.group(1)))
+        entries.append(('frame', clean(frame.group(2)), not frame.group(1), frame.group(3)))
         return entries
     return entries + _locks(text)
 
@@ -316,6 +317,13 @@ def _blame(kind, header, entries):
         for name in names:
             if _WAITING_ANCHOR.match(name):
                 return name, names
+        own = [name for name in names if not incidental(name)]
+        modules = {entry[1]: entry[3] for entry in traces[0] if len(entry) > 3} if traces else {}
+        # what one module has for others to wait with
+        while len(own) > 1 and _WAITS.match(own[0]) and modules.get(own[0]) != modules.get(own[1]):
+            del own[0]
+        if own:
+            return own[0], names
     if is_stack_overflow(header) and _operation(names):
         return _operation(names), names
     named = header_symbols(kind, header)
