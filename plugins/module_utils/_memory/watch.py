@@ -101,16 +101,19 @@ class Watch:
         return self._readings[0] if self._readings else None
 
     def due(self):
-        """Do what is due by now: a reading, and a census."""
+        """Do what is due by now: a reading, and a census. Returns whether this was the first census."""
         now_s = time.monotonic()
         if not self._readings or now_s < self._readings[0]:
-            return
+            return False
         self._readings = [one for one in self._readings if one > now_s]
         self.read()
         if self._censuses and self._censuses[0] <= now_s:
             # The first one shows levels too; those between are about growth that goes on.
-            self.census(also_large=len(self._censuses) == len(CENSUSES))
+            first = len(self._censuses) == len(CENSUSES)
+            self.census(also_large=first)
             self._censuses = [one for one in self._censuses if one > now_s]
+            return first
+        return False
 
     def stop(self):
         """The last reading and census."""
@@ -118,7 +121,11 @@ class Watch:
         self.census()
 
     def census(self, also_large=True):
-        """Take a census of all classes that grew since the start, or are large."""
+        """Take a census of all classes that grew since the start, or are large.
+
+        also_large: without, it is about growth of those that held something in the first census: other processes are not read again.
+        """
+        self._host.partial = not also_large
         for one in self.watched:
             one.census(one.wanted(also_large))
 
