@@ -50,11 +50,12 @@ class Watched:
             self.censuses.append((time.monotonic(), found))
 
     def wanted(self, also_large=True):
-        """Return the classes of which a census is worth its cost: they grew since the window opened, or are large."""
+        """Return the classes of which a census is worth its cost: they grew since some reading, or are large."""
         if not self.readings:
             return set()
-        first, last = self.readings[0][1], self.readings[-1][1]
-        return set(name for name in last if self._grew(name, first.get(name), last[name]) or (also_large and self._large(name, last[name])))
+        last = self.readings[-1][1]
+        return set(name for name, now in last.items() if any(self._grew(name, before.get(name), now) for _seconds, before in self.readings)
+                   or (also_large and self._large(name, now)))
 
     def _grew(self, name, before, after):
         steps = self.source.STEPS.get(name, (sources.COUNT_STEP, sources.BYTES_STEP))
@@ -121,7 +122,7 @@ class Watch:
         self.census()
 
     def census(self, also_large=True):
-        """Take a census of all classes that grew since the start, or are large.
+        """Take a census of all classes that grew, or are large.
 
         also_large: without, it is about growth of those that held something in the first census: other processes are not read again.
         """
