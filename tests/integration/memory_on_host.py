@@ -296,6 +296,8 @@ def busy():
     for case in ("spool", "names"):
         one = Child(case)
         try:
+            one.ask(1)  # its mount is there then
+            one.wait()
             one.ask(10**6)
             if case == "spool":
                 found[case] = (shared.creators.writer_now(one.folder + "/place", 60.0), one.process.pid, None)
