@@ -149,7 +149,7 @@ class Limits:
                 continue
             used = _number(one)
             if used >= _NOFILE_SHARE * most:
-                found['RLIMIT_NOFILE', (one.pid, one.started)] = Use(used, most, 'descriptors', self._host.owner_of(one))
+                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', self._host.owner_of(one))
         return found
 
     def _inotify_instances(self):
