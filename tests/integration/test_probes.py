@@ -114,7 +114,7 @@ def test_memleak_loses_no_window_to_a_host_that_is_slow_to_read_its_table(on_hos
     result = on_host("slowly_read", 8000)
     validate_data("ksysak.memleak/1", result["data"])
     assert any("survivors were read, then time was over" in said for said in result["degradations"])
-    assert result["data"]["verdict"] == "leak"
+    assert result["data"]["verdict"] in ("leak", "suspect")
     (leak,) = message_stack(result["data"])
     least, most = leak["growth_ci95"]
     assert leak["sampled"] > 1 and least * 0.8 <= result["truth"]["bytes_per_s"] <= most * 1.2

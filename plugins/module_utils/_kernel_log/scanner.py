@@ -117,6 +117,8 @@ class _Report:
             return kind in ('warning', 'kernel_bug') and self.body < 5 or (kind == 'oops_trap' and not self.frames)
         if self.kind == 'oom':
             return kind == 'oom' and rule.part
+        if self.kind == kind == 'fs_error':  # XFS says what it found and then what to do
+            return self.header.startswith('XFS (') and text.startswith(self.header[:self.header.find(')') + 1]) and self.body < 20
         if self.kind == 'netdev_watchdog':
             return kind == 'warning' and self.body < 5
         if kind == 'netdev_watchdog':
@@ -135,13 +137,14 @@ class _Report:
         self.details.become(rule.kind)
 
     def event(self):
-        blamed, trace = culprit.blame(self.kind, self.header, self.entries)
+        blamed, trace, callers = culprit.blame(self.kind, self.header, self.entries)
         segment = self.segment
         details = self.details.result(trace)
         return {
             'kind': self.kind,
             'title': printable(title(self.kind, details) or self.header.strip(), TITLE_CHARS),
             'culprit': blamed,
+            'called_by': callers,
             'line': self.number,
             'written_by': segment.written_by or 'unknown',
             'induced': self.induced,
@@ -336,7 +339,8 @@ class Scanner:
 def scan_lines(lines):
     """Yield a dict per kernel report found in lines (iterable of str without newlines), in log order, not deduplicated.
 
-    kind: str; title: str, the header line; culprit: str or None; line: int, 1-based number of the header line;
+    kind: str; title: str, the header line; culprit: str or None; called_by: list of at most 2 str, the culprit's callers that are no
+    helpers; line: int, 1-based number of the header line;
     written_by: 'kernel', 'program' or 'unknown'; host: whose log the line says it is, or None; induced: bool; timestamp_s: float printk
     seconds or None; wall: ISO UTC instant or None;
     local_date: 'Nov 23 05:38:57' in the host's own zone or None; trace: list of at most 32 str, innermost first;

@@ -86,7 +86,8 @@ class Cohort:
         if len(times_ns) < 3:
             return False
         gap_ns = max(later - sooner for sooner, later in zip(times_ns, times_ns[1:]))
-        return self.until_ns - times_ns[-1] > 1.5 * gap_ns + 2 * (times_ns[-1] - times_ns[0]) / len(times_ns)
+        usual_ns = 1.5 * gap_ns + 2 * (times_ns[-1] - times_ns[0]) / len(times_ns)
+        return self.until_ns - times_ns[-1] > max(usual_ns, self.settle_ns)
 
     def growth_between(self, begin_ns, end_ns):
         """Return bytes per second: the rate of the survivors that were allocated in that part."""
@@ -111,4 +112,4 @@ class Cohort:
         part_ns = max(1.0, (self.until_ns - self.since_ns) / float(AGES))
         for at_ns, _size, weight in self.survivors:
             found[max(0, min(AGES - 1, int((at_ns - self.since_ns) / part_ns)))] += weight
-        return found
+        return [int(round(number)) for number in found]

@@ -49,12 +49,12 @@ class Watched:
         if found is not None:
             self.censuses.append((time.monotonic(), found))
 
-    def wanted(self):
+    def wanted(self, also_large=True):
         """Return the classes of which a census is worth its cost: they grew since the window opened, or are large."""
         if not self.readings:
             return set()
         first, last = self.readings[0][1], self.readings[-1][1]
-        return set(name for name in last if self._grew(name, first.get(name), last[name]) or self._large(name, last[name]))
+        return set(name for name in last if self._grew(name, first.get(name), last[name]) or (also_large and self._large(name, last[name])))
 
     def _grew(self, name, before, after):
         steps = self.source.STEPS.get(name, (sources.COUNT_STEP, sources.BYTES_STEP))
@@ -91,6 +91,7 @@ class Watch:
     def start(self, duration_s):
         """Read for the first time. duration_s: seconds that the window is meant to last."""
         began_s = time.monotonic()
+        self._host.begin()
         self._readings = [began_s + duration_s * share for share in READINGS]
         self._censuses = [began_s + duration_s * share for share in CENSUSES]
         self.read()
@@ -107,18 +108,19 @@ class Watch:
         self._readings = [one for one in self._readings if one > now_s]
         self.read()
         if self._censuses and self._censuses[0] <= now_s:
+            # The first one shows levels too; those between are about growth that goes on.
+            self.census(also_large=len(self._censuses) == len(CENSUSES))
             self._censuses = [one for one in self._censuses if one > now_s]
-            self.census()
 
     def stop(self):
         """The last reading and census."""
         self.read()
         self.census()
 
-    def census(self):
+    def census(self, also_large=True):
         """Take a census of all classes that grew since the start, or are large."""
         for one in self.watched:
-            one.census(one.wanted())
+            one.census(one.wanted(also_large))
 
     def read(self):
         """Read the totals of all classes."""

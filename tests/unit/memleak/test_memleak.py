@@ -226,6 +226,7 @@ def test_memory_that_grows_with_what_the_kernel_counts():
         (["f+0x1", "load_msg+0x1", "do_msgsnd+0x1", *CALL], ("system_call", "msgsnd")),
         (["f+0x1", "do_mmap+0x1", "vm_mmap_pgoff+0x1", *CALL], ("system_call", "mmap_pgoff")),
         (["f+0x1", "do_other+0x1", *CALL], ("system_call", None)),
+        (["f+0x1", "call_timer_fn+0x1"], ("interrupt", None)),
         (["f+0x1"] * 24, ("unknown", None)),
         ([], ("unknown", None)),
     ],
@@ -429,7 +430,7 @@ def test_a_leak_of_whose_survivors_a_share_was_read_has_its_rate_and_an_interval
     (site,) = sites.Sites(lambda _stack, _site: STACK, {}.get, 0, 20 * S, 2 * S, {}).fill([made], objects, share)
     rate, least, most = site.cohort.growth()
     assert rate == pytest.approx(200 * 512, rel=0.25) and least <= 200 * 512 <= most
-    assert site.largest_weight >= 1 / share
+    assert site.largest_weight >= 1 / share and all(isinstance(number, int) for number in site.cohort.ages())
     assert verdict.Case(STACK, site.cohort, 20, verdict.CONFIRMED).evaluate()[0] == "leak"
 
 
