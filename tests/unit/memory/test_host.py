@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, sock_diag
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host, parse_cgroup, unit
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
 
@@ -141,7 +142,7 @@ def test_a_host_that_hides_its_processes_says_so(root):
     ],
 )  # fmt: skip
 def test_cgroups_of_all_hierarchies(text, path, name):
-    assert (parse_cgroup(text), unit(path)) == (path, name)
+    assert (cgroups.parse(text), cgroups.unit(path)) == (path, name)
 
 
 def test_merged_caches_are_counted_under_the_name_that_the_kernel_kept(root):
