@@ -261,6 +261,7 @@ def exception(**changes):
         "kind": "oops_page_fault",
         "title": "BUG: unable to handle page fault in acme_ring_poll",
         "culprit": "acme_ring_poll",
+        "called_by": ["acme_poll"],
         "signature": "oops_page_fault:acme_ring_poll:net_rx_action",
         "count": 1,
         "first_seen": "2026-11-23T02:41:07Z",

@@ -84,12 +84,18 @@ OTHER = re.compile(
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 EXPORTED = re.compile(r"^EXPORT_\w*SYMBOL\w*\((\w+)", re.MULTILINE)
-ASSEMBLED = re.compile(r"^\s*(?:SYM_\w*START\w*|SYM_\w*ALIAS\w*|SYM_INNER_LABEL\w*|ENTRY|WEAK|_GLOBAL\w*|LEAF|NESTED|idtentry\w*)\s*\(?\s*(\w+)|^([A-Za-z_]\w*):", re.MULTILINE)
-SYSCALL = re.compile(r"(?:COMPAT_)?SYSCALL_DEFINE\d?$")
+ASSEMBLED = re.compile(
+    r"^\s*(?:SYM_\w*START\w*|SYM_\w*ALIAS\w*|SYM_INNER_LABEL\w*|ENTRY|WEAK|_GLOBAL\w*|LEAF|NESTED|idtentry\w*)\s*\(?\s*(\w+)"
+    r"|^([A-Za-z_]\w*):",
+    re.MULTILINE,
+)
+SYSCALL = re.compile(r"(COMPAT_)?SYSCALL_DEFINE\d?$")
 # Words of a declaration that look like a call: attributes and sparse's annotations.
-ANNOTATION = re.compile(r"__attribute__|__(?:printf|scanf|acquires|releases|must_hold|cond_acquires|section|aligned|alloc_size|malloc|must_hold_shared"
-                        r"|acquires_shared|releases_shared|cond_lock|no_sanitize|nocfi|diagnose_as|counted_by|context_unsafe|guarded_by|assume_aligned"
-                        r"|nonstring|error|warning|target|realloc_size|copy|alias|no_context_analysis)$")
+ANNOTATION = re.compile(
+    r"__attribute__|__(?:acquires|acquires_shared|alias|aligned|alloc_size|assume_aligned|cond_acquires|cond_lock|context_unsafe|copy"
+    r"|counted_by|diagnose_as|error|guarded_by|malloc|must_hold|must_hold_shared|no_context_analysis|no_sanitize|nocfi|nonstring|printf"
+    r"|realloc_size|releases|releases_shared|scanf|section|target|warning)$"
+)
 BODY = re.compile(r"^\{|\)[ \t\w]*\{[^\n]*\}[ \t]*$", re.MULTILINE)
 
 
@@ -110,7 +116,8 @@ def declared(text: str) -> str | None:
         argument = re.search(re.escape(name) + r"\s*\(\s*([A-Za-z_]\w*)", text)
         if argument is None:
             return None
-        return ("sys_" if SYSCALL.match(name) else "") + argument.group(1)
+        call = SYSCALL.match(name)
+        return ("compat_sys_" if call and call.group(1) else "sys_" if call else "") + argument.group(1)
     return name
 
 
@@ -127,14 +134,15 @@ def definitions(path: str, text: str) -> Iterator[str]:
     for body in BODY.finditer(text):
         until = body.start() + (text[body.start()] == ")")
         # a declaration begins behind the last statement, body, directive or empty line
-        since = max(text.rfind(mark, max(0, until - 2000), until) + len(mark) for mark in (";\n", "}\n", "\n\n"))
-        declaration = text[since:until]
+        low = max(0, until - 2000)
+        ends = [(text.rfind(mark, low, until), len(mark)) for mark in (";\n", "}\n", "\n\n")]
+        declaration = text[max(low if at < 0 else at + length for at, length in ends) : until]
         at = max(declaration.rfind("\n#"), declaration.find("#", 0, 1))
         if at >= 0:  # a macro goes on behind a backslash
             end = declaration.find("\n", at + 1)
             while end > 0 and declaration[end - 1] == "\\":
                 end = declaration.find("\n", end + 1)
-            declaration = declaration[end + 1:] if end >= 0 else ""
+            declaration = declaration[end + 1 :] if end >= 0 else ""
         name = declared(declaration) if not declaration[:1].isspace() or declaration.lstrip()[:1] != "{" else None
         if name:
             yield name

@@ -137,6 +137,7 @@ ansible_facts:
                 - kind: soft_lockup
                   title: 'BUG: soft lockup - CPU#8 stuck for 22s! [ceph-osd:12347]'
                   culprit: xfs_reclaim_inodes_ag
+                  called_by: []
                   signature: soft_lockup:xfs_reclaim_inodes_ag
                   count: 2
                   first_seen: '2026-11-20T22:14:07Z'
@@ -167,6 +168,11 @@ ansible_facts:
                   description: 'Function to which the exception is attributed: the caller of the helper in which the kernel
                     noticed it. A hint, not a verdict. Null: the log does not contain one.'
                   type: str
+                called_by:
+                  description: 'The next functions outward of the culprit that are no helpers of the kernel: the way in. Where
+                    the culprit is not the cause, one of these most often is.'
+                  type: list
+                  elements: str
                 signature:
                   description: Text that is equal on all hosts, boots and kernel builds.
                   type: str

@@ -114,6 +114,14 @@ EXAMPLES = r"""
         delay_us: 50000
   delegate_to: localhost
   run_once: true
+
+- name: Make the report of a scan with the growth of memory since the scans of another folder
+  ksysak.fleet.report:
+    results: /tmp/scan/20261123T030800Z-4f1c
+    history: /srv/ksysak-results
+    assets: "{{ role_path }}"
+  delegate_to: localhost
+  run_once: true
 """
 
 RETURN = r"""

@@ -32,6 +32,7 @@ def crowd(processes, descriptors):
         pid = os.fork()
         if pid == 0:
             linux.die_with_parent()
+            os.setpgrp()  # processes of the probe's own group are left out
             linux.set_name("crowd-%d" % (number % 40))
             _kept = [socket.socket() if place % 4 == 0 else os.open("/dev/null", os.O_RDONLY) for place in range(max(0, own - 3))]
             while True:
@@ -43,7 +44,8 @@ def crowd(processes, descriptors):
 def measure(load, step, seconds):
     holder = None
     if step:
-        holder = subprocess.Popen([sys.executable, HOLDERS, load], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        holder = subprocess.Popen([sys.executable, HOLDERS, load], start_new_session=True, **pipes)
         holder.stdout.readline()
         feeder = os.fork()
         if feeder == 0:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How often is growth between scans found, and how often is noise taken for growth?
 
-    trend.py [tuned|others] [RUNS [SEED]]
+    trend.py [tuned|others|last] [RUNS [SEED]]
 
 Prints a line for each kind of noise and number of scans, in percent: noise alone that is taken for growth, and for a jump; growth that is
 found when the counter grows from scan to scan 1, 2 and 3 times as much as the noise changes it; and when it grows in all 2, 3 and 5
@@ -30,7 +30,8 @@ def shares(kind, schedule, count, ratio, runs, rng, by_range=False):
 
 def main(which="tuned", runs=2000, seed=1):
     rng = random.Random(int(seed))
-    kinds, schedules = (noise.TUNED, noise.TIMES) if which == "tuned" else (noise.OTHERS, noise.OTHER_TIMES)
+    kinds = {"tuned": noise.TUNED, "others": noise.OTHERS, "last": noise.LAST}[which]
+    schedules = noise.TIMES if which == "tuned" else noise.OTHER_TIMES
     for at, schedule in schedules.items():
         for name, kind in kinds.items():
             for count in COUNTS:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the probe memory run on the host: a child holds ever more of one kind, and the probe measures.
+"""What the tests of the probe memory run on the host: children hold ever more of one kind each, and the sources of the probe count.
 
-    PYTHONPATH=<import tree> python3 memory_on_host.py CASE [SECONDS]
+    PYTHONPATH=<import tree> python3 memory_on_host.py system|picture|busy|bpf_level
 
-Prints one JSON document: the name and process id of the child, how many it had made before and after the window, and the data.
-The case 'picture' makes nothing.
+Prints one JSON document. Children make things in four steps when they are asked to, and the sources read after each: nothing depends
+on time. Cases: all kinds that no process holds by a descriptor, or holds for others; the probe itself; children that work all the time;
+maps that do not grow.
 """
 
 import ctypes
@@ -17,12 +18,14 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.probe import MemoryProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
 
-FIRST = 24  # things that exist before the window opens
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -114,11 +117,12 @@ def routes(_folder):
     """Routes, in a network namespace of its own; a hundred at a time."""
     checked(libc.unshare(0x40000000))
     subprocess.check_call(["ip", "link", "set", "lo", "up"])
-    child = subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, universal_newlines=True)
+    lines = []
     for number in itertools.count():
-        child.stdin.write("route add 172.%d.%d.%d/32 dev lo\n" % (16 + (number >> 16), number >> 8 & 255, number & 255))
-        if number % 100 == 99:
-            child.stdin.flush()
+        lines.append("route add 172.%d.%d.%d/32 dev lo\n" % (16 + (number >> 16), number >> 8 & 255, number & 255))
+        if len(lines) == 100:
+            subprocess.run(["ip", "-batch", "-"], input="".join(lines).encode(), check=True)
+            lines = []
         yield
 
 
@@ -148,6 +152,14 @@ def bpf_maps(_folder):
         yield
 
 
+def large_maps(_folder):
+    """BPF arrays of 512 entries of 1 MiB."""
+    while True:
+        attributes = struct.pack("=6I", 2, 4, 2**20, 512, 0, 0).ljust(120, b"\0")
+        checked(libc.syscall(321, 0, attributes, 120))
+        yield
+
+
 def huge_pool(folder):
     """Huge pages that are reserved and that nobody uses."""
     path = "/proc/sys/vm/nr_hugepages"
@@ -162,45 +174,61 @@ def huge_pool(folder):
 
 
 def names(folder):
-    """Empty files in one folder of a file system on a disk."""
+    """Empty files in one folder of a file system of its own: others work on those of the host meanwhile."""
+    checked(libc.mount(b"none", folder.encode(), b"tmpfs", 0, None))
     for number in itertools.count():
         os.close(os.open("%s/f%d" % (folder, number), os.O_CREAT | os.O_WRONLY))
         yield
 
 
-# case: (maker, seconds between two)
+# case: (maker, made in each step)
 CASES = {
-    "cgroups": (cgroups, 0.02), "removed_cgroups": (removed_cgroups, 0.02), "mounts": (mounts, 0.005),
-    "network_namespaces": (network_namespaces, 0.2), "devices": (devices, 0.1), "routes": (routes, 0.0005), "spool": (spool, 0.01),
-    "open_spool": (open_spool, 0.01), "bpf_maps": (bpf_maps, 0.02), "huge_pool": (huge_pool, 0.1), "names": (names, 0.0001),
-}
+    "cgroups": (cgroups, 90), "removed_cgroups": (removed_cgroups, 70), "mounts": (mounts, 400),
+    "network_namespaces": (network_namespaces, 15), "devices": (devices, 12), "routes": (routes, 1000), "spool": (spool, 30),
+    "open_spool": (open_spool, 24), "bpf_maps": (bpf_maps, 55), "huge_pool": (huge_pool, 2),
+}  # fmt: skip
+STEPS = 4
 
 
 def child(case, folder):
-    """Make FIRST things, then more and more; how many is in a file of the folder."""
+    """Make as many things as a line of standard input says, then print a line."""
     libc.prctl(15, ("made-" + case).encode()[:15], 0, 0, 0)
-    maker, pause_s = CASES[case]
-    made = os.open(folder + "/made", os.O_CREAT | os.O_RDWR)
     os.mkdir(folder + "/place")
-    for number, _unused in enumerate(maker(folder + "/place"), 1):
-        os.pwrite(made, b"%d" % number, 0)
-        if number >= FIRST:
-            time.sleep(pause_s)
+    made = MAKERS[case](folder + "/place")
+    print("ready", flush=True)
+    for line in sys.stdin:
+        for _unused in range(int(line)):
+            next(made)
+        print("made", flush=True)
 
 
-def read_made(folder, maker):
-    """How many the child has made; waits for the first ones. Raises OSError when the child has ended."""
-    while True:
-        if maker.poll() is not None:
-            raise OSError("the child ended")
-        try:
-            with open(folder + "/made") as stream:
-                made = int(stream.read() or 0)
-        except FileNotFoundError:
-            made = 0
-        if made >= FIRST:
-            return made
-        time.sleep(0.05)
+MAKERS = dict({case: maker for case, (maker, _number) in CASES.items()}, names=names, large_maps=large_maps)
+
+
+class Child:
+    """A program that makes things of one case, in a session of its own: the probe leaves out its own group."""
+
+    def __init__(self, case):
+        self.folder = tempfile.mkdtemp()
+        self.name = ("made-" + case)[:15]
+        command = [sys.executable, os.path.abspath(__file__), "child", case, self.folder]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, start_new_session=True, universal_newlines=True, **pipes)
+        self.wait("ready")
+
+    def ask(self, number):
+        self.process.stdin.write("%d\n" % number)
+        self.process.stdin.flush()
+
+    def wait(self, word="made"):
+        line = self.process.stdout.readline()
+        if line != word + "\n":
+            raise OSError("%s ended" % self.name)
+
+    def end(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        clean(self.folder)
 
 
 def clean(folder):
@@ -228,28 +256,79 @@ def restore_pool(number):
         stream.write(number)
 
 
-def main():
-    case = sys.argv[1]
-    if case == "child":
-        child(*sys.argv[2:])
-        return
-    window_s = float(sys.argv[2]) if len(sys.argv) > 2 else 6.0
-    options = dict((name, spec["default"]) for name, spec in MemoryProbe.OPTIONS.items())
-    if case == "picture":
-        print(json.dumps({"found": window.measure([MemoryProbe(options)], 1.0)["memory"]}))
-        return
-    folder = tempfile.mkdtemp()
-    made = subprocess.Popen([sys.executable, os.path.abspath(__file__), "child", case, folder], start_new_session=True)
+def rows_of(watch, shared):
+    """Rows of growth of all sources, and levels."""
+    growth, holders, missing = [], {}, []
+    for one in watch.watched:
+        growth += rows.growth(one.censuses, shared.bytes_of)
+        holders.update(one.censuses[-1][1] if one.censuses else {})
+        missing += one.not_measured
+    return {"growth": rows.distinct(sorted(growth, key=rows.worst)), "holders": rows.holders(holders, shared.bytes_of), "missing": missing}
+
+
+def system():
+    """All cases together: ({case: its child and how many it made in a step}, rows)."""
+    children, shared = {}, Host()
+    watch = Watch(SOURCES, shared)
     try:
-        before = read_made(folder, made)
-        found = window.measure([MemoryProbe(options)], window_s)["memory"]
-        after = read_made(folder, made)
-        alive = made.poll() is None
+        for case in CASES:
+            children[case] = Child(case)
+        watch.start(3600)
+        for step in range(STEPS):
+            for case, one in children.items():
+                one.ask(CASES[case][1])
+            for one in children.values():
+                one.wait()
+            watch.read()
+            if step:
+                watch.census()
+        truth = {case: {"name": one.name, "pid": one.process.pid, "step": CASES[case][1]} for case, one in children.items()}
+        return dict(rows_of(watch, shared), made=truth)
     finally:
-        os.killpg(made.pid, signal.SIGKILL)
-        made.wait()
-        clean(folder)
-    print(json.dumps({"name": ("made-" + case)[:15], "pid": made.pid, "alive": alive, "before": before, "after": after, "found": found}))
+        shared.creators.close()
+        for one in children.values():
+            one.end()
+
+
+def busy():
+    """Who writes to a mount and who makes files in a folder, of children that do so without end."""
+    shared, found = Host(), {}
+    for case in ("spool", "names"):
+        one = Child(case)
+        try:
+            one.ask(1)  # its mount is there then
+            one.wait()
+            one.ask(10**6)
+            if case == "spool":
+                found[case] = (shared.creators.writer_now(one.folder + "/place", 60.0), one.process.pid, None)
+            else:
+                owner, folder = shared.creators.maker_now([one.folder + "/place"], 60.0) or (None, None)
+                found[case] = (owner, one.process.pid, folder == one.folder + "/place")
+        finally:
+            one.end()
+    return found
+
+
+def bpf_level():
+    """Maps of 2.5 GiB that are there when the window opens."""
+    one = Child("large_maps")
+    try:
+        one.ask(5)
+        one.wait()
+        found = window.measure([MemoryProbe(dict((name, spec["default"]) for name, spec in MemoryProbe.OPTIONS.items()))], 1.0)["memory"]
+        return {"pid": one.process.pid, "found": found}
+    finally:
+        one.end()
+
+
+def main():
+    if sys.argv[1] == "child":
+        child(*sys.argv[2:])
+    elif sys.argv[1] == "picture":
+        options = dict((name, spec["default"]) for name, spec in MemoryProbe.OPTIONS.items())
+        print(json.dumps(window.measure([MemoryProbe(options)], 1.0)["memory"]))
+    else:
+        print(json.dumps({"system": system, "busy": busy, "bpf_level": bpf_level}[sys.argv[1]]()))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
 import { complianceShare } from '../../roles/report/files/page/compliance.js'
 import { reasons } from '../../roles/report/files/page/hosts.js'
+import { causes, rate } from '../../roles/report/files/page/memory_trend.js'
 import { factLines } from '../../roles/report/files/sections/exceptions.js'
 import { lanesOf, marksOf, scannedAt, timeLabels } from '../../roles/report/files/sections/exceptions/timeline.js'
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
@@ -128,4 +129,30 @@ test('a curve fills its place, also when nothing grew', () => {
     ]),
     '0.0,27.0 150.0,27.0',
   )
+})
+
+test('a rate of the trend is an hour long and has its unit', () => {
+  assert.equal(rate(10240, { unit: 'bytes', falls: false }), '35.2 MiB an hour')
+  assert.equal(rate(10240, { unit: 'bytes', falls: true }), '−35.2 MiB an hour')
+  assert.equal(rate(0.01, { unit: 'number', falls: false }), '36 an hour')
+})
+
+test('a row of the trend names its parts and what grows beside it', () => {
+  const parts = [{ counter: 'mnt_cache', also: ['posix_timers_cache'], gained: 2 ** 20 }]
+  const beside = [
+    { counter: 'net_namespaces', unit: 'number', gained: 12 },
+    { counter: 'Percpu', unit: 'bytes', gained: 2048 },
+  ]
+  const said = ['mnt_cache, posix_timers_cache: 1 MiB', 'net namespaces: +12', 'Percpu: +2 KiB']
+  assert.deepEqual(causes({ parts, beside }), said)
+  assert.deepEqual(causes({ parts: [], beside: [] }), [])
+})
+
+test('a curve of a level begins at its least value', () => {
+  const points = [
+    [0, 100],
+    [10, 110],
+    [20, 120],
+  ]
+  assert.equal(polyline(points, 100), '0.0,27.0 75.0,14.0 150.0,1.0')
 })

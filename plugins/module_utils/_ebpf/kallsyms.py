@@ -13,6 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import r
 _KALLSYMS = '/proc/kallsyms'
 _MODULES = '/proc/modules'
 _SYMBOL = re.compile(r'^([0-9a-f]{16}) ([a-zA-Z]) (\S+)\t\[(\S+)\]$', re.M)
+_SYSTEM_CALL = re.compile(rb' [tT] __(?:x64|ia32)_sys_(\w+)\n')
 _CODE = frozenset('tTwW')
 # Modules lie above the kernel itself on x86_64 (Documentation/x86/x86_64/mm.rst), per-CPU symbols near zero.
 _LOWEST = 0xffffffffa0000000
@@ -59,6 +60,10 @@ class ModuleSymbols:
     def has(self, function):
         """Does the kernel itself have a function of that name?"""
         return any((b' %s %s\n' % (kind, function.encode())) in self._kernel for kind in (b'T', b't'))
+
+    def system_calls(self):
+        """Return the names of the system calls of this kernel, as a set."""
+        return set(name.decode() for name in _SYSTEM_CALL.findall(self._kernel))
 
     def address(self, symbol):
         """Return the address of a symbol of the kernel itself; None when it has none, or hides it."""

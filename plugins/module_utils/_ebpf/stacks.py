@@ -93,10 +93,15 @@ def within_interrupt(frames):
     return frames
 
 
+def is_dispatch(frame):
+    """Does the frame's function call what was queued before?"""
+    return module_of(frame) is None and bare(frame) in _DISPATCHERS
+
+
 def within_dispatch(frames):
     """Return the frames without the way by which the kernel came to call what had been queued."""
     for index, frame in enumerate(frames):
-        if bare(frame) in _DISPATCHERS and module_of(frame) is None:
+        if is_dispatch(frame):
             return frames[:index + 1]
     return frames
 

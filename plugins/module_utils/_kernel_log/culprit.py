@@ -22,6 +22,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_cl
 )
 
 MAX_TRACE = 32
+MAX_CALLERS = 2
 # Reports whose registers, if any, are those of user space or of an innocent interrupt.
 _NO_PC = frozenset(('hung_task', 'kmemleak', 'atomic_sleep', 'bug_mm', 'oom', 'page_alloc_failure', 'ubsan'))
 _LINE_CHARS = 512  # no frame is longer
@@ -29,7 +30,7 @@ _LINE_CHARS = 512  # no frame is longer
 _SYMBOL = r'[.]?[A-Za-z_][\w.$]{0,200}'
 _OFFSET = r'\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}'
 _HEX = r'(?:\(?\[[<0-9a-f][^\]]{0,40}\]\)?\s*|\(\[?<?[0-9a-f]{8,16}>?\]?\)\s*|<[A-Z#]{2,6}>\s*|[0-9a-f]{16}\s+)'
-_FRAME = re.compile(r'\s*' + _HEX + r'{0,4}(\? )?(' + _SYMBOL + r')' + _OFFSET)
+_FRAME = re.compile(r'\s*' + _HEX + r'{0,4}(\? )?(' + _SYMBOL + r')' + _OFFSET + r'(?: \[([\w-]{1,64})\b)?')
 _INLINE = re.compile(r'\s+(' + _SYMBOL + r') \S+:\d+ \[inline\]')
 _ADDRESS = r'(?:\[<[0-9a-fx]+>\] )?'
 _ARM = re.compile(r'\s*' + _ADDRESS + r'\(?(' + _SYMBOL + r')\)? from ' + _ADDRESS + r'\(?(' + _SYMBOL + r')(?:' + _OFFSET + r')?\)?')
@@ -50,6 +51,7 @@ _WAITS_FOR_WORK = re.compile(r'_{0,2}(?:flush_work\w*|start_flush_work|cancel_(?
 _RCU_THREAD = frozenset(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))
 _IRQ_ORDER = re.compile(r'-safe -> |irq lock inversion|IRQ lock inversion')
 _STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack end')
+_WAITS = re.compile(r'(?:\w+_)?wait(?:_\w+)?$')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
@@ -66,7 +68,7 @@ def clean(name):
 def parse(text):
     """Read one line of a report's body.
 
-    Returns a list of entries: ('frame' | 'pc' | 'lock' | 'held' | 'mark', name or word, reliable).
+    Returns a list of entries: ('frame' | 'pc' | 'lock' | 'held' | 'mark', name or word, reliable), and the module of most frames, or None.
     """
     text = text[:_LINE_CHARS]
     if '+0x' not in text:
@@ -86,7 +88,7 @@ def parse(text):
         text = text[lead.end():] if lead else text
     frame = _FRAME.match(text)
     if frame:
-        entries.append(('frame', clean(frame.group(2)), not frame.group(1)))
+        entries.append(('frame', clean(frame.group(2)), not frame.group(1), frame.group(3)))
         return entries
     return entries + _locks(text)
 
@@ -276,13 +278,30 @@ def header_symbols(kind, text):
     return [clean(named.group(1))] if named else []
 
 
+def called_by(culprit, names):
+    """The way to the culprit in its trace: the next two functions outward that are not incidental, within one interrupt."""
+    at = names.index(culprit) + 1 if culprit in names else 0
+    found = []
+    for name in names[at:]:
+        if found[MAX_CALLERS - 1:] or INTERRUPT.match(name) and (at or found):
+            break
+        if name != culprit and not incidental(name):
+            found.append(name)
+    return found
+
+
 def blame(kind, header, entries):
     """Name the culprit of a report.
 
     kind: str; header: its first line; entries: what L(parse) made of the lines after it, in order.
-    Returns (culprit or None, trace): the trace is a list of at most 32 names, innermost first.
+    Returns (culprit or None, trace, callers): the trace is a list of at most 32 names, innermost first; callers: those of L(called_by).
     """
-    header = header[:_LINE_CHARS]
+    culprit, names = _blame(kind, header[:_LINE_CHARS], entries)
+    return culprit, names[:MAX_TRACE], called_by(culprit, names) if culprit else []
+
+
+def _blame(kind, header, entries):
+    """The culprit or None, and the whole trace that shows it."""
     traces = _traces(entries)
     names = _names(traces[0]) if traces else []
     if kind in STALL_KINDS:
@@ -290,16 +309,23 @@ def blame(kind, header, entries):
             # interrupts are off for short: near to where the CPU is
             stuck = _stuck(trace, kind == 'hard_lockup')
             if stuck and not set(_names(trace)) & _RCU_THREAD:
-                return stuck, _names(trace)[:MAX_TRACE]
-        return None, names[:MAX_TRACE]
+                return stuck, _names(trace)
+        return None, names
     if kind == 'oom':
-        return None, names[:MAX_TRACE]
+        return None, names
     if kind == 'hung_task':
         for name in names:
             if _WAITING_ANCHOR.match(name):
-                return name, names[:MAX_TRACE]
+                return name, names
+        own = [name for name in names if not incidental(name)]
+        modules = {entry[1]: entry[3] for entry in traces[0] if len(entry) > 3} if traces else {}
+        # what one module has for others to wait with
+        while len(own) > 1 and _WAITS.match(own[0]) and modules.get(own[0]) != modules.get(own[1]):
+            del own[0]
+        if own:
+            return own[0], names
     if is_stack_overflow(header) and _operation(names):
-        return _operation(names), names[:MAX_TRACE]
+        return _operation(names), names
     named = header_symbols(kind, header)
     if kind == 'lockdep':
         candidates, names = _lockdep(header, entries, traces)
@@ -310,7 +336,7 @@ def blame(kind, header, entries):
     candidates = named + candidates
     # the unwinder is to blame only where it crashed itself
     if kind in OOPS_KINDS and candidates and UNWINDING.match(candidates[0]):
-        return candidates[0], names[:MAX_TRACE]
+        return candidates[0], names
     culprit = _first_specific(candidates)
     if culprit is None and kind == 'lockdep':
         culprit = _first_specific(entry[1] for entry in entries if entry[0] == 'held')
@@ -318,4 +344,4 @@ def blame(kind, header, entries):
         if kind == 'kcsan' and named:
             culprit = named[0]
         culprit = culprit or _least_incidental(candidates)
-    return culprit, names[:MAX_TRACE]
+    return culprit, names

@@ -129,7 +129,7 @@ _OF_KIND = {
                                   r'(?P<server>\\\\[^\\\s]{1,128}).{0,80} has not responded in (?P<waited_s>\d+)',
                                   r'(?P<server>mds\d+) ', r'Connection to (?P<server>\S{1,80})'),
     'thermal': _fields(r'CPU(?P<cpu>\d+): (?P<sensor>Core|Package)', r'total events = (?P<events>\d+)'),
-    'clock_unstable': _fields(r"clocksource '?(?P<clocksource>[\w-]{1,32})'? as unstable"),
+    'clock_unstable': _fields(r"clocksource '?(?P<clocksource>[\w-]{1,32})'? (?:as )?unstable"),
     'iommu_fault': _fields(r'Request device \[(?P<device>[^\]\s]{1,16})', r'fault addr (?:0x)?(?P<address>[0-9a-f]{1,16})',
                            r'(?P<device>[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.\d): AMD-Vi', r'address=(?:0x)?(?P<address>[0-9a-f]{1,16})'),
     'irq_nobody_cared': _fields(r'irq (?P<irq>\d+):'),

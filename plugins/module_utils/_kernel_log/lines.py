@@ -34,7 +34,7 @@ _ISO_DATE = re.compile(r'(?:<\d{1,3}>)?(' + _WEEKDAY + r')(\d{4}-\d\d-\d\d)[T ]'
 _ZONE_NAME = re.compile(r'([A-Z]{3,5}|[+-]\d\d) ')
 _UNIX_DATE = re.compile(r'(\d{9,11})\.\d{6} ')
 _SLASH_DATE = re.compile(r'\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ')
-_TAG = re.compile(r'(?:(\S{1,255}) )?(?:[a-z]{3,8}\.[a-z]{3,7} )?([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?: ?')
+_TAG = re.compile(r'(?:(\S{0,254}[^\s:]) )?(?:[a-z]{3,8}\.[a-z]{3,7} )?([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?: ?')
 _HOST_ONLY = re.compile(r'([\w.:-]{1,255}) (?=(?:<\d{1,3}>)?\[ {0,16}\d{1,12}\.\d{6}[\]@]|'  # netconsole
                         r'\d{1,4},\d{1,20},\d{1,15},[-c+][,;])')
 _STREAM = re.compile(r'(?:stdout|stderr) [FP] ')  # of a container's log file
@@ -131,6 +131,7 @@ def _dated(line):
 
 def _tagged(rest, wall, local_date, written_by, depth):
     """L(_Prefix) of what stands behind a syslog's date, or None where it is another program's."""
+    rest = rest.lstrip(' ')  # where the name of the host was removed
     tag = _TAG.match(rest)
     if tag and tag.group(2) == 'kernel':
         return _Prefix(rest[tag.end():], wall, local_date, True, written_by, tag.group(1))

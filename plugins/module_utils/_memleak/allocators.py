@@ -9,7 +9,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import 
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
 
 SYSTEM_CALL, EXCEPTION, INTERRUPT, KERNEL_THREAD, UNKNOWN = 'system_call', 'exception', 'interrupt', 'kernel_thread', 'unknown'
-MOST = 4  # processes of a site
+MOST = 3  # processes of a site
 # That much of what survives must be of one process (or of its like, in its cgroup) for that to be who has it.
 ONE = 0.8
 
@@ -29,20 +29,28 @@ _ACCOUNT = re.compile(r'\{\s*([^{}"]*?),\s*"__GFP_ACCOUNT"\s*\}')
 _SLAB_ACCOUNT = 0x04000000  # include/linux/slab.h, from 4.5 to 6.8; later ones tell it in their enum _slab_flag_bits
 
 
-def context(frames):
-    """Return (what the kernel did it for, name of the system call or None) of a call stack, innermost first."""
+def context(frames, calls=()):
+    """Return (what the kernel did it for, name of the system call or None) of a call stack, innermost first.
+
+    calls: names of the kernel's system calls. The entry of one that ends with a jump to the function that does it is not on the
+    stack: then the function that was entered first may have its name, as do_msgsnd and vm_mmap_pgoff.
+    """
     core = [bare(frame) for frame in frames if stacks.module_of(frame) is None]
     if not frames:
         return UNKNOWN, None
     if stacks.is_boundary(frames[-1]):
         return INTERRUPT, None
+    if stacks.is_dispatch(frames[-1]):
+        return (KERNEL_THREAD if core[-1:] == ['process_one_work'] else INTERRUPT), None
     for name in reversed(core):
         found = _ENTRY.match(name)
         if found:
             return SYSTEM_CALL, found.group(1) or found.group(2)
     outer = core[-4:]
     if any(name in _SYSTEM_CALL for name in outer):
-        return SYSTEM_CALL, None
+        first = next((name for name in reversed(core) if name not in _SYSTEM_CALL), '')
+        name = re.sub('^_*(?:do|vm)_', '', first)
+        return SYSTEM_CALL, name if name in calls else None
     if any(_EXCEPTION.match(name) for name in outer):
         return EXCEPTION, None
     return (KERNEL_THREAD if any(name in _THREAD for name in outer) else UNKNOWN), None

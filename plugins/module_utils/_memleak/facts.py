@@ -5,10 +5,12 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, trend, triage, verdict
 
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
+# Curves and stacks are most of the facts, and what does not fit in a host's document is lost: sites at the tail.
+_FRAMES, _OTHERS_FRAMES, _LEAST_OTHERS = 18, 12, 4
 # Lists of free pages, chunks of per-CPU memory: what may be allocated without the counter moving.
 _SLACK_BYTES = {'page': 262144, 'percpu': 131072, 'vmalloc': 0}
 # Rates of sites and slopes of counters agree within this share.
@@ -38,17 +40,17 @@ class Measured:
     """What one window gave.
 
     watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols; complete: all survivors
-    were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by.
+    were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by; calls: names of system calls.
     """
 
     def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None, cpus=None,
-                 processes=None):
+                 calls=(), processes=None):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
         self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
-        self._processes = processes or allocators.Processes()
+        self._calls, self._processes = calls, processes or allocators.Processes()
         self._file_systems = triage.file_systems()
         self._cpus = cpus or os.sysconf('SC_NPROCESSORS_ONLN')
         names = ('tasks', 'files', 'sockets', 'modules', 'cgroups', 'namespaces', 'inodes', 'dentries', 'process_bytes', 'socket_bytes',
@@ -63,15 +65,15 @@ class Measured:
         found = [entry for entry in entries if entry['verdict'] in ('leak', 'suspect')]
         others = [entry for entry in entries if entry['verdict'] not in ('leak', 'suspect')
                   and entry['bytes_outstanding'] >= self._options['min_bytes']]
-        found.sort(key=lambda entry: (entry['verdict'] != 'leak', -entry['growth_bytes_per_s'], entry['stack']))
+        _sort(found)
         others.sort(key=lambda entry: (-entry['bytes_outstanding'], entry['stack']))
         for entry in others:
-            entry['trend'], entry['allocators'] = [], entry['allocators'][:1]
+            entry['trend'], entry['allocators'], entry['stack'] = [], entry['allocators'][:1], entry['stack'][:_OTHERS_FRAMES]
         result, trends = self._watch.result(self._options['top'])
         self._explain(result['suspects'], trends, found, bool(sample))
         totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
         return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']],
-                'outstanding': others[:self._options['top']],
+                'outstanding': others[:max(_LEAST_OTHERS, self._options['top'] - 2 * len(found))],
                 'totals': totals, 'triage': result, 'trends': trends, 'sample': sample, 'budget': budget}
 
     def _verdict(self, found, result):
@@ -168,26 +170,26 @@ class Measured:
         # A lone frame that allocates on behalf of others says nothing of who leaks.
         known = function is not None and (site.traced or not stacks.is_layer(frames[-1]))
         described = self._processes.describe(site.allocators)
-        context, call = allocators.context(frames)
+        context, call = allocators.context(frames, self._calls)
         # Whom an interrupt interrupted has no part in what it allocates.
         who = [] if context == allocators.INTERRUPT else described[:allocators.MOST]
         case = verdict.Case(
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
-            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described), traced=known, named=not self._hidden,
-            file_systems=self._file_systems)
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call)), traced=known,
+            named=not self._hidden, file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
-            'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:4],
+            'type': site.type, 'verdict': said, 'confidence': confidence, 'reasons': reasons[:3],
             'culprit': function, 'offset': stacks.offset(blamed), 'module': module, 'cache': cache and cache[:64],
             'allocations': int(round(site.allocations)), 'frees': int(round(site.frees)),
             'objects_outstanding': site.objects, 'bytes_outstanding': site.bytes,
             'growth_bytes_per_s': round(rate, 1), 'growth_ci95': [round(least, 1), round(most, 1)],
             'oldest_age_s': round(max(0, cohort.until_ns - oldest) / 1e9, 3), 'ages': cohort.ages(),
-            'trend': site.points(self._slots, self._slot_s, self._window_s),
+            'trend': trend.thinned(site.points(self._slots, self._slot_s, self._window_s)),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
-            'sampled': site.largest_weight, 'stack': frames,
+            'sampled': site.largest_weight, 'stack': frames[:_FRAMES],
             'reclaimable': bool(cache) and self._is_reclaimable(cache), 'context': context,
             'system_call': call and call[:64], 'allocators': who,
             'accounted': None if site.charged_share is None else round(site.charged_share, 3),
@@ -211,3 +213,13 @@ class Measured:
         if cache not in self._reclaimable:
             self._reclaimable[cache] = triage.is_reclaimable(cache)
         return self._reclaimable[cache]
+
+
+def _sort(found):
+    """Sort what leaks or may: leaks first; then the largest of each process, so that a list that is cut names all; then by growth."""
+    found.sort(key=lambda entry: (-entry['growth_bytes_per_s'], entry['stack']))
+    seen, rank = {}, {}
+    for entry in found:
+        owner = tuple(row['comm'] for row in entry['allocators'][:1]) or (entry['module'], entry['culprit'])
+        rank[id(entry)] = seen[owner] = seen.get(owner, -1) + 1
+    found.sort(key=lambda entry: (entry['verdict'] != 'leak', rank[id(entry)] if entry['verdict'] != 'leak' else 0))

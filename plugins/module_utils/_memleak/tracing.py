@@ -107,6 +107,7 @@ class BccEngine(engine.BccEngine):
                 refused[function.group] = error
         for group, error in sorted(refused.items()):
             self.degradations.append('%s are not seen, the kernel\'s counters alone tell of them: %s' % (group, str(error)[:300]))
+        self._calls = self._modules.system_calls()
         self._modules.forget_kernel()
         self._symbols = stacks.Symbols(self._program.bpf, self._modules, self._code)
         self._overhead = overhead.Overhead(self._program, os.sysconf('SC_NPROCESSORS_ONLN'))
@@ -367,7 +368,7 @@ class BccEngine(engine.BccEngine):
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
         evaluated_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
         measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
-                                  self._modules.hidden, whole and not overflow[0].value, evaluated_s)
+                                  self._modules.hidden, whole and not overflow[0].value, evaluated_s, calls=self._calls)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,

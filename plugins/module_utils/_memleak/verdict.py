@@ -39,13 +39,13 @@ def is_bookkeeping(stack):
     return any(stacks.bare(frame) in _BOOKKEEPING and not stacks.module_of(frame) for frame in stack)
 
 
-def holder_of(stack, objects, size, grown, allocators_rows=()):
+def holder_of(stack, objects, size, grown, allocators_rows=(), did=None):
     """Return (words for who holds `objects` of this stack, the most that its confidence may be); ('', 1.0) when nobody is known to.
 
     size: bytes held; grown: {what is counted: how many more of them there are than at the beginning}; allocators_rows: of
-    allocators.Processes.describe. No name of a function holds anything: one process that allocated it by its system calls
-    does, a counter that grew with it, or as much. What a module's own function allocates is held by nobody, but for the
-    inodes of its file system, which the kernel's alloc_inode asks it for.
+    allocators.Processes.describe; did: of allocators.context. No name of a function holds anything: one process that allocated
+    it by its system calls does, a counter that grew with it, or as much. What a module's own function allocates is held by
+    nobody, but for the inodes of its file system, which the kernel's alloc_inode asks it for.
     """
     def more(name):
         return grown.get(name) or 0
@@ -55,7 +55,7 @@ def holder_of(stack, objects, size, grown, allocators_rows=()):
         return 'there are %d more inodes in the cache of file systems, which may hold it' % more('inodes'), _CLEAN
     if stacks.culprit(stack)[1] is not None:
         return '', 1.0
-    context, call = allocators.context(stack)
+    context, call = did or allocators.context(stack)
     for name, words, most, calls in _MADE:
         needed = size if name.endswith('_bytes') else objects
         fault = name == 'process_bytes' and context == allocators.EXCEPTION

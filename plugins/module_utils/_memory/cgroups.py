@@ -56,7 +56,7 @@ class Tree:
             path = queue.pop(0)
             if not self.children.get(path):
                 continue
-            for name in self._listed(path):
+            for name in self.listed(path):
                 child = '%s/%s' % (path, name)
                 if self._count(child):
                     queue.append(child)
@@ -72,7 +72,8 @@ class Tree:
             self.children[path] = links - 2
         return links - 2
 
-    def _listed(self, path):
+    def listed(self, path):
+        """Return the names of the folders in one, until as many were listed as a census may."""
         names = []
         try:
             with os.scandir(self.top + path) as entries:
@@ -101,6 +102,7 @@ class CgroupSource(Source):
         self._top = self._v2 or self._places.get('memory')
         self._each = _BASE_BYTES + _CPU_BYTES * os.sysconf('SC_NPROCESSORS_CONF')
         self._creators = host.creators
+        self._first = None  # of v1: removed ones at the first census, and what _rest returned
         if not self._top:
             self.not_measured.append('cgroups: no hierarchy of cgroups is mounted here')
 
@@ -130,6 +132,7 @@ class CgroupSource(Source):
             self._hold(held, 'cgroup', path, count, detail)
         if self._v2:
             for path, count in self._dying(tree):
+                self._creators.watch(self._top + path)
                 self._hold(held, 'dying_cgroup', path, count, self._pinned(path, tree))
         else:
             total = counted(self.host.root).get('memory', 0)
@@ -159,7 +162,7 @@ class CgroupSource(Source):
         while queue:
             path, count = queue.pop(0)
             below = []
-            for name in tree._listed(path) if path in tree.children else ():
+            for name in tree.listed(path) if path in tree.children else ():
                 if reads >= _STATS:
                     self._note('removed cgroups: more than %d folders; those of the others count for their parents' % _STATS)
                     break
@@ -183,7 +186,7 @@ class CgroupSource(Source):
         if not path or tree.children.get(path, 0) > 64:
             return {}
         rest = stat(path)
-        for name in tree._listed(path) if path in tree.children else ():
+        for name in tree.listed(path) if path in tree.children else ():
             for field, value in stat('%s/%s' % (path, name)).items():
                 rest[field] -= value
         if read_text('%s%s/cgroup.procs' % (self._top, path)).strip():
@@ -192,24 +195,42 @@ class CgroupSource(Source):
         return {'pinned_%s_bytes' % max(pinned, key=pinned.get): max(pinned.values())} if pinned else {}
 
     def _hold_v1(self, held, tree, dying):
-        """The removed ones of v1: the folder with most charged memory that nobody below it has, else nobody is named."""
+        """The removed ones of v1: the folder with most charged memory that nobody below it has. Nobody is named where there is none.
+
+        Those that came since the first census are the folder's whose such memory grew most since then.
+        """
+        rest = self._rest(tree)
+        first, before = self._first = self._first or (dying, rest)
+        grown = dict((path, size - before.get(path, 0)) for path, size in rest.items())
+        new = max(grown, key=grown.get, default='')
+        old = max(before, key=before.get, default='')
+        added = max(0, dying - first) if grown.get(new, 0) > 0 else 0
+        counts = {}
+        for path, count in ((old if before.get(old, 0) > 0 else None, dying - added), (new, added)):
+            counts[path] = counts.get(path, 0) + count
+        for path, count in counts.items():
+            if path is None and count:
+                who = owner('kernel', 'cgroup v1')
+                held['dying_cgroup', 'kernel'] = Holding('dying_cgroup', who, count, count * self._each, {'subtree': 'not known'})
+            elif count:
+                detail = {'charged_without_owner_bytes': max(0, rest.get(path, 0)), 'subtree': 'probably'}
+                self._hold(held, 'dying_cgroup', path, count, detail)
+
+    def _rest(self, tree):
+        """Return {path: bytes that are charged to a folder and neither to those below it nor to its own processes} (v1)."""
         def usage(path):
             digits = read_text('%s%s/memory.usage_in_bytes' % (self._top, path)).strip()
             return int(digits) if digits.isdigit() else 0
 
-        best, reads = (0, None), 0
-        for path in sorted(tree.children, key=lambda path: path.count('/')):
-            names = tree._listed(path)
+        found, reads = {}, 0
+        for path in sorted(set(tree.children) | set('/' + name for name in tree.listed('')), key=lambda path: (path.count('/'), path)):
+            names = tree.listed(path) if path in tree.children else ()
             reads += len(names) + 1
             if reads > _STATS:
                 break
-            local = parse_fields(read_text('%s%s/memory.stat' % (self._top, path)))
-            rest = usage(path) - sum(usage('%s/%s' % (path, name)) for name in names) - local.get('cache', 0) - local.get('rss', 0)
-            if path and rest > best[0]:
-                best = (rest, path)
-        rest, path = best
-        if path is None:
-            held['dying_cgroup', 'kernel'] = Holding(
-                'dying_cgroup', owner('kernel', 'cgroup v1'), dying, dying * self._each, {'subtree': 'cgroup v1 does not tell it'})
-        else:
-            self._hold(held, 'dying_cgroup', path, dying, {'charged_without_owner_bytes': rest, 'subtree': 'probably'})
+            if path:
+                local = parse_fields(read_text('%s%s/memory.stat' % (self._top, path)))
+                below = sum(usage('%s/%s' % (path, name)) for name in names)
+                found[path] = usage(path) - below - local.get('cache', 0) - local.get('rss', 0)
+                self._creators.watch(self._top + path)
+        return found

@@ -13,7 +13,6 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, 
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
-LARGE_FILES = 10000
 TRACKED = 24  # owners whose descriptors are read by kind, of those that grew and of the largest
 LEAST, LEAST_GROWTH = 64, 8  # descriptors of an owner that are worth it
 SAMPLE = 96  # links that are read of one process
@@ -62,6 +61,13 @@ def count(process):
     return process.descriptors
 
 
+def _size(folder):
+    try:
+        return os.stat(folder).st_size
+    except OSError:
+        return 0
+
+
 def _count(process):
     folder = process.place + '/fd'
     try:
@@ -108,13 +114,17 @@ def sample(process, number, first, most):
 
 
 class Descriptors(Source):
-    """Open descriptors of processes by kind. The total is that of the whole host; kinds are read where the number grew or is large."""
+    """Open descriptors of processes by kind. Kinds are read where the number of an owner grew or is among the largest.
 
-    LARGE = {'files': (LARGE_FILES, None)}
+    The census is always taken: while one program opens files, others may close as many.
+    """
+
+    LARGE = {'files': (0, None)}
 
     def __init__(self, host):
         super().__init__(host)
-        self._base = None  # {key of an owner: descriptors} when the window opened
+        self._base = None  # {pid: descriptors} when the window opened
+        self._counted = {}  # {key of a process: descriptors} of its first census
         self._tracked = {}  # {key of an owner: {kind: descriptors} of its last census}
         self._examples = {}  # {(key of an owner, kind): [(process, descriptor)] that were seen last}
         self._protocols = None  # {slab cache of a protocol's sockets: objects} when the window opened
@@ -122,13 +132,16 @@ class Descriptors(Source):
 
     def read(self):
         if self._base is None:
-            self._base = dict((key, number) for key, (_members, number) in self._numbers().items())
+            self._base = dict((pid, _size('%s/%d/fd' % (self.host.proc, pid))) for pid in procfs.numbers(self.host.proc))
             self._protocols = dict((name, self.host.objects(name) or 0) for name in PROTOCOLS)
         words = (sysfs.text(self.host.proc + '/sys/fs/file-nr') or '').split()
         return {'files': (int(words[0]) if words else None, None)}
 
     def _numbers(self):
-        """Return {key of an owner: ([its processes], their descriptors)}."""
+        """Return {key of an owner: ([its processes], their descriptors, how many these were when the window opened)}.
+
+        Where the kernel does not report that cheaply (before Linux 6.2), the first census stands for it.
+        """
         found, denied = {}, 0
         for process in self.host.processes():
             try:
@@ -136,8 +149,10 @@ class Descriptors(Source):
             except PermissionError:
                 denied += 1
                 continue
-            members, before = found.get(self.host.key_of(process), ([], 0))
-            found[self.host.key_of(process)] = (members + [process] if len(members) < PROCESSES else members, before + number)
+            before = self._base.get(process.pid) or self._counted.setdefault(process.key, number)
+            key = self.host.key_of(process)
+            members, numbers, base = found.get(key, ([], 0, 0))
+            found[key] = (members + [process] if len(members) < PROCESSES else members, numbers + number, base + before)
         if denied and not self._denied:
             self._denied = denied
             self.not_measured.append('descriptors of %d processes of other users (run it as root)' % denied)
@@ -145,12 +160,12 @@ class Descriptors(Source):
 
     def census(self, classes):
         numbers = self._numbers()
-        growth = dict((key, number - self._base.get(key, 0)) for key, (_members, number) in numbers.items())
+        growth = dict((key, number - base) for key, (_members, number, base) in numbers.items())
         grown = sorted((key for key in growth if growth[key] >= LEAST_GROWTH), key=lambda key: -growth[key])[:TRACKED]
         largest = sorted((key for key in numbers if numbers[key][1] >= LEAST), key=lambda key: -numbers[key][1])[:TRACKED]
         found = {}
         for key in set(grown) | set(largest) | set(key for key in self._tracked if key in numbers):
-            members, number = numbers[key]
+            members, number, _base = numbers[key]
             self._tracked[key] = self._by_kind(key, members, number, self._tracked.get(key, {}))
             for kind, held in self._tracked[key].items():
                 found[kind, key] = Holding(kind, self.host.later(members[0]), held, *self._bytes(key, kind, held))

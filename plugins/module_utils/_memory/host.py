@@ -8,7 +8,7 @@ import functools
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
@@ -18,66 +18,69 @@ KTHREADD = 2  # the parent of all threads of the kernel
 FAMILY = 16
 CAP_SYS_PTRACE = 19
 HOST_PIDS = 'pid:[4026531836]'  # PROC_PID_INIT_INO: the namespace of all processes has this number on every kernel
-STATUS_FIELDS = ('Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd', 'ShdPnd')
-_STATUS = re.compile(r'^(%s):\s+([0-9a-f]+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
-_UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
+STATUS_FIELDS = (
+    'State', 'PPid', 'Threads', 'NSpgid', 'Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd',
+    'ShdPnd',
+)  # fmt: skip
+_STATUS = re.compile(r'^(%s):\s+(\w+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
 
 
 def owner(kind, name, pid=None, parent=None, cgroup=None, uid=None):
     """Return an owner: kind is its type, as 'process' or 'mount'."""
+    unit = cgroups.unit(cgroup)
     return {
         'type': kind,
         'name': text.printable(name, NAME_CHARS),
         'pid': pid,
         'parent': parent,
         'cgroup': None if cgroup is None else text.printable(cgroup, NAME_CHARS),
-        'unit': unit(cgroup),
+        'unit': unit and text.printable(unit, NAME_CHARS),
         'uid': uid,
     }
 
 
-def unit(cgroup):
-    """Return the systemd unit in a cgroup's path: the innermost one, or None."""
-    found = _UNIT.match(cgroup or '')
-    return text.printable(found.group(1), NAME_CHARS) if found else None
-
-
-def parse_cgroup(lines):
-    """Return the path of a process's cgroup, of the text of /proc/PID/cgroup.
-
-    That of the one hierarchy of cgroup v2 where it is more than '/', else that of v1's memory controller, else that of systemd's own.
-    """
-    paths = {}
-    for line in lines.splitlines():
-        _number, _colon, rest = line.partition(':')
-        controllers, _colon, path = rest.partition(':')
-        for controller in controllers.split(','):
-            paths.setdefault(controller, path)
-    for controller in ('', 'memory', 'name=systemd'):
-        if paths.get(controller, '/') != '/':
-            return paths[controller]
-    return paths.get('') or paths.get('memory')
-
-
 class Process:
-    """One process as /proc/PID/stat and status show it. A process that ends meanwhile has no descriptors.
+    """One process as /proc/PID/status shows it. A process that ends meanwhile has no descriptors.
 
-    started: clock ticks from boot to its start, which together with the pid names it for good; state: letter, as 'Z'; group: process group;
-    ticks: CPU time;
+    comm: as in status, with newlines as \\n; state: letter, as 'Z'; group: process group; key: names it, in all censuses of a scan;
     fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'started', 'ticks', 'fields', 'descriptors')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'fields', 'descriptors', 'key', '_stat', '_started')
 
-    def __init__(self, place, pid, stat, status):
-        begin, end = stat.index('('), stat.rindex(')')
-        words = stat[end + 1:].split()
-        self.place, self.pid, self.comm = place, pid, stat[begin + 1:end]
-        self.state, self.parent, self.group = words[0], int(words[1]), int(words[2])
-        self.threads, self.started = int(words[17]), int(words[19])
-        self.ticks = int(words[11]) + int(words[12])
+    def __init__(self, place, pid, status):
         self.fields = dict(_STATUS.findall(status))
-        self.descriptors = None
+        self.place, self.pid, self.comm = place, pid, status[len('Name:\t'):status.index('\n')]
+        self.state, self.parent, self.threads = self.fields['State'], int(self.fields['PPid']), int(self.fields['Threads'])
+        self.group = int(self.fields.get('NSpgid', 0))
+        self.descriptors = self.key = self._stat = self._started = None
+
+    def follow(self, before, number):
+        """Take over the key of the same process in an earlier census, if it is the same; else the key has this number."""
+        if before is self:
+            self._stat = None  # the time passed
+        elif before is not None and (before.comm, before.parent) == (self.comm, self.parent):
+            self.key, self._started = before.key, before._started
+        else:
+            self.key = (self.pid, number)
+
+    @property
+    def started(self):
+        """Start in clock ticks since boot, 0 where it has ended; read when it is asked for, as ticks."""
+        if self._started is None:
+            self._started = self._read_stat()[0]
+        return self._started
+
+    @property
+    def ticks(self):
+        """CPU time in clock ticks."""
+        return self._read_stat()[1]
+
+    def _read_stat(self):
+        if self._stat is None:
+            words = (sysfs.text(self.place + '/stat') or '').rpartition(')')[2].split()
+            self._stat = (int(words[19]), int(words[11]) + int(words[12])) if len(words) > 19 else (0, 0)
+        return self._stat
 
     def bytes(self, name):
         """Return a field of status that has a unit, in bytes; 0 where it is missing."""
@@ -101,7 +104,10 @@ class Host:
         self._owners, self._families = {}, set()
         self._group, self._own = os.getpgrp(), []
         self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
-        self._first = None  # {(pid, started): CPU time} of the processes that there were first
+        self._first, self._began_ticks, self._ticks = (), None, {}
+        self.partial = False  # whether only processes that held something in an earlier census are read again
+        self._held = set()  # their keys
+        self._before, self._generation = {}, 0  # {pid: Process} of the last census
         self.forget()
 
     def missing(self):
@@ -122,19 +128,32 @@ class Host:
         """What was read is old: the next one who asks reads it again."""
         self._processes = self._slabs = None
 
+    def begin(self):
+        """The window opens: who comes later is not old."""
+        words = procfs.read_text(self.proc + '/uptime').split()
+        self._began_ticks = float(words[0]) * os.sysconf('SC_CLK_TCK') if words else None
+        self._first = set(procfs.numbers(self.proc))
+
     def processes(self):
         """Return the processes as Process; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
-            found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
+            found = [one for one in self._scan() if one is not None]
+            for one in found:
+                self._generation += 1
+                one.follow(self._before.get(one.pid), self._generation)
+            self._before = dict((one.pid, one) for one in found)
             self._processes = [one for one in found if one.group != self._group]
             self._own = [one for one in found if one.group == self._group]
             sizes = {}
             for one in self._processes:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
             self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
-            if self._first is None:
-                self._first = dict(((one.pid, one.started), one.ticks) for one in self._processes)
         return self._processes
+
+    def _scan(self):
+        if not self.partial or not self._before:
+            return map(self.read_process, procfs.numbers(self.proc))
+        return (self.read_process(one.pid) if self.key_of(one) in self._held else one for one in self._before.values())
 
     def own_processes(self):
         """Return the processes of this scan: those of this process's group."""
@@ -142,23 +161,35 @@ class Host:
         return self._own
 
     def is_old(self, key):
-        """Whether an owner, by the key of key_of, was there when the processes were read for the first time, or is no single process."""
-        numbers = isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, int) for part in key)
-        return not numbers or self._first is None or key in self._first
+        """Whether an owner, by its key, was there when the window opened, or is no single process. A later one may have the same pid."""
+        process = self._before.get(key[0]) if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int) else None
+        if process is None or self._began_ticks is None or isinstance(key[1], str):
+            return True
+        return key[0] in self._first and process.started <= self._began_ticks
 
     def busiest(self):
-        """Return the processes, those first that took most CPU time since they were read for the first time: who makes things runs."""
+        """Return the processes, those first that took most CPU time since this was asked first: who makes things runs.
+
+        The first time, that is the share of their life.
+        """
+        processes = self.processes()
+        ticks = dict((one.key, one.ticks) for one in processes)
+        now = float((procfs.read_text(self.proc + '/uptime').split() or ['0'])[0]) * os.sysconf('SC_CLK_TCK')
+
         def rank(one):
-            return one.ticks - (self._first or {}).get((one.pid, one.started), 0), one.ticks
-        return sorted(self.processes(), key=rank, reverse=True)
+            if self._ticks:
+                return ticks[one.key] - self._ticks.get(one.key, 0)
+            return ticks[one.key] / max(1.0, now - one.started)
+        ordered = sorted(processes, key=rank, reverse=True)
+        self._ticks = self._ticks or ticks
+        return ordered
 
     def read_process(self, pid):
         """Return one Process, or None: it has ended, or is a thread of the kernel."""
         place = '%s/%d' % (self.proc, pid)
-        stat, status = sysfs.text(place + '/stat'), sysfs.text(place + '/status')
         try:
-            process = Process(place, pid, stat, status)
-        except (AttributeError, ValueError, IndexError, TypeError):
+            process = Process(place, pid, sysfs.text(place + '/status'))
+        except (AttributeError, ValueError, KeyError, TypeError):
             return None  # it has ended
         return None if pid == KTHREADD or process.parent == KTHREADD else process
 
@@ -168,19 +199,21 @@ class Host:
         A family are FAMILY processes or more of one name with one parent: workers of a server, or short-lived ones that a service starts.
         """
         family = (process.parent, process.comm)
-        return family if family in self._families else (process.pid, process.started)
+        return family if family in self._families else process.key
 
     def owner_of(self, process):
         """Return the owner of what a Process holds."""
         key = self.key_of(process)
         if key not in self._owners:
-            cgroup = parse_cgroup(sysfs.text(process.place + '/cgroup') or '')
+            cgroup = cgroups.parse(sysfs.text(process.place + '/cgroup') or '')
             pid = None if key in self._families else process.pid
-            self._owners[key] = owner('process', process.comm, pid=pid, parent=process.parent, cgroup=cgroup, uid=process.uid)
+            comm = sysfs.text(process.place + '/comm') or process.comm
+            self._owners[key] = owner('process', comm, pid=pid, parent=process.parent, cgroup=cgroup, uid=process.uid)
         return self._owners[key]
 
     def later(self, process):
         """Return a function that returns the owner: who is in no row costs nothing."""
+        self._held.add(self.key_of(process))
         return functools.partial(self.owner_of, process)
 
     def sum_by_owner(self, values, together=sum):

@@ -46,12 +46,12 @@ class SystemV(Source):
     LARGE = {'sysv_shm': (1000, 256 * 1024 * 1024), 'sysv_queue': (1000, 16 * 1024 * 1024), 'sysv_semaphore': (1000, None)}
 
     def read(self):
-        self._rows = {}
-        found = {}
+        self._lines, found = {}, {}
         for kind, name, taken, _pids in TABLES:
-            rows = table(procfs.read_text('%s/sysvipc/%s' % (self.host.proc, name)).splitlines())
-            self._rows[kind] = rows
-            found[kind] = (len(rows), sum(row.get(taken, 0) for row in rows) if taken else None)
+            lines = procfs.read_text('%s/sysvipc/%s' % (self.host.proc, name)).splitlines()
+            place = (lines[:1] or [''])[0].split().index(taken) if taken and lines and taken in lines[0].split() else None
+            self._lines[kind] = lines
+            found[kind] = (max(0, len(lines) - 1), None if place is None else sum(int(line.split()[place]) for line in lines[1:]))
         return found
 
     def census(self, classes):
@@ -60,7 +60,7 @@ class SystemV(Source):
         for kind, _name, taken, pids in TABLES:
             if kind not in classes:
                 continue
-            for number, row in enumerate(self._rows[kind]):
+            for number, row in enumerate(table(self._lines[kind])):
                 candidates = [row.get(column) for column in pids]
                 if kind == 'sysv_semaphore' and number < SEMAPHORES_ASKED:
                     candidates = [semaphores.last_pid(row.get('semid', -1))]

@@ -161,5 +161,9 @@ def command(kind, owner, detail):
 PROGRAM_MEMORY = frozenset(('anonymous_memory', 'shared_memory', 'page_table', 'mapping'))
 # Pages that stay until somebody removes them, or that cannot be swapped.
 LASTING_MEMORY = frozenset(('locked_memory', 'huge_page', 'huge_page_pool', 'memfd', 'tmpfs', 'sysv_shm'))
+# What others put there, and the owner does not take: who allocates its memory is not who holds it.
+QUEUES = frozenset((
+    'tcp_unread', 'tcp_unsent', 'udp_unread', 'unix_unread', 'netlink_unread', 'packet_unread', 'raw_unread', 'pending_signal',
+    'file_in_flight', 'sysv_queue', 'posix_queue', 'tcp_close_wait', 'tcp_time_wait', 'zombie'))
 # What the kernel gives back by itself when memory is needed.
 RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))

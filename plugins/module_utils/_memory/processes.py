@@ -20,6 +20,7 @@ THREADS, ZOMBIES, CHILDREN = 32, 8, 32  # least numbers that are listed
 class Processes(Source):
     """The census is always taken: most memory of most hosts is that of processes."""
 
+    STEPS = {'memory': (None, 16 * MIB), 'threads': (32, None)}
     LARGE = {'memory': (None, 0)}
 
     def read(self):

@@ -16,8 +16,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
 GROUPS = 32  # of one kind whose owners are looked for, largest first
 INODES, MIXED_INODES = 64, 512  # of one group that are looked for; of one whose sockets belong to several processes
-LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 6000, 12000, 4 * 1024 * 1024, 1000
-FIRST_LINKS, LINKS_OF_MIXED = 48, 1024  # of one process: the second where there are sockets among the first
+LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 2000, 6000, 1024 * 1024, 1000
+FIRST_LINKS, LINKS_OF_MIXED = 16, 512  # of one process: the second where there are sockets among the first
 _INODE = re.compile(r'socket:\[(\d+)\]')
 
 
@@ -48,23 +48,23 @@ class Finder:
 
     def __init__(self, host):
         self._host = host
-        self._found = {}  # {inode: (pid, started, descriptor)}
-        self._cgroups = {}  # {(pid, started): inode of its cgroup's folder}
-        self._left = 0  # links that may still be read in this census
-        self._read = {}  # {(pid, started): (descriptors, links that were read of them)}
+        self._found = {}  # {inode: (key of a process, descriptor)}
+        self._cgroups = {}  # {key of a process: inode of its cgroup's folder}
+        self._left = self._more = 0  # links that may still be read in this census, and once more for a large group
+        self._read = {}  # {key of a process: (descriptors, links that were read of them)}
 
     def begin(self):
         """A new census: links may be read again."""
-        self._left = LINKS
+        self._left, self._more = LINKS, LINKS_OF_LARGE - LINKS
 
     def find(self, group):
         """Return {Process: {its descriptor: inode}} of the processes that hold a group's sockets."""
-        by_key = dict(((one.pid, one.started), one) for one in self._host.processes())
+        by_key = dict((one.key, one) for one in self._host.processes())
         found = self._known(group, by_key)
         hits = sum(len(places) for places in found.values())
         if not hits or (group.mixed and hits < len(group.inodes)):
             if group.large:
-                self._left = max(self._left, LINKS_OF_LARGE)
+                self._left, self._more = self._left + self._more, 0
             self._search(group)
             found = self._known(group, by_key)
         return found
@@ -72,9 +72,9 @@ class Finder:
     def _known(self, group, by_key):
         found = {}
         for inode in group.inodes:
-            pid, started, number = self._found.get(inode, (None, None, None))
-            if (pid, started) in by_key:
-                found.setdefault(by_key[pid, started], {})[number] = inode
+            key, number = self._found.get(inode, (None, None))
+            if key in by_key:
+                found.setdefault(by_key[key], {})[number] = inode
         return found
 
     def _search(self, group):
@@ -88,10 +88,10 @@ class Finder:
                 continue
             # Of many sockets of one process a few hits are enough, and a sample finds them; of few, each link has to be read.
             most = LINKS_OF_MIXED if group.mixed else max(128, 8 * number // group.count)
-            before = self._read.get((process.pid, process.started))
+            before = self._read.get(process.key)
             if before and before[0] == number and (before[1] >= most or before[1] >= number):
                 continue
-            self._read[process.pid, process.started] = (number, most)
+            self._read[process.key] = (number, most)
             if not group.mixed or self._note(process, number, FIRST_LINKS, wanted):
                 self._note(process, number, most, wanted)
 
@@ -102,7 +102,7 @@ class Finder:
         inodes = [(place, _INODE.match(text)) for place, text in links.items()]
         inodes = [(place, int(match.group(1))) for place, match in inodes if match]
         for place, inode in inodes:
-            self._found[inode] = (process.pid, process.started, place)
+            self._found[inode] = (process.key, place)
             wanted.discard(inode)
         return len(inodes)
 
@@ -117,7 +117,7 @@ class Finder:
         return sorted(self._host.busiest(), key=rank)
 
     def _cgroup(self, process):
-        key = (process.pid, process.started)
+        key = process.key
         if key not in self._cgroups:
             text = procfs.read_text(process.place + '/cgroup')
             path = [line[3:] for line in text.splitlines() if line.startswith('0::')]

@@ -139,7 +139,7 @@ class _Group:
         excerpt = _LONG_EXCERPT_CHARS if rank < _LONG_EXCERPTS else _SHORT_EXCERPT_CHARS
         by_kernel = any(occurrence.written_by == 'kernel' for occurrence in occurrences)
         return {
-            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'host': self.host,
+            'kind': self.kind, 'title': event['title'], 'culprit': event['culprit'], 'called_by': event['called_by'], 'host': self.host,
             'signature': ('host:%s:' % self.host if self.host else '') + ('program:' if program else '') + self.signature,
             'count': side.count,
             'first_seen': instant(side.first_s), 'last_seen': instant(side.newest_s), 'in_window': side.in_window,

@@ -69,11 +69,13 @@ def find_baseline(results: str, present: Path) -> Path | None:
 def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
     """Return (folder, {scan_id, started_at, options}) of the scans of a results folder that began before the present one, in this order.
 
-    present: folder of the present scan. A scan without a readable scan.json is none; neither has one without an instant a place.
+    present: folder of the present scan. A scan without a readable scan.json is none. One of other hosts alone, as another slice of a job,
+    is left out.
     """
     if not results.is_dir():
         raise ResultsError(f"ksysak_history: {results}: no such folder")
     own, limit = present.resolve(), _began(present) or "9"
+    hosts = _hosts(present)
     found = []
     try:
         folders = sorted(results.iterdir())
@@ -86,9 +88,17 @@ def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
             scan = _read(folder / "scan.json", SCAN_BYTES, "scan")[0]
         except Unreadable:
             continue
-        if scan["started_at"] <= limit:
+        if scan["started_at"] <= limit and (hosts is None or not hosts.isdisjoint(scan["hosts"])):
             found.append((folder, {name: scan[name] for name in ("scan_id", "started_at", "options")}))
     return sorted(found, key=lambda one: (one[1]["started_at"], one[0].name))
+
+
+def _hosts(folder: Path) -> set[str] | None:
+    """Return the hosts of a scan; None: they are not known."""
+    try:
+        return set(_read(folder / "scan.json", SCAN_BYTES, "scan")[0]["hosts"])
+    except Unreadable:
+        return None
 
 
 def _is_scan(folder: Path) -> bool:

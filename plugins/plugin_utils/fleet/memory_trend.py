@@ -38,7 +38,7 @@ class MemoryTrend:
 
     def __init__(self, history: History):
         self._history = history
-        self._judged = 0
+        self._compared = 0
         self._reasons: dict[str, list[str]] = {}
         self._entries: dict[tuple, dict[str, Any]] = {}
         self._signatures: dict[tuple, set[str]] = {}
@@ -46,10 +46,10 @@ class MemoryTrend:
     def add(self, document: dict, findings: list[dict]) -> None:
         """document: of a scanned host, with its trend; findings: of that host."""
         host, trend = document["host"], document["trend"]["memory"]
-        if not trend["judged"]:
+        if not trend["compared"]:
             self._reasons.setdefault(trend["reason"], []).append(host)
             return
-        self._judged += 1
+        self._compared += 1
         for row in trend["rows"]:
             key = (row["counter"], row["group"], row["verdict"])
             entry = self._entries.setdefault(key, {"hosts": {}, "worst": row, "worst_host": host})
@@ -93,8 +93,8 @@ class MemoryTrend:
             "scans": [{"scan_id": scan.scan_id, "started_at": scan.started_at, "hosts": len(scan)} for scan in self._history.scans],
             "skipped": self._history.skipped,
             "not_used": self._history.not_used,
-            "judged": self._judged,
-            "not_judged": [
+            "compared": self._compared,
+            "not_compared": [
                 {"reason": reason, "host_count": len(hosts), "hosts": sorted(hosts)[:HOSTS]} for reason, hosts in reasons[:REASONS]
             ],
             "rows": listed[:ROWS],
@@ -104,8 +104,8 @@ class MemoryTrend:
 
 def notes(trend: dict, translate: Messages) -> list[str]:
     """Return what one must know to read a verdict: on which hosts nothing is known of growth between scans."""
-    known = collections.Counter({entry["reason"]: entry["host_count"] for entry in trend["not_judged"]})
+    known = collections.Counter({entry["reason"]: entry["host_count"] for entry in trend["not_compared"]})
     several = sum(known.values()) - known[FIRST]
     if not several or not trend["scans"]:
         return []
-    return [translate("Growth of memory between scans was not judged on {hosts}.", hosts=translate.many(several, "host"))]
+    return [translate("Growth of memory between scans was not compared on {hosts}.", hosts=translate.many(several, "host"))]

@@ -20,12 +20,14 @@ from collections.abc import Iterable, Iterator
 
 from ...module_utils._core.symbols import bare
 from ...module_utils._memleak import allocators
-from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, RECLAIMED
+from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, QUEUES, RECLAIMED
 
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
 SAME_BYTES = 0.35  # bytes of queues are those of their buffers, with what these are rounded up to
+PART_OF_QUEUE = 2.0  # what is sent comes from several places, not all of which need to have been seen
 SAME_ROWS = 0.15  # two counts of the same things
+SAME_OBJECTS = 0.05
 SAME_LEAK = 0.1  # objects of one leak come one with the other
 HALF, ONE = 0.5, allocators.ONE
 LEAST_PER_S = 0.5  # slower rates agree by chance
@@ -45,7 +47,7 @@ def causes(memory: dict | None, memleak: dict | None) -> list[dict]:
     memory, memleak: data of the probes on one host, None: not measured.
     """
     found = _of_rows(memory["growth"] if memory else [])
-    rest = _claimed_by_process(found, memleak["leaks"] if memleak else [])
+    rest = _claimed_by_process(found, [*memleak["leaks"], *_counted(memleak)] if memleak else [])
     rest = _claimed_by_rate(found, rest)
     _with_their_caches(found, memleak["outstanding"] if memleak else [])
     found += _likely(rest)
@@ -78,15 +80,18 @@ class _Cause:
         if words not in self.evidence:
             self.evidence.append(words)
 
-    def bytes_of(self, kind: str, cache: str | None = None) -> float:
-        """Bytes a second of its sites of a type (and slab cache); of its counters where no site is known."""
-        own = [site for site in self.sites if site["type"] == kind and cache in (None, site["cache"])]
+    def bytes_of(self, kind: str, cache: str | None = None, size: int | None = None) -> float:
+        """Bytes a second of its sites of a type (and slab cache); of its counters where no site is known.
+
+        size: of an object of the cache; a site whose cache is not known may be of any cache of its size.
+        """
+        own = [site for site in self.sites if site["type"] == kind and (cache is None or _is_of(site, cache, size))]
         counted = [row["bytes_per_s"] for row in self.counters if row["type"] == kind and cache in (None, row["counter"])]
         return _bytes(own) if own else max(counted, default=0.0)
 
     def result(self) -> dict:
         self.sites.sort(key=lambda site: (site["verdict"] != "leak", -site["growth_bytes_per_s"], site["culprit"] or ""))
-        rows = sorted(self.rows, key=lambda row: (-self._weight(row), row["kind"]))
+        rows = sorted(self.rows, key=lambda row: (self._is_ordinary(row), -self._weight(row), row["kind"]))
         row = rows[0] if rows else None
         kind = row["kind"] if row else self.kind
         by_type = {name: round(self.bytes_of(name), 1) for name in TYPES}
@@ -118,13 +123,19 @@ class _Cause:
             return "reclaimed"
         return "program" if kind in PROGRAM_MEMORY else "lasting" if kind in LASTING_MEMORY else "kernel"
 
+    def _is_ordinary(self, row: dict) -> bool:
+        """Is it a heap that grows? Next to it, what the kernel keeps for the program names the cause, unless that is little."""
+        return row["kind"] in PROGRAM_MEMORY or self._weight(row) < LEAST_BYTES_PER_S
+
     def _weight(self, row: dict) -> float:
         """What a row is worth: of several, that to which most of the memory goes names the cause.
 
-        The same pages are best told by what they are of: those of a memfd are mapped, too.
+        The same memory is best told by what is wrong with it: pages of a memfd are mapped, sockets in CLOSE_WAIT are sockets.
         """
         objects = [site["growth_bytes_per_s"] for site in self.sites if _near(_per_s(site), row["per_s"], SAME_RATE)]
-        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (0.5 if row["kind"] in PROGRAM_MEMORY else 1)
+        return max(row["bytes_per_s"] or 0.0, sum(objects)) * (
+            0.5 if row["kind"] in PROGRAM_MEMORY else 1.2 if row["kind"] in QUEUES else 1
+        )
 
 
 def _near(first: float | None, second: float | None, tolerance: float, least: float = LEAST_PER_S) -> bool:
@@ -138,6 +149,12 @@ def _per_s(site: dict) -> float:
     """Objects a second of a site."""
     each = site["bytes_outstanding"] / site["objects_outstanding"] if site["objects_outstanding"] else 0
     return site["growth_bytes_per_s"] / each if each else 0.0
+
+
+def _is_of(site: dict, cache: str, size: int | None) -> bool:
+    if site["cache"] is not None or not site["objects_outstanding"]:
+        return site["cache"] == cache
+    return round(site["bytes_outstanding"] / site["objects_outstanding"]) == size
 
 
 def _bytes(sites: Iterable[dict]) -> float:
@@ -174,6 +191,7 @@ def _same_rows(first: _Cause, second: _Cause) -> bool:
     return any(
         _near(one["per_s"], other["per_s"], SAME_ROWS) or _near(one["bytes_per_s"], other["bytes_per_s"], SAME_ROWS, LEAST_BYTES_PER_S)
         for one, other in itertools.product(first.rows, second.rows)
+        if one["kind"] not in PROGRAM_MEMORY and other["kind"] not in PROGRAM_MEMORY
     )
 
 
@@ -193,11 +211,24 @@ def _is_of_user_memory(site: dict) -> bool:
     return site["context"] == allocators.EXCEPTION or site["system_call"] in allocators.MEMORY_CALLS
 
 
+def _counted(memleak: dict) -> list[dict]:
+    """Return the sites that are no leak by themselves, as other memory grew as well, but make most of a slab cache that grows steadily."""
+    grown = {row["counter"]: row["bytes_per_s"] or 0.0 for row in memleak["triage"]["suspects"] if row["by"] == "growth"}
+    return [
+        site
+        for site in memleak["outstanding"]
+        if site["cache"] in grown
+        and site["growth_bytes_per_s"] >= HALF * grown[site["cache"]] > 0
+        and _one(site)
+        and not site["reclaimable"]
+    ]
+
+
 def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give each site to the process that allocated it. Returns those that are left."""
     rest = []
     for site in sites:
-        candidates = []
+        candidates: list[tuple] = []
         for cause in found:
             share = _share(site, cause)
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
@@ -217,6 +248,8 @@ def _with_their_caches(found: list[_Cause], sites: list[dict]) -> None:
     """Add what is no leak by itself, as the kernel may give it back, but comes one with the other with what an owner holds."""
     for site in sites:
         for cause in found:
+            if site in cause.sites:
+                break
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
             if same and site["module"] is None and (cause.owner["type"] != "process" or _share(site, cause) >= HALF):
                 cause.sites.append(site)
@@ -253,19 +286,24 @@ def _bundles(sites: list[dict]) -> Iterator[list[dict]]:
 def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give sites that others allocated to the owner whose things grow by as many. Returns those that are left."""
     rest = [site for site in sites if site["module"] is not None]
+    rows = [(cause, row) for cause in found for row in cause.rows if row["kind"] not in USER_MEMORY]
     for bundle in _bundles([site for site in sites if site["module"] is None]):
-        chosen = None
-        for cause in found:
-            rows = [row for row in cause.rows if row["kind"] not in USER_MEMORY]
-            for row in rows:
-                if _near(_bytes(bundle), row["bytes_per_s"], SAME_BYTES, LEAST_BYTES_PER_S):
-                    chosen = chosen or (cause, row, "bytes")
-                if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
-                    chosen = chosen or (cause, row, "objects")
-        if chosen is None:
+        candidates: list[tuple] = []
+        for cause, row in rows:
+            queue = row["kind"] in QUEUES
+            if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
+                continue  # what a process allocates, another does not hold, but for what it sent to that one
+            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in cause.sites):
+                continue  # its own allocations explain it
+            left = (row["bytes_per_s"] or 0.0) - _bytes(cause.sites)
+            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
+                candidates.append((queue, True, 0.0, -len(candidates), cause, row, "objects"))
+            elif _near(_bytes(bundle), left, SAME_BYTES if not queue else PART_OF_QUEUE, LEAST_BYTES_PER_S):
+                candidates.append((queue, False, -abs(_bytes(bundle) - left), -len(candidates), cause, row, "bytes"))
+        if not candidates:
             rest += bundle
             continue
-        cause, row, what = chosen
+        cause, row, what = max(candidates, key=lambda candidate: candidate[:4])[4:]
         cause.take(bundle, f"as many {what} a second as {BY_NAME[row['kind']].many} of {_named(cause.owner)}")
     return rest
 
@@ -334,14 +372,16 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
     for counter in sorted(grown, key=lambda row: row["counter"] not in sizes):
         name, rate = counter["counter"], counter["bytes_per_s"] or 0.0
         cache = name if name in sizes else None
-        parts = sorted(((cause.bytes_of(counter["type"], cache), number) for number, cause in enumerate(found)), reverse=True)
+        parts = sorted(
+            ((cause.bytes_of(counter["type"], cache, sizes.get(name)), number) for number, cause in enumerate(found)), reverse=True
+        )
         # A host whose facts were cut says itself how much the sites explain that are not listed.
         explained = max(sum(part for part, _number in parts), counter["explained_bytes_per_s"] or 0.0)
         if explained >= EXPLAINED * rate:
             if parts and parts[0][0] > 0:
                 found[parts[0][1]].counters.append(counter)
             continue
-        holder = next((cause for cause in found if cause.held == HELD and _explains(cause, cache, sizes, rate - explained)), None)
+        holder = next((cause for cause in found if cause.held != NOBODY and _explains(cause, cache, sizes, rate - explained)), None)
         if holder is not None:
             holder.counters.append(counter)
             continue
@@ -360,9 +400,17 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
 
 
 def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> bool:
-    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?"""
+    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?
+
+    Of these, or of the objects that were seen, there are as many as of the cache, or each comes with two.
+    """
+    if cache is None:
+        return False
+    objects = rate / sizes[cache] if sizes[cache] else 0.0
+    if any(_near(objects, number * _per_s(site), SAME_OBJECTS) for site in cause.sites for number in (1, 2)):
+        return True
     for row in cause.rows:
-        if row["kind"] in USER_MEMORY or cache is None:
+        if row["kind"] in USER_MEMORY:
             continue
         each = sizes.get(cache, 0) * (row["per_s"] or 0.0)
         if cache in BY_NAME[row["kind"]].objects or _near(each, rate, SAME_BYTES, LEAST_BYTES_PER_S):

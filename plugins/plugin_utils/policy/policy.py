@@ -70,7 +70,7 @@ class Rule:
             raise PolicyError(
                 f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
             ) from None
-        self._needs, self.joins, self.trends = self._expression.probes, self._expression.joins, self._expression.trends
+        self._needs, self.joins, self._trends = self._expression.probes, self._expression.joins, self._expression.trends
         self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
@@ -98,9 +98,10 @@ class Rule:
             "references": changed.get("references", spec.get("references", [])),
         }
 
-    def is_measured(self, measured: set[str]) -> bool:
-        """Were the probes that the rule reads measured, of each join one at least?"""
-        return self._needs <= measured and all(measured.intersection(JOINS[name].probes) for name in self.joins)
+    def is_measured(self, measured: set[str], compared: set[str]) -> bool:
+        """Were the probes that the rule reads measured, of each join one at least, and, where it reads a trend, compared?"""
+        joined = all(measured.intersection(JOINS[name].probes) for name in self.joins)
+        return joined and self._needs <= measured and self._trends <= compared
 
     def evidence(self, document: dict) -> list:
         """Return what the rule's expression finds in one host document, with its joins. Raises ExpressionError."""
@@ -239,10 +240,10 @@ class Policy:
         outcomes: dict[str, str] = {}
         document = joined(document, set().union(*(rule.joins for rule in self.rules)))
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-        judged = {name for name, trend in document.get("trend", {}).items() if trend["judged"]}
+        compared = {name for name, trend in document.get("trend", {}).items() if trend["compared"]}
         for entry in self._entries:
             rule = entry.on(document)
-            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured) and rule.trends <= judged else "unknown"
+            outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured, compared) else "unknown"
             if not rule.enabled:
                 continue
             try:

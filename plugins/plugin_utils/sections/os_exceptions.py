@@ -59,7 +59,7 @@ class Section(Base):
             entry["last_seen"] = max(filter(None, (entry["last_seen"], event["last_seen"])), default=None)
             if entry["newest"] is None or (event["last_seen"] or "") > entry["newest"]:
                 entry.update(newest=event["last_seen"] or "", excerpt=event["excerpt"], excerpt_host=host, trace=event["trace"])
-                entry.update(context=event.get("context", {}), details=event.get("details", {}))
+                entry.update(context=event.get("context", {}), details=event.get("details", {}), called_by=event.get("called_by", []))
             kernel = event.get("context", {}).get("kernel")
             if kernel and len(entry["kernels"]) < KERNELS:
                 entry["kernels"].add(kernel)

@@ -63,11 +63,11 @@ class History:
         """
         now = reading_of(document)
         if now is None:
-            return {"memory": _not_judged(NOT_MEASURED)}
+            return {"memory": _not_compared(NOT_MEASURED)}
         if not now["boot_id"]:
-            return {"memory": _not_judged(NO_BOOT)}
+            return {"memory": _not_compared(NO_BOOT)}
         if now["uptime_s"] < BOOTING_S:
-            return {"memory": _not_judged(JUST_BOOTED)}
+            return {"memory": _not_compared(JUST_BOOTED)}
         readings: list[dict] = [{**now, "scan_id": document["scan_id"], "started_at": document["probes"]["memory"]["started_at"]}]
         left_out = dict.fromkeys(LEFT_OUT, 0)
         for scan in reversed(self.scans):
@@ -80,14 +80,14 @@ class History:
             else:
                 readings.append({**reading, "scan_id": scan.scan_id, "started_at": scan.started_at})
         if len(readings) < 2:
-            return {"memory": _not_judged(OTHER_BOOT if self.scans else FIRST, left_out)}
+            return {"memory": _not_compared(OTHER_BOOT if self.scans else FIRST, left_out)}
         readings.reverse()
-        return {"memory": {"judged": True, "reason": "", "left_out": left_out, **judge_memory(readings)}}
+        return {"memory": {"compared": True, "reason": "", "left_out": left_out, **judge_memory(readings)}}
 
 
-def _not_judged(reason: str, left_out: dict | None = None) -> dict:
+def _not_compared(reason: str, left_out: dict | None = None) -> dict:
     known = {"left_out": left_out or dict.fromkeys(LEFT_OUT, 0), "readings": 1, "span_s": 0.0, "since": None, "memory_bytes": 0, "rows": []}
-    return {"judged": False, "reason": reason, **known}
+    return {"compared": False, "reason": reason, **known}
 
 
 def _unfit(reading: dict | None, later: dict) -> str:

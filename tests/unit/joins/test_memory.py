@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import joined
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.memory import causes
@@ -174,6 +175,17 @@ def test_who_makes_what_no_process_holds_is_named():
     assert told([cause]) == [("cgroup", "/leak", "yes", 3, 1)] and cause["maker"]["name"] == "app"
 
 
+def test_a_site_that_other_growth_excuses_is_a_cause_when_its_cache_grows_steadily():
+    sizes = [{"cache": "cache-192", "object_bytes": 192, "objects_delta": 38000, "bytes_delta": 7296000}]
+    areas = site("area", 1950, 192, "mmap", verdict="clean", confidence=0.3)
+    (cause,) = found([], [], [counter("cache-192", 370000.0)], sizes, [areas])
+    assert told([cause]) == [("kernel_memory", "app", "likely", 1, 0)] and len(cause["counters"]) == 1
+    assert found([], [], [], sizes, [areas]) == []
+    assert [one["kind"] for one in found([], [], [counter("cache-192", 370000.0)], sizes, [{**areas, "reclaimable": True}])] == ["counter"]
+    strangers = found([row("socket", 94.0, 3600, "server", 7)], [], [counter("cache-192", 370000.0)], sizes, [areas])
+    assert sorted(told(strangers)) == [("kernel_memory", "app", "likely", 1, 0), ("socket", "server", "yes", 0, 1)]
+
+
 def test_counters_that_causes_explain_are_none_of_their_own():
     sizes = [{"cache": "cache-300", "object_bytes": 300, "objects_delta": 4000, "bytes_delta": 1200000}]
     cache, total = counter("cache-300", 60000.0), counter("SUnreclaim", 66000.0)
@@ -182,6 +194,11 @@ def test_counters_that_causes_explain_are_none_of_their_own():
         "cache-300",
         "SUnreclaim",
     ]
+    unknown = site(per_s=170, size=300, cache=None)
+    assert len(found([], [unknown], [cache], sizes)) == 1 and len(found([], [{**unknown, "cache": "other"}], [cache], sizes)) == 2
+    twice = found([], [site(per_s=100, size=4096)], [cache], sizes)
+    assert [one["counter"] for one in twice[0]["counters"]] == ["cache-300"] and len(twice) == 1
+    assert len(found([], [site(per_s=130, size=4096)], [cache], sizes)) == 2
     alone = found([], [], [total, cache], sizes)
     assert [(one["kind"], one["owner"]["name"], one["bytes_per_s"]) for one in alone] == [("counter", "SUnreclaim", 66000.0)]
     assert found([], [], [counter("SUnreclaim", 66000.0, explained=40000.0)]) == []
@@ -262,3 +279,8 @@ def test_what_fills_memory_soonest_is_the_first_group(tmp_path):
     fleet = build.build(data.write(tmp_path, [with_causes(rows, [])]), load())
     titles = [group["title"] for group in fleet["findings"] if group["rule"] == "memory-held-growth"]
     assert [re.search(r"(\w+)\[", title)[1] for title in titles] == ["zzz", "aaa"]
+
+
+def test_sets_of_kinds_have_kinds_of_the_table():
+    for names in (kinds.PROGRAM_MEMORY, kinds.LASTING_MEMORY, kinds.QUEUES, kinds.RECLAIMED):
+        assert names <= kinds.BY_NAME.keys()

@@ -13,11 +13,17 @@ FORMS = {"d": r"-?\d+", "i": r"-?\d+", "u": r"\d+", "x": "[0-9a-fx ]+", "X": "[0
 
 
 def samples():
-    """Return {sample: its rule's needle}: the words that a kernel must print."""
+    """Return {sample: what its rule matches of it}."""
     found = {}
     for header in [header for _kind, header in HEADERS] + LINK_HEADERS:
-        found[header] = patterns.find(header, True)[0].needle
+        rule, text = patterns.find(header, True)
+        found[header] = rule.regex.match(text).group()
     return found
+
+
+def letters(text):
+    """Number of letters in the words of a text that are no arguments: names with digits, paths, symbols and options."""
+    return sum(map(len, re.findall(r"(?<![\w./=-])[A-Za-z]+(?![\w/=]|\.\w)", re.sub(r"\S*ksy\S*|\b0x\S*", " ", text))))
 
 
 def pieces(text):
@@ -28,7 +34,8 @@ def pieces(text):
     for conversion in CONVERSION.finditer(text):
         result.append((text[start : conversion.start()], conversion[1]))
         start = conversion.end()
-    return [*result, (text[start:], None)]
+    result.append((text[start:].rstrip(), None))
+    return [(result[0][0].lstrip(), result[0][1]), *result[1:]]
 
 
 def expression(parts):
@@ -38,45 +45,55 @@ def expression(parts):
         text += re.escape(fixed)
         if conversion == "%":
             text += "%"
-        elif conversion and conversion[0] == "p" or conversion and "p" in conversion:
+        elif conversion and "p" in conversion:
             text += r"\S+(?: \[[\w-]+\])?"
         elif conversion:
             text += FORMS[conversion[-1]]
     return text
 
 
-def covers(sample, needle, text):
-    """Whether a format string prints a part of the sample that holds the words of its rule."""
+def printed(sample, text):
+    """The letters that a format string prints of the sample by itself, not as arguments. 0: it does not print a part of the sample."""
     parts = pieces(text)
-    words = needle.strip()
-    fixed = max((part for part, _conversion in parts), key=len).strip()
-    if len(fixed) < LEAST_CHARS or fixed not in sample:
-        return False
-    end = "" if parts[-1][0] or len(parts) == 1 else "$"
-    for found in re.finditer(expression(parts).strip() + end, sample):
-        if words in found.group():
-            return True
-    return False
+    end = "$" if parts[-1] == ("", None) and len(parts) > 1 and parts[-2][1] == "s" else ""
+    if not re.search(expression(parts) + end, sample):
+        return 0
+    return sum(letters(fixed) for fixed, _conversion in parts)
 
 
 class Matcher:
-    """Collects for each sample the first format string that prints it."""
+    """Finds for each sample the format string that prints most of it.
+
+    wanted: {sample: what the rule matches}. A format string counts that prints at least half of the words that the rule matches.
+    """
 
     def __init__(self, wanted):
-        self._wanted = dict(wanted)
+        self._least = {sample: max(LEAST_CHARS, (letters(matched) + 1) // 2) for sample, matched in wanted.items()}
         self._all = "\n".join(wanted)
         self._found = {}
+        self._path = None
+        self._prefixes = []  # of the file that is being read: what its pr_fmt, dev_fmt and the like put in front
 
     def offer(self, path, text):
+        if path != self._path:
+            self._path, self._prefixes = path, []
+        name = text.rstrip(": ")
+        if 2 < len(name) < 32 and "%" not in name and name + ":" in self._all:
+            self._prefixes.append(name)
         if len(text) < LEAST_CHARS:
             return
-        fixed = max((part for part, _conversion in pieces(text)), key=len).strip()
+        parts = pieces(text)
+        fixed = max((part for part, _conversion in parts), key=len).strip()
         if len(fixed) < LEAST_CHARS or fixed not in self._all:
             return
-        for sample, needle in list(self._wanted.items()):
-            if fixed in sample and covers(sample, needle, text):
-                self._found[sample] = {"file": path, "format": text}
-                del self._wanted[sample]
+        most = sum(letters(part) for part, _conversion in parts)
+        for sample, least in self._least.items():
+            if fixed not in sample or not most or most + 32 < least:
+                continue
+            whole = most + max((letters(name) for name in self._prefixes if name + ":" in sample and name not in text), default=0)
+            if whole >= least and whole > self._found.get(sample, (0,))[0] and printed(sample, text):
+                self._found[sample] = (whole, path, text)
 
     def result(self):
-        return self._found
+        """Return {sample: [file, format string]}."""
+        return {sample: [path, text] for sample, (_most, path, text) in self._found.items()}

@@ -14,8 +14,9 @@ DAY = 1795404000.0
 
 def event(signature="warning:ksy", timestamp_s=None, **other):
     return dict({
-        "kind": signature.split(":")[0], "title": "title", "culprit": "ksy", "signature": signature, "timestamp_s": timestamp_s,
-        "written_by": "unknown", "induced": False, "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500,
+        "kind": signature.split(":")[0], "title": "title", "culprit": "ksy", "called_by": [], "signature": signature,
+        "timestamp_s": timestamp_s, "written_by": "unknown", "induced": False,
+        "trace": ["f%d" % number for number in range(32)], "excerpt": "excerpt " * 500,
         "context": {}, "details": {}, "host": None}, **other)
 
 

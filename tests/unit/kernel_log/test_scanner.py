@@ -13,6 +13,7 @@ from ansible_collections.ksysak.fleet.tests.unit.kernel_log.samples import HEADE
 
 CARRIERS = [
     "[18444175627.134970] %s",
+    "Nov 23 05:38:57  kernel: %s",
     "[    0.048509 ][    T0 ] %s",
     "Nov 23 05:38:57.123456 host-1 kernel: %s",
     "Mon 2026-11-23 05:38:57 CET host-1 kernel: %s",
@@ -224,12 +225,80 @@ def report(header, *frames):
     ("ksy_caller", report("BUG: sleeping function called from invalid context at mm/slab.h:1", "unwind_next_frame", "ksy_caller")),
     # a race is between two
     ("ksy_writer", ["[   50.000000] BUG: KCSAN: data-race in memcpy / ksy_writer"]),
+    # infrastructure is known by where it is defined
+    ("ksyusb_disconnect", report("BUG: KASAN: use-after-free in usb_kill_urb+0x1/0x10", "dump_stack_lvl", "print_report", "kasan_report",
+                                 "usb_kill_urb", "usb_kill_anchored_urbs", "ksyusb_disconnect", "usb_unbind_interface")),
+    ("ksyrng_stop", report("general protection fault: 0000 [#1] SMP", "kthread_stop", "ksyrng_stop", "device_release_driver_internal")),
+    ("ksyctl_get", report("BUG: unable to handle page fault for address: ffffc9000e4aff58", "__get_user_4", "ksyctl_get", "ksyctl_ioctl")),
+    # reporting code and thunks
+    ("ksy_remove", report("WARNING: CPU: 0 PID: 1 at drivers/ksy/a.c:1 get_taint+0x1/0x10", "get_taint", "check_panic_on_warn", "__warn",
+                          "report_bug", "handle_bug", "exc_invalid_op", "asm_exc_invalid_op", "ksy_remove", "ksy_ioctl")),
+    ("ksy_call", report("general protection fault: 0000 [#1] SMP", "__x86_indirect_thunk_r11", "ksy_call", "ksy_ioctl")),
+    # a name that only resembles a helper's
+    ("hash_ksy_setup", report("general protection fault: 0000 [#1] SMP", "hash_ksy_setup", "ksy_ioctl")),
+    ("raw_ksy_send", report("general protection fault: 0000 [#1] SMP", "raw_ksy_send", "ksy_ioctl")),
+    ("wait_for_ksy_ready", report("general protection fault: 0000 [#1] SMP", "wait_for_ksy_ready", "ksy_ioctl")),
+    # who hangs is who waits for something, not a module's or a subsystem's way to wait
+    ("ksy_read_block", report("INFO: task ksyd:812 blocked for more than 120 seconds.", "__schedule", "schedule", "cv_wait_common",
+                              "__cv_wait", " ksyq_wait_outstanding+0x1/0x10 [ksyspl]", " ksy_read_block+0x1/0x10 [ksyfs]", "ksy_sync")),
+    ("ksy_own_wait", report("INFO: task ksyd:812 blocked for more than 120 seconds.", "schedule", " ksy_own_wait+0x1/0x10 [ksyfs]",
+                            " ksy_read_block+0x1/0x10 [ksyfs]")),
+    ("ksyfs_getattr", report("INFO: task ls:812 blocked for more than 120 seconds.", "__schedule", "schedule", "rpc_wait_bit_killable",
+                             "__wait_on_bit", "out_of_line_wait_on_bit", "ksyfs_getattr", "vfs_statx")),
+    # where all is infrastructure, what dispatched
+    ("process_one_work", report("BUG: kernel NULL pointer dereference, address: 0000000000000010", "process_one_work", "worker_thread",
+                                "kthread", "ret_from_fork")),
     # who waits for the network to quiesce is known by that
     ("synchronize_net", report("INFO: task ksyd:812 blocked for more than 120 seconds.", "schedule", "synchronize_net", "ksy_ioctl")),
     (None, report("mysqld invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0", "dump_header", "ksy_fault")),
 ])
 def test_who_is_blamed(culprit, log):
     assert [event["culprit"] for event in scan_lines(log)] == [culprit]
+
+
+def test_an_unbalanced_unlock_is_blamed_by_its_trace():
+    log = """\
+[  50.000001] WARNING: bad unlock balance detected!
+[  50.000002] ksyd/812 is trying to release lock (&mm->mmap_lock) at:
+[  50.000003] [<ffffa00010726344>] __might_fault+0x154/0x1b0
+[  50.000004] but there are no more locks to release!
+[  50.000005] Call trace:
+[  50.000006]  lock_release+0x69c/0xa68
+[  50.000007]  __might_fault+0x170/0x1b0
+[  50.000008]  ksy_restore+0x418/0x798"""
+    assert [event["culprit"] for event in scan_lines(log.split("\n"))] == ["ksy_restore"]
+
+
+@pytest.mark.parametrize("callers,frames", [
+    # functions of the way in, without helpers, dispatching code and infrastructure
+    (["ksy_poll", "ksy_open"], ["memcpy", "ksy_copy", "mutex_lock", "ksy_poll", "__napi_poll", "ksy_open", "ksy_more"]),
+    (["ksy_open"], ["ksy_copy", "queue_work_on", "ksy_open", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"]),
+    ([], ["ksy_copy", "do_syscall_64"]),
+    # what an interrupt interrupted did not call it
+    (["ksy_irq"], ["ksy_copy", "ksy_irq", "__handle_irq_event_percpu", "common_interrupt", "asm_common_interrupt", "ksy_innocent"]),
+])
+def test_the_way_to_the_culprit(callers, frames):
+    [event] = scan_lines(report("general protection fault: 0000 [#1] SMP", *frames))
+    assert (event["culprit"], event["called_by"]) == ("ksy_copy", callers)
+
+
+def test_the_operation_of_a_full_stack_is_behind_its_recursion():
+    frames = ["ksy_down", "? ksy_up+0x1/0x10"] * 450 + ["ksy_ioctl", "do_syscall_64"]
+    header = "BUG: stack guard page was hit at ffffc9000e4aff58 (stack is ffffc9000e4b0000..ffffc9000e4b8000)"
+    assert [event["culprit"] for event in scan_lines(report(header, *frames))] == ["ksy_ioctl"]
+
+
+@pytest.mark.parametrize("first,reason", [
+    ("BUG: scheduling while atomic: ksyd/812/0x00000002", "scheduling while atomic"),
+    ("WARNING: CPU: 0 PID: 1 at drivers/ksy/a.c:1 ksy_a+0x1/0x10", "panic_on_warn set ..."),
+    ("WARNING: CPU: 0 PID: 1 at drivers/ksy/a.c:1 ksy_a+0x1/0x10", "kernel: panic_on_warn set ..."),
+    ("SError Interrupt on CPU3, code 0x00000000be000000 -- SError", "Asynchronous SError Interrupt"),
+])
+def test_a_panic_that_repeats_the_reason_follows(first, reason):
+    log = ["[   50.000000] " + first, "[   50.000001] Kernel panic - not syncing: " + reason] + report("x", "panic", "ksy_caller")[1:]
+    assert [event["induced"] for event in scan_lines(log)] == [False, True]
+    log[1] = "[   50.000001] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
+    assert [event["induced"] for event in scan_lines(log)] == [False, False]
 
 
 def test_who_locks_in_the_wrong_order_is_blamed():
@@ -480,6 +549,13 @@ def test_the_victim_is_the_one_that_was_killed():
     assert only(header.replace("ksyd", "other") + limit + line + last)["title"].endswith(", other asked for memory")
 
 
+def test_what_xfs_finds_and_what_it_asks_for_is_one_report():
+    log = ["[    9.000001] XFS (dm-3): Internal error i != 1 at line 481 of file fs/xfs/libxfs/xfs_alloc.c.  Caller xfs_free+0x1/0x3 [xfs]",
+           "[    9.000002] XFS (dm-3): Corruption detected. Unmount and run xfs_repair",
+           "[    9.000003] XFS (dm-4): Corruption detected. Unmount and run xfs_repair"]  # fmt: skip
+    assert [event["details"]["device"] for event in scan_lines(log)] == ["dm-3", "dm-4"]
+
+
 def test_two_messages_without_an_end_of_line_between():
     assert kinds("[    1.000000] testing ksyNMI watchdog: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == ["soft_lockup"]
     assert kinds("[    1.000000] usb 1-1: Product: BUG: soft lockup - CPU#0 stuck for 23s! [ksy:1]") == []
@@ -494,3 +570,14 @@ def test_sure_headers_behind_an_unknown_prefix_are_noted(line, known):
     text = line % "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [ksyd:812]"
     assert [*scanner.feed(text), *scanner.finish()] == []
     assert (scanner.unknown_lines, scanner.unknown_example) == ((0, None) if known else (1, text))
+
+
+def test_a_line_that_repeats_is_told_as_the_first_one_with_its_own_times():
+    line = "Nov 23 05:38:%02d %s kernel: [%5d.000000] EXT4-fs (sda1): This should not happen!! Data will be lost"
+    events = list(scan_lines([line % (second, host, second) for second, host in ((1, "a"), (2, "a"), (3, "b"))]))
+    assert [(event["line"], event["timestamp_s"], event["local_date"][-2:], event["host"]) for event in events] == [
+        (1, 1.0, "01", "a"), (2, 2.0, "02", "a"), (3, 3.0, "03", "b")]
+    same = [{**event, "line": 0, "timestamp_s": 0, "local_date": "", "host": ""} for event in events]
+    assert same[0] == same[1] == same[2]
+    again = ["[    1.000000] Machine check events logged", "Machine check events logged"]
+    assert [event["line"] for event in scan_lines(again)] == [1]

@@ -220,12 +220,19 @@ def test_memory_that_grows_with_what_the_kernel_counts():
         (["f+0x1", "__sys_sendto+0x1", "__do_softirq+0x5"], ("interrupt", None)),
         (["f+0x1", "asm_sysvec_apic_timer_interrupt+0x5"], ("interrupt", None)),
         (["f+0x1", "process_one_work+0x1", "worker_thread+0x1", "kthread+0x1", "ret_from_fork+0x1"], ("kernel_thread", None)),
+        (["f+0x1", "tcp_v4_rcv+0x1", "__napi_poll+0x1"], ("interrupt", None)),
+        (["f+0x1", "rcu_do_batch+0x1"], ("interrupt", None)),
+        (["f+0x1", "process_one_work+0x1"], ("kernel_thread", None)),
+        (["f+0x1", "load_msg+0x1", "do_msgsnd+0x1", *CALL], ("system_call", "msgsnd")),
+        (["f+0x1", "do_mmap+0x1", "vm_mmap_pgoff+0x1", *CALL], ("system_call", "mmap_pgoff")),
+        (["f+0x1", "do_other+0x1", *CALL], ("system_call", None)),
+        (["f+0x1", "call_timer_fn+0x1"], ("interrupt", None)),
         (["f+0x1"] * 24, ("unknown", None)),
         ([], ("unknown", None)),
     ],
 )
 def test_what_the_kernel_allocated_for(stack, expected):
-    assert allocators.context(stack) == expected
+    assert allocators.context(stack, {"msgsnd", "mmap_pgoff"}) == expected
 
 
 @pytest.mark.parametrize(

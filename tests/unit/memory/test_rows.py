@@ -42,14 +42,14 @@ def test_a_process_that_starts_within_the_window_does_not_grow():
 def test_bytes_of_the_source_count_more_than_sizes_and_none_stays_unknown():
     (row,) = rows.growth([census(0, 1, bytes=1000), census(2, 2, bytes=5000)], sizes)
     assert (row["bytes"], row["bytes_per_s"]) == (5000, 2000.0)
-    (row,) = rows.growth([census(0, 1, kind="zombie"), census(2, 3, kind="zombie")], sizes)
+    (row,) = rows.growth([census(0, 1, kind="udp_unread"), census(2, 3, kind="udp_unread")], sizes)
     assert (row["bytes"], row["bytes_per_s"], row["per_s"]) == (None, None, 1.0)
 
 
 def test_holders_are_the_largest_of_each_kind():
-    held = {(kind, number): Holding(kind, APP, number) for kind in ("socket", "zombie") for number in range(1, 9)}
+    held = {(kind, number): Holding(kind, APP, number) for kind in ("socket", "udp_unread") for number in range(1, 9)}
     found = [(row["kind"], row["count"]) for row in rows.holders(held, sizes)]
-    assert found == [("socket", 8), ("socket", 7), ("socket", 6), ("zombie", 8), ("zombie", 7), ("zombie", 6)]
+    assert found == [("socket", 8), ("socket", 7), ("socket", 6), ("udp_unread", 8), ("udp_unread", 7), ("udp_unread", 6)]
 
 
 def test_names_of_a_host_are_one_word_of_a_command():

@@ -50,7 +50,8 @@ def root(tmp_path):
             """A process of another group than this one; links: number of a namespace by name."""
             fields = ["S", parent, 10**8, 1, 0, -1, 0, 0, 0, 0, 0, 5, 5, 0, 0, 20, 0, threads, 0, started]
             Root.file(f"proc/{pid}/stat", f"{pid} ({comm}) " + " ".join(map(str, fields)) + "\n")
-            Root.file(f"proc/{pid}/status", "Name: x\nUid:\t0\t0\t0\t0\nFDSize:\t64\n")
+            status = f"Name:\t{comm}\nState:\tS (sleeping)\nPPid:\t{parent}\nUid:\t0\t0\t0\t0\nFDSize:\t64\nThreads:\t{threads}\n"
+            Root.file(f"proc/{pid}/status", status)
             (tmp_path / f"proc/{pid}/ns").mkdir()
             (tmp_path / f"proc/{pid}/fd").mkdir()
             for name, number in links.items():

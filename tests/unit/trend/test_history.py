@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema import validate as schema
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history as module, readings
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend.history import History
@@ -38,7 +39,10 @@ def night(results, number, hosts, started_at=None, reported=True, probes=data.PR
     )
     folder = folder.rename(results / scan_id)
     if reported:
-        made(results, folder)
+        writer = readings.Writer(folder)
+        for document in documents:
+            writer.add(document)
+        writer.write(scan_id)
     return folder
 
 
@@ -98,25 +102,25 @@ def test_a_leak_of_some_hosts_is_one_finding(tmp_path):
     assert row["per_s"] == pytest.approx(30 * KIB, rel=0.02)
     assert [part["counter"] for part in row["parts"]] == ["mnt_cache"]
     assert row_of(fleet, "mnt_cache")["part_of"] == "SUnreclaim"
-    assert (fleet["memory_trend"]["judged"], fleet["memory_trend"]["not_judged"]) == (8, [])
+    assert (fleet["memory_trend"]["compared"], fleet["memory_trend"]["not_compared"]) == (8, [])
     assert "memory" in finding["probes"]
 
 
-def test_a_first_scan_is_not_judged_and_says_so(tmp_path):
+def test_a_first_scan_is_not_compared_and_says_so(tmp_path):
     fleet = made(tmp_path, night(tmp_path, 0, [leaking()], reported=False))
-    assert fleet["memory_trend"]["not_judged"] == [{"reason": module.FIRST, "host_count": 1, "hosts": ["web1"]}]
+    assert fleet["memory_trend"]["not_compared"] == [{"reason": module.FIRST, "host_count": 1, "hosts": ["web1"]}]
     rule = next(rule for rule in fleet["compliance"]["rules"] if rule["rule"] == "memory-trend-growth")
     assert (rule["unknown"], rule["pass"]) == (1, 0)
     assert not [note for note in fleet["verdict"]["notes"] if "between scans" in note]
 
 
-def test_a_host_that_was_rebooted_is_not_judged_and_the_verdict_says_so(tmp_path):
+def test_a_host_that_was_rebooted_is_not_compared_and_the_verdict_says_so(tmp_path):
     for number in range(6):
         night(tmp_path, number, [leaking(), quiet()])
     folder = night(tmp_path, 6, [leaking(), quiet(boot_id="f" * 32)])
     fleet = made(tmp_path, folder)
-    assert fleet["memory_trend"]["not_judged"] == [{"reason": module.OTHER_BOOT, "host_count": 1, "hosts": ["db1"]}]
-    assert "Growth of memory between scans was not judged on 1 host." in fleet["verdict"]["notes"]
+    assert fleet["memory_trend"]["not_compared"] == [{"reason": module.OTHER_BOOT, "host_count": 1, "hosts": ["db1"]}]
+    assert "Growth of memory between scans was not compared on 1 host." in fleet["verdict"]["notes"]
     assert findings(fleet)["memory-trend-growth"]["host_count"] == 1
     rule = next(rule for rule in fleet["compliance"]["rules"] if rule["rule"] == "memory-trend-growth")
     assert (rule["fail"], rule["unknown"], rule["pass"]) == (1, 1, 0)
@@ -125,9 +129,9 @@ def test_a_host_that_was_rebooted_is_not_judged_and_the_verdict_says_so(tmp_path
 def test_the_first_minutes_after_a_boot_do_not_count(tmp_path):
     night(tmp_path, 0, [lambda n, scan_id: host("web1", n, scan_id, uptime_s=300.0, SUnreclaim=MIB)])
     fleet = made(tmp_path, night(tmp_path, 1, [lambda n, scan_id: host("web1", n, scan_id, SUnreclaim=9 * GIB)]))
-    assert (findings(fleet), fleet["memory_trend"]["judged"]) == ({}, 0)
+    assert (findings(fleet), fleet["memory_trend"]["compared"]) == ({}, 0)
     fleet = made(tmp_path, night(tmp_path, 2, [lambda n, scan_id: host("web1", n, scan_id, uptime_s=300.0, boot_id="1" * 32)]))
-    assert fleet["memory_trend"]["not_judged"][0]["reason"] == module.JUST_BOOTED
+    assert fleet["memory_trend"]["not_compared"][0]["reason"] == module.JUST_BOOTED
 
 
 def test_only_readings_of_this_boot_count(tmp_path):
@@ -135,7 +139,7 @@ def test_only_readings_of_this_boot_count(tmp_path):
         boot = f"{number // 7:032}"  # the reboot gives the memory back, and the leak begins anew
         folder = night(tmp_path, number, [lambda n, scan_id, boot=boot: {**leaking(boot_id=boot)(n % 7, scan_id)}])
     facts = History(tmp_path, folder).facts(load.read_host(load.host_files(folder)[0], None)[1])["memory"]
-    assert (facts["judged"], facts["readings"], facts["left_out"]["other_boot"]) == (True, 5, 7)
+    assert (facts["compared"], facts["readings"], facts["left_out"]["other_boot"]) == (True, 5, 7)
     assert facts["rows"][0]["verdict"] == "grows"
 
 
@@ -218,6 +222,14 @@ def test_an_older_scan_is_not_compared_with_later_ones(tmp_path):
     assert [scan["scan_id"] for scan in fleet["memory_trend"]["scans"]] == ["night000", "night001", "night002"]
 
 
+def test_slices_of_other_hosts_take_no_place_of_scans(tmp_path):
+    for number in range(0, 60, 2):
+        night(tmp_path, number, [leaking()])
+        night(tmp_path, number + 1, [quiet("other")])
+    history = History(tmp_path, night(tmp_path, 60, [leaking()]))
+    assert (len(history.scans), history.not_used) == (30, 0)
+
+
 def test_growth_that_was_there_in_the_baseline_is_not_new(tmp_path):
     folders = [night(tmp_path, number, [leaking()]) for number in range(9)]
     fleet = made(tmp_path, folders[8], folders[7])
@@ -236,7 +248,7 @@ def test_of_many_scans_the_last_and_some_of_the_older_count():
 
 def test_other_memory_and_missing_readings_are_counted(tmp_path):
     night(tmp_path, 0, [quiet(MemTotal=4 * GIB)])
-    night(tmp_path, 1, [quiet("other")])
+    night(tmp_path, 1, [quiet("other"), lambda n, scan_id: data.host("db1", "lost", scan_id)])
     for number in (2, 3):
         folder = night(tmp_path, number, [quiet()])
     facts = History(tmp_path, folder).facts(load.read_host(load.host_files(folder)[0], None)[1])["memory"]
@@ -273,6 +285,32 @@ def test_a_pair_of_scans_shows_a_large_rise(tmp_path):
     assert finding["title"] == "SUnreclaim rose by 4.1 GiB in 24 h (mostly mnt_cache); too few scans to call it growth"
 
 
+def facts_fit(folder, results):
+    """Check what a rule sees of each host against its schema; return it."""
+    history = History(results, folder)
+    found = [history.facts(load.read_host(path, None)[1]) for path in load.host_files(folder)]
+    for facts in found:
+        schema._check(schema._validator("trend", 1), facts, [])
+    return found
+
+
+def test_what_rules_see_fits_its_schema(tmp_path):
+    names = {f"cache{n}": (n + 1) * MIB for n in range(30)}
+
+    def make(number, scan_id):
+        caches = {name: size * (1 + number) for name, size in names.items()}
+        counts = {f"things{n}": 1000 * (1 + number) for n in range(25)}
+        return host(
+            "web1", number, scan_id, caches=caches, counts=counts, SUnreclaim=GIB * (1 + number / 10), AnonPages=GIB * (1 + number / 9)
+        )
+
+    for number in range(60):
+        folder = night(tmp_path, number, [make, quiet(boot_id=f"{number:032}")], reported=number == 0)
+    grows, rebooted = sorted(facts_fit(folder, tmp_path), key=lambda facts: not facts["memory"]["compared"])
+    assert len(grows["memory"]["rows"]) == 32 and grows["memory"]["readings"] <= 51
+    assert not rebooted["memory"]["compared"]
+
+
 def test_one_cause_is_one_finding(tmp_path):
     """A namespace that leaks takes slabs, per-CPU memory and mounts."""
 
@@ -295,6 +333,20 @@ def test_one_cause_is_one_finding(tmp_path):
     evidence = finding["hosts"][0]["evidence"][0]
     assert evidence["counter"] == "SUnreclaim"
     assert [one["counter"] for one in evidence["beside"]] == ["Percpu", "net_namespaces"]
+
+
+def test_caches_of_one_cause_are_one_finding_where_their_sum_is_too_noisy(tmp_path):
+    """A datagram takes an object of two caches, and something else makes SUnreclaim go up and down."""
+
+    def make(number, scan_id):
+        caches = {"kmalloc-cg-512": 200 * MIB * (1 + number), "skbuff_head_cache": 100 * MIB * (1 + number)}
+        return host("web1", number, scan_id, caches=caches, SUnreclaim=5 * GIB + 3 * GIB * (number % 3 - 1))
+
+    for number in range(9):
+        folder = night(tmp_path, number, [make])
+    (finding,) = findings(made(tmp_path, folder)).values()
+    (evidence,) = finding["hosts"][0]["evidence"]
+    assert (evidence["counter"], [one["counter"] for one in evidence["beside"]]) == ("kmalloc-cg-512", ["skbuff_head_cache"])
 
 
 def test_a_results_folder_of_another_hand_breaks_nothing(tmp_path):
@@ -323,6 +375,14 @@ def test_a_results_folder_of_another_hand_breaks_nothing(tmp_path):
     path.unlink()
     path.symlink_to("/etc/passwd")
     assert readings.Readings(folder, scan).reading("db1") is not None
+
+
+def test_a_report_writes_the_readings_that_the_next_one_uses(tmp_path, monkeypatch):
+    folder = night(tmp_path, 0, [quiet(), leaking()], reported=False)
+    made(tmp_path, folder)
+    monkeypatch.setattr(readings.load, "read_host", lambda *_: pytest.fail("a host document was read"))
+    scan = readings.Readings(folder, json.loads((folder / "scan.json").read_text()))
+    assert scan.reading("web1")["slab_bytes"]["mnt_cache"] > 4 * MIB
 
 
 def test_a_folder_that_cannot_be_written_keeps_the_report(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ def verdicts(kind, schedule, count, ratio, runs, seed):
 def test_noise_is_no_growth_and_growth_thrice_the_noise_is_found(schedule):
     """Of all kinds and numbers of scans together: 1 % at most, and 99 % at least from 10 scans on."""
     alone, grown = collections.Counter(), collections.Counter()
-    for (name, kind), count in itertools.product(noise.OTHERS.items(), (5, 8, 14, 30)):
+    for (name, kind), count in itertools.product({**noise.OTHERS, **noise.LAST}.items(), (5, 8, 14, 30)):
         alone += verdicts(kind, schedule, count, 0, 30, f"{name} {count}")
         if count >= 10:
             grown += verdicts(kind, schedule, count, 3, 30, f"{name} {count} grows")
@@ -71,7 +71,7 @@ def test_a_line_is_its_slope():
         [(DAY_S * n, -1e9 * n) for n in range(50)],
         [(DAY_S * n, 1e10 if n == 20 else 0.0) for n in range(50)],  # one scan while a backup ran
     ],
-    ids=["equal", "less", "less of three", "at one instant", "to and fro", "falls", "a spike"],
+    ids=["equal", "less", "less of three", "at one instant", "back and forth", "falls", "a spike"],
 )
 def test_what_does_not_grow_is_steady(points):
     assert judge(points, 1e6).verdict == "steady"

@@ -33,15 +33,15 @@ function verdictText(row) {
 function leadText(trend) {
   if (!trend.scans.length) {
     return [
-      t('Not judged: there is no earlier scan to compare with.'),
+      t('Not compared: there is no earlier scan to compare with.'),
       t('Growth that a window is too short for shows from two scans of one boot of a host on.'),
     ].join(' ')
   }
   return [
-    t('Compared with {scans} since {at}. Judged: {hosts} with readings of several scans of one boot.', {
+    t('Compared with {scans} since {at}. Compared: {hosts} with readings of several scans of one boot.', {
       scans: plural(trend.scans.length, 'earlier scan'),
       at: instant(trend.scans[0].started_at),
-      hosts: plural(trend.judged, 'host'),
+      hosts: plural(trend.compared, 'host'),
     }),
     trend.not_used ? t('{n} other scans were not compared.', { n: number(trend.not_used) }) : '',
     trend.cut ? t('{n} smaller entries are not listed.', { n: number(trend.cut) }) : '',
@@ -117,8 +117,8 @@ export function render(trend, root) {
   if (trend.scans.length) {
     grid(root, 'memory_trend', trend.rows, columns(), { placeholder: t('No counter grows between scans.') })
   }
-  if (trend.not_judged.length) {
-    const lines = trend.not_judged.map((one) => [
+  if (trend.not_compared.length) {
+    const lines = trend.not_compared.map((one) => [
       word(one.reason),
       hostList(
         one.hosts.map((host) => ({ host })),
@@ -126,7 +126,10 @@ export function render(trend, root) {
       ),
     ])
     root.append(
-      details(t('Not judged: nothing is known of growth on these hosts'), plainTable([t('Reason'), t('Where')], lines)),
+      details(
+        t('Not compared: nothing is known of growth on these hosts'),
+        plainTable([t('Reason'), t('Where')], lines),
+      ),
     )
   }
   if (trend.skipped.length) {

@@ -32,6 +32,14 @@ function knownBug(bug) {
   ]
 }
 
+/* The function to blame, and the way to it: 'in X, called by Y, called by Z'. */
+function wayIn({ culprit, called_by: callers }) {
+  if (!culprit) return null
+  const names = [t('in {function}', { function: culprit })]
+  for (const caller of callers || []) names.push(t('called by {function}', { function: caller }))
+  return el('div', { class: 'hint' }, bdi(names.join(', ')))
+}
+
 function lastSeen(value, event) {
   if (!event.in_window) return instant(value)
   return el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan')))
@@ -63,7 +71,7 @@ const columns = () => [
     minWidth: 180,
     widthGrow: 4,
     responsive: 0,
-    draw: (title, { finding }) => findingLink(finding, title),
+    draw: (title, event) => el('div', {}, findingLink(event.finding, title), wayIn(event)),
   },
   {
     title: t('Known bug'),
