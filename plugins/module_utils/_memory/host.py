@@ -8,7 +8,7 @@ import functools
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
@@ -23,43 +23,20 @@ STATUS_FIELDS = (
     'ShdPnd',
 )  # fmt: skip
 _STATUS = re.compile(r'^(%s):\s+(\w+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
-_UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
 
 
 def owner(kind, name, pid=None, parent=None, cgroup=None, uid=None):
     """Return an owner: kind is its type, as 'process' or 'mount'."""
+    unit = cgroups.unit(cgroup)
     return {
         'type': kind,
         'name': text.printable(name, NAME_CHARS),
         'pid': pid,
         'parent': parent,
         'cgroup': None if cgroup is None else text.printable(cgroup, NAME_CHARS),
-        'unit': unit(cgroup),
+        'unit': unit and text.printable(unit, NAME_CHARS),
         'uid': uid,
     }
-
-
-def unit(cgroup):
-    """Return the systemd unit in a cgroup's path: the innermost one, or None."""
-    found = _UNIT.match(cgroup or '')
-    return text.printable(found.group(1), NAME_CHARS) if found else None
-
-
-def parse_cgroup(lines):
-    """Return the path of a process's cgroup, of the text of /proc/PID/cgroup.
-
-    That of the one hierarchy of cgroup v2 where it is more than '/', else that of v1's memory controller, else that of systemd's own.
-    """
-    paths = {}
-    for line in lines.splitlines():
-        _number, _colon, rest = line.partition(':')
-        controllers, _colon, path = rest.partition(':')
-        for controller in controllers.split(','):
-            paths.setdefault(controller, path)
-    for controller in ('', 'memory', 'name=systemd'):
-        if paths.get(controller, '/') != '/':
-            return paths[controller]
-    return paths.get('') or paths.get('memory')
 
 
 class Process:
@@ -228,7 +205,7 @@ class Host:
         """Return the owner of what a Process holds."""
         key = self.key_of(process)
         if key not in self._owners:
-            cgroup = parse_cgroup(sysfs.text(process.place + '/cgroup') or '')
+            cgroup = cgroups.parse(sysfs.text(process.place + '/cgroup') or '')
             pid = None if key in self._families else process.pid
             comm = sysfs.text(process.place + '/comm') or process.comm
             self._owners[key] = owner('process', comm, pid=pid, parent=process.parent, cgroup=cgroup, uid=process.uid)

@@ -228,7 +228,7 @@ def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give each site to the process that allocated it. Returns those that are left."""
     rest = []
     for site in sites:
-        candidates = []
+        candidates: list[tuple] = []
         for cause in found:
             share = _share(site, cause)
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
@@ -288,7 +288,7 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
     rest = [site for site in sites if site["module"] is not None]
     rows = [(cause, row) for cause in found for row in cause.rows if row["kind"] not in USER_MEMORY]
     for bundle in _bundles([site for site in sites if site["module"] is None]):
-        candidates = []
+        candidates: list[tuple] = []
         for cause, row in rows:
             queue = row["kind"] in QUEUES
             if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:

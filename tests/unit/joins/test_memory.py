@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import joined
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.memory import causes
@@ -278,3 +279,8 @@ def test_what_fills_memory_soonest_is_the_first_group(tmp_path):
     fleet = build.build(data.write(tmp_path, [with_causes(rows, [])]), load())
     titles = [group["title"] for group in fleet["findings"] if group["rule"] == "memory-held-growth"]
     assert [re.search(r"(\w+)\[", title)[1] for title in titles] == ["zzz", "aaa"]
+
+
+def test_sets_of_kinds_have_kinds_of_the_table():
+    for names in (kinds.PROGRAM_MEMORY, kinds.LASTING_MEMORY, kinds.QUEUES, kinds.RECLAIMED):
+        assert names <= kinds.BY_NAME.keys()
