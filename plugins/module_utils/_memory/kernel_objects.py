@@ -13,7 +13,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
-MAPS_BYTES = 2 * 1024 * 1024  # of maps of processes that are read, of the busiest first
+MAPS_BYTES = 1024 * 1024  # of maps of processes that are read, of the busiest first
 LINKS, FIRST = 2500, 32  # links of descriptors that are read to find inotify instances, of the busiest processes first, and how many of one
 
 
