@@ -337,7 +337,9 @@ def main():
             for first in range(0, args.each, args.at_once):
                 programs = [Program(draw, kind, pattern, args.window) for kind in kinds[first : first + args.at_once]]
                 result = measured(programs, args.window)
-                rows = [row for row in result["data"]["leaks"] if any(comm.startswith("honest-") for comm in row["comms"])]
+                # Whoever else works on this host may be suspect; what is called a leak is shown, whosever it is.
+                ours = [row for row in result["data"]["leaks"] if any(comm.startswith("honest-") for comm in row["comms"])]
+                rows = ours + [row for row in result["data"]["leaks"] if row["verdict"] == "leak" and row not in ours]
                 total.update("%s: %s" % (pattern, row["verdict"]) for row in rows)
                 total[pattern + ": programs"] += len(programs)
                 keys = (

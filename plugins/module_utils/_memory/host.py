@@ -57,7 +57,9 @@ class Process:
 
     def follow(self, before, number):
         """Take over the key of the same process in an earlier census, if it is the same; else the key has this number."""
-        if before is not None and (before.comm, before.parent) == (self.comm, self.parent):
+        if before is self:
+            self._stat = None  # the time passed
+        elif before is not None and (before.comm, before.parent) == (self.comm, self.parent):
             self.key, self._started = before.key, before._started
         else:
             self.key = (self.pid, number)
@@ -103,6 +105,8 @@ class Host:
         self._group, self._own = os.getpgrp(), []
         self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
         self._first, self._began_ticks, self._ticks = (), None, {}
+        self.partial = False  # whether only processes that held something in an earlier census are read again
+        self._held = set()  # their keys
         self._before, self._generation = {}, 0  # {pid: Process} of the last census
         self.forget()
 
@@ -133,7 +137,7 @@ class Host:
     def processes(self):
         """Return the processes as Process; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
-            found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
+            found = [one for one in self._scan() if one is not None]
             for one in found:
                 self._generation += 1
                 one.follow(self._before.get(one.pid), self._generation)
@@ -145,6 +149,11 @@ class Host:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
             self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
         return self._processes
+
+    def _scan(self):
+        if not self.partial or not self._before:
+            return map(self.read_process, procfs.numbers(self.proc))
+        return (self.read_process(one.pid) if self.key_of(one) in self._held else one for one in self._before.values())
 
     def own_processes(self):
         """Return the processes of this scan: those of this process's group."""
@@ -204,6 +213,7 @@ class Host:
 
     def later(self, process):
         """Return a function that returns the owner: who is in no row costs nothing."""
+        self._held.add(self.key_of(process))
         return functools.partial(self.owner_of, process)
 
     def sum_by_owner(self, values, together=sum):

@@ -227,3 +227,20 @@ def test_a_host_without_proc_has_nothing_and_no_error(tmp_path):
     watch.start(1)
     watch.stop()
     assert [(one.name, one.not_measured, one.last) for one in watch.watched if one.not_measured or one.last] == []
+
+
+@pytest.mark.parametrize("number", [0, 150, 700])
+def test_descriptors_are_counted_where_the_kernel_does_not_report_their_number(monkeypatch, number):
+    """Before Linux 6.2 the size of /proc/PID/fd is 0: small tables are listed, of large ones the end is looked for."""
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(number)]
+    try:
+        wanted = len(os.listdir("/proc/self/fd"))
+        process = Host().read_process(os.getpid())
+        monkeypatch.setattr(descriptors.os, "stat", lambda path: os.stat_result((0,) * 10))
+        counted = descriptors.count(process)
+    finally:
+        monkeypatch.undo()
+        for one in opened:
+            os.close(one)
+    small = int(process.fields["FDSize"]) <= descriptors.SMALL_TABLE
+    assert counted == 0 if small else abs(counted - wanted) <= 8
