@@ -386,9 +386,9 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
         if explained >= EXPLAINED * rate and parts and parts[0][0] > 0:
             found[parts[0][1]].counters.append(counter)
             continue
-        holder = next((cause for cause in found if cause.held != NOBODY and _explains(cause, cache, sizes, rate)), None)
-        if holder is not None:
-            holder.counters.append(counter)
+        ranks = [_explains(cause, cache, sizes, rate) for cause in found]
+        if any(ranks):
+            found[ranks.index(max(ranks))].counters.append(counter)
             continue
         if explained >= EXPLAINED * rate:
             continue
@@ -406,24 +406,20 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
     return [cause]
 
 
-def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> bool:
-    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?
-
-    Of these, or of the objects that were seen, there are as many as of the cache, or each comes with two.
+def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> int:
+    """Does what a cause holds explain a slab cache's growth of which no allocation was seen? 2: its things take objects of that cache;
+    1: it has as many things or objects a second as the cache, or half as many; 0: no.
     """
-    if cache is None:
-        return False
+    if cache is None or cause.held == NOBODY:
+        return 0
+    rows = [row for row in cause.rows if row["kind"] not in USER_MEMORY]
+    if any(cache in BY_NAME[row["kind"]].objects for row in rows):
+        return 2
     size = sizes.get(cache, 0)
     objects = rate / size if size else 0.0
     if any(_near(objects, number * _per_s(site), SAME_OBJECTS) for site in cause.sites for number in (1, 2)):
-        return True
-    for row in cause.rows:
-        if row["kind"] in USER_MEMORY:
-            continue
-        each = size * (row["per_s"] or 0.0)
-        if cache in BY_NAME[row["kind"]].objects or _near(each, rate, SAME_BYTES, LEAST_BYTES_PER_S):
-            return True
-    return False
+        return 1
+    return int(any(_near(size * (row["per_s"] or 0.0), rate, SAME_BYTES, LEAST_BYTES_PER_S) for row in rows))
 
 
 def _maker(sites: list[dict]) -> dict | None:
