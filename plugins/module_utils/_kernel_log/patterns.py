@@ -90,7 +90,7 @@ RULES = (
     _rule('rcu_stall', ' stall', r'INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?'),
     _rule('hung_task', 'for more than ',
           r'(?:INFO: )?task .{1,64}:\d+ (?:<\S+> )?(?:is )?blocked (?:in I/O wait |on an? [\w-]{2,20} )?for more than \d+ seconds'),
-    _rule('hung_task', 'for more than ', r'INFO: task .{1,64}:\d+ can.t die for more than \d+ seconds'),
+    _rule('hung_task', ' die for more than ', r'INFO: task .{1,64}:\d+ can.t die for more than \d+ seconds'),
     # locks and contexts
     _rule('atomic_sleep', 'sleeping function called', r'(?:BUG|Debug): sleeping function called from '),
     _rule('atomic_sleep', 'while atomic', r'BUG: scheduling while atomic'),

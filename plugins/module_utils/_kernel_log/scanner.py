@@ -25,6 +25,7 @@ EXAMPLE_CHARS = 160
 FLAPS = 3          # so many times within FLAP_S the link of a device went down: it flaps
 FLAP_S = 600.0
 MAX_DEVICES = 64
+MAX_REPEATED = 64
 DETAIL_CHARS = 1024
 _REASON_CHARS = 10  # no shorter reason of a panic is worth comparing
 FOLLOW_S = 30.0
@@ -209,6 +210,8 @@ class Scanner:
         self._queue = deque()
         self._last = None  # the last serious report, whose follow-ups are induced
         self._export = None  # reads the records of a journal's export, or of its JSON over several lines
+        self._ready = []     # events of lines that repeat an earlier one
+        self._repeated = {}  # text of a line that is a report by itself: its event
         self._flaps = {}     # device: times at which its link went down, the newest ones
         self.unknown_lines = 0      # sure headers behind a prefix that nothing here reads
         self.unknown_example = None  # the first such line
@@ -258,6 +261,9 @@ class Scanner:
 
     def _segment(self, segment, number):
         """Read one text of the kernel. Returns True where it is a header."""
+        if not self._queue and segment.kernel and segment.caller is None and segment.text in self._repeated:
+            self._repeat(segment, number)
+            return True
         found = patterns.find(segment.text, segment.kernel)
         owner = None
         for report in reversed(self._queue):
@@ -285,6 +291,21 @@ class Scanner:
         self._relate(report, owner)
         self._queue.append(report)
         return True
+
+    def _repeat(self, segment, number):
+        """A line alone, word for word as an earlier one: storms consist of these."""
+        self._ready.append(dict(
+            self._repeated[segment.text], line=number, timestamp_s=segment.timestamp_s, wall=segment.wall, local_date=segment.local_date,
+            written_by=segment.written_by or 'unknown', host=printable(segment.host, HOST_CHARS) if segment.host else None))
+
+    def _remember(self, report, event):
+        """Keep the event of a line that is a report by itself, whatever stands around it."""
+        text = report.segment.text
+        if report.once and not report.body and not report.induced and report.segment.kernel and report.segment.caller is None and (
+                report.kind != 'link_flap'):
+            if len(self._repeated) >= MAX_REPEATED:
+                self._repeated.clear()
+            self._repeated[text] = event
 
     def _flapped(self, text, segment):
         """True where the link of the device that the text names went down often, lately. One loss is a cable or a reboot."""
@@ -325,9 +346,12 @@ class Scanner:
         return report.number - last.number <= FOLLOW_LINES
 
     def _complete(self, everything):
-        done = []
+        done, self._ready = self._ready, []
         while self._queue and (everything or self._closed(self._queue[0]) or len(self._queue) > MAX_OPEN):
-            done.append(self._queue.popleft().event())
+            report = self._queue.popleft()
+            event = report.event()
+            self._remember(report, event)
+            done.append(event)
         return done
 
     def _closed(self, report):

@@ -213,7 +213,9 @@ HEADERS = [
     ("vfs", "VFS: Busy inodes after unmount of sdb1 (ext4)"),
     ("gpu_error", "amdgpu 0000:c5:00.0: amdgpu: GPU reset(3) failed with error -62"),
     ("hung_task", "INFO: task ksyd:812 blocked in I/O wait for more than 122 seconds."),
-    ("oom", "Out of memory: Killed process 812 (ksyd) total-vm:20kB, anon-rss:8kB, file-rss:4kB, shmem-rss:0kB, UID:0 pgtables:4kB oom_score_adj:0"),
+    ("oom",
+     "Out of memory: Killed process 812 (ksyd) total-vm:20kB, anon-rss:8kB, file-rss:4kB, shmem-rss:0kB, UID:0 "
+     "pgtables:4kB oom_score_adj:0"),
     ("io_error", "critical medium error, dev sdb, sector 2048 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 2"),
     ("pids_limit", "cgroup: fork rejected by pids controller in /system.slice/app.service"),
 ]

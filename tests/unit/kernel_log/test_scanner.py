@@ -570,3 +570,14 @@ def test_sure_headers_behind_an_unknown_prefix_are_noted(line, known):
     text = line % "watchdog: BUG: soft lockup - CPU#3 stuck for 23s! [ksyd:812]"
     assert [*scanner.feed(text), *scanner.finish()] == []
     assert (scanner.unknown_lines, scanner.unknown_example) == ((0, None) if known else (1, text))
+
+
+def test_a_line_that_repeats_is_told_as_the_first_one_with_its_own_times():
+    line = "Nov 23 05:38:%02d %s kernel: [%5d.000000] EXT4-fs (sda1): This should not happen!! Data will be lost"
+    events = list(scan_lines([line % (second, host, second) for second, host in ((1, "a"), (2, "a"), (3, "b"))]))
+    assert [(event["line"], event["timestamp_s"], event["local_date"][-2:], event["host"]) for event in events] == [
+        (1, 1.0, "01", "a"), (2, 2.0, "02", "a"), (3, 3.0, "03", "b")]
+    same = [{**event, "line": 0, "timestamp_s": 0, "local_date": "", "host": ""} for event in events]
+    assert same[0] == same[1] == same[2]
+    again = ["[    1.000000] Machine check events logged", "Machine check events logged"]
+    assert [event["line"] for event in scan_lines(again)] == [1]
