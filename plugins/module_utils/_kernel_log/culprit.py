@@ -173,12 +173,8 @@ def _first_specific(names):
 
 
 def _least_incidental(names):
-    """Where all are incidental: what dispatches before what helps, and the innermost of them; or None."""
-    for known in (lambda name: GENERIC.match(name) or not DISPATCH.match(name), GENERIC.match):
-        for name in names:
-            if not known(name):
-                return name
-    return names[0] if names else None
+    """Where all are incidental: the innermost that is no helper, or the innermost; or None."""
+    return next((name for name in names if not GENERIC.match(name)), names[0] if names else None)
 
 
 def _down_to_interrupt(names):

@@ -43,8 +43,10 @@ class KnownBugs:
         """
         found = []
         functions = {*event["trace"], event["culprit"]}
+        # the culprit, and what it called: the bug may be in a function of the kernel's infrastructure
+        blamed = {event["culprit"], *event["trace"][: event["trace"].index(event["culprit"]) if event["culprit"] in event["trace"] else 0]}
         for bug in self._by_kind.get(event["kind"], ()):
-            if "culprits" in bug and event["culprit"] not in bug["culprits"]:
+            if "culprits" in bug and blamed.isdisjoint(bug["culprits"]):
                 continue
             if not functions.issuperset(bug.get("frames", ())):
                 continue

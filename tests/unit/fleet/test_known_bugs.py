@@ -38,6 +38,13 @@ def test_a_kernel_has_the_bug_or_the_fix_or_does_not_tell(kernel, affected):
     assert ids(event(), kernel) == ([] if affected is False else ["ksy-read"])
 
 
+def test_a_bug_may_be_in_what_the_culprit_called():
+    """The kernel's infrastructure is not blamed, and has bugs of its own; who called the culprit has no part."""
+    for bug, found in (({**BUG, "culprits": ["ksy_helper"], "frames": []}, 1), ({**BUG, "culprits": ["ksy_open"], "frames": []}, 0)):
+        reported = event(trace=["ksy_helper", "ksy_read", "ksy_open"])
+        assert len(known_bugs.KnownBugs([bug]).match(reported, {"6.1.19"})) == found
+
+
 def test_one_kernel_without_the_fix_is_enough():
     assert [bug["affected"] for bug in known_bugs.KnownBugs([BUG]).match(event(), {"6.1.19", "6.12.3"})] == [True]
 

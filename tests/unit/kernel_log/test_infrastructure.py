@@ -21,20 +21,20 @@ SOURCE = {
 ssize_t
 sized_strscpy(char *dest, const char *src, size_t count)
 {
-	if (count == 0) {
-		return -E2BIG;
-	}
+\tif (count == 0) {
+\t\treturn -E2BIG;
+\t}
 }
 EXPORT_SYMBOL(sized_strscpy);
 #endif
 """,
     "kernel/kthread.c": """\
 struct kthread_create_info {
-	int node;
+\tint node;
 };
 static __printf(4, 0)
 struct task_struct *__kthread_create_on_node(int (*threadfn)(void *data),
-					     void *data, int node)
+\t\t\t\t\t     void *data, int node)
 {
 }
 int kthread_stop(struct task_struct *k)
@@ -43,13 +43,13 @@ int kthread_stop(struct task_struct *k)
 """,
     "mm/slub.c": """\
 #define list_of_things(x) do { \\
-	x(); \\
+\tx(); \\
 } while (0)
 void *kmem_cache_alloc_noprof(struct kmem_cache *s, gfp_t gfpflags)
 {
 }
 static const struct sysfs_ops slab_sysfs_ops = {
-	.show = slab_attr_show,
+\t.show = slab_attr_show,
 };
 """,
     "drivers/base/core.c": "void device_del(struct device *dev)\n{\n}\n",
@@ -75,8 +75,8 @@ static const struct sysfs_ops slab_sysfs_ops = {
     "arch/x86/boot/acme.c": "int kthread_stop(void)\n{\n}\n",
 }
 INFRASTRUCTURE = {
-    "sized_strscpy", "__kthread_create_on_node", "kthread_stop", "kmem_cache_alloc_noprof", "device_del", "usb_kill_urb", "__seqprop_assert",
-    "sys_nanosleep", "error_entry", "exc_divide_error",
+    "sized_strscpy", "__kthread_create_on_node", "kthread_stop", "kmem_cache_alloc_noprof", "device_del", "usb_kill_urb",
+    "__seqprop_assert", "sys_nanosleep", "error_entry", "exc_divide_error",
 }  # fmt: skip
 OTHERS = {"request_firmware", "acme_poll", "sget_fc", "dev_queue_xmit", "wake_up_process", "setup_percpu"}
 
