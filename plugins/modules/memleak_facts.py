@@ -109,7 +109,7 @@ ansible_facts:
               type: str
               sample: leak
             leaks:
-              description: 'Allocation sites that leak or may leak: leaks first, then by growth.'
+              description: 'Allocation sites that leak or may leak: leaks first, then the largest of each process, then by growth.'
               type: list
               elements: dict
               sample:
@@ -374,7 +374,7 @@ ansible_facts:
                   description: 'True: a slab cache that the kernel shrinks when memory is low.'
                   type: bool
                 points:
-                  description: Pairs of seconds since the start of the window and bytes.
+                  description: 'Some of the readings: pairs of seconds since the start of the window and bytes.'
                   type: list
                   elements: list
             sample:

@@ -97,6 +97,7 @@ def main() -> None:
         right = near = 0
         for (record, found), number in zip(logs, fold, strict=True):
             symbol_classes.GENERIC, symbol_classes.DISPATCH = culprit.GENERIC, culprit.DISPATCH = patterns[number]
+            symbol_classes.incidental.cache_clear()
             blamed, _trace, callers = culprit.blame(*found) if found else (None, [], [])
             wanted = {bare(name) for name in record["funcs"]}
             good = bool(blamed) and bare(blamed) in wanted

@@ -192,6 +192,8 @@ def test_kernel_exceptions_stand_on_a_line_of_time(show):
     page = report.open()
     assert "1 without a date or from another month" in page.locator("#exceptions figcaption").inner_text()
     assert page.locator("#exceptions-table").get_by_text("An oops of long ago").count() == 1
+    # the way in, of the two that have one
+    assert page.locator("#exceptions-table").get_by_text("in acme_ring_poll, called by acme_poll").count() == 2
     area, first = over(page, "exceptions-line", "BUG: unable to handle page fault")
     assert "2026-11-22 12:00 UTC" in page.locator("#exceptions-line .u-legend").inner_text()
     _area, second = over(page, "exceptions-line", "Out of memory")

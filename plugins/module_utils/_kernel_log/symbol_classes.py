@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernel functions that are seldom to blame: patterns of whole names, separated by blanks."""
 
+import functools
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.infrastructure import is_infrastructure
@@ -159,6 +160,7 @@ INTERRUPT = matcher(_INTERRUPT)
 DISPATCH = matcher(DISPATCH_WORDS)
 
 
+@functools.lru_cache(maxsize=4096)
 def incidental(name):
     """Is the function seldom to blame: a helper, a report's own, what carries a CPU into an operation, or infrastructure?"""
     return bool(GENERIC.match(name) or DISPATCH.match(name)) or is_infrastructure(name)

@@ -5,12 +5,12 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, triage, verdict
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, trend, triage, verdict
 
 TYPES = ('slab', 'page', 'vmalloc', 'percpu')
 _COMMS = 3
 # Curves and stacks are most of the facts, and what does not fit in a host's document is lost: sites at the tail.
-_POINTS, _FRAMES, _OTHERS_FRAMES, _LEAST_OTHERS = 11, 18, 12, 8
+_FRAMES, _OTHERS_FRAMES, _LEAST_OTHERS = 18, 12, 4
 # Lists of free pages, chunks of per-CPU memory: what may be allocated without the counter moving.
 _SLACK_BYTES = {'page': 262144, 'percpu': 131072, 'vmalloc': 0}
 # Rates of sites and slopes of counters agree within this share.
@@ -65,7 +65,7 @@ class Measured:
         found = [entry for entry in entries if entry['verdict'] in ('leak', 'suspect')]
         others = [entry for entry in entries if entry['verdict'] not in ('leak', 'suspect')
                   and entry['bytes_outstanding'] >= self._options['min_bytes']]
-        found.sort(key=lambda entry: (entry['verdict'] != 'leak', -entry['growth_bytes_per_s'], entry['stack']))
+        _sort(found)
         others.sort(key=lambda entry: (-entry['bytes_outstanding'], entry['stack']))
         for entry in others:
             entry['trend'], entry['allocators'], entry['stack'] = [], entry['allocators'][:1], entry['stack'][:_OTHERS_FRAMES]
@@ -73,7 +73,7 @@ class Measured:
         self._explain(result['suspects'], trends, found, bool(sample))
         totals = dict((kind, self._total(kind, sites)) for kind in types(self._options)) if sample else {}
         return {'verdict': self._verdict(found, result), 'leaks': found[:self._options['top']],
-                'outstanding': others[:max(_LEAST_OTHERS, self._options['top'] - len(found))],
+                'outstanding': others[:max(_LEAST_OTHERS, self._options['top'] - 2 * len(found))],
                 'totals': totals, 'triage': result, 'trends': trends, 'sample': sample, 'budget': budget}
 
     def _verdict(self, found, result):
@@ -176,8 +176,8 @@ class Measured:
         case = verdict.Case(
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
-            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call)), traced=known,
-            named=not self._hidden, file_systems=self._file_systems)
+            holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call), site.charged_share),
+            traced=known, named=not self._hidden, file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
@@ -187,7 +187,7 @@ class Measured:
             'objects_outstanding': site.objects, 'bytes_outstanding': site.bytes,
             'growth_bytes_per_s': round(rate, 1), 'growth_ci95': [round(least, 1), round(most, 1)],
             'oldest_age_s': round(max(0, cohort.until_ns - oldest) / 1e9, 3), 'ages': cohort.ages(),
-            'trend': _thinned(site.points(self._slots, self._slot_s, self._window_s)),
+            'trend': trend.thinned(site.points(self._slots, self._slot_s, self._window_s)),
             'corroborated': {verdict.CONFIRMED: True, verdict.CONTRADICTED: False}.get(counter),
             'sampled': site.largest_weight, 'stack': frames[:_FRAMES],
             'reclaimable': bool(cache) and self._is_reclaimable(cache), 'context': context,
@@ -215,7 +215,11 @@ class Measured:
         return self._reclaimable[cache]
 
 
-def _thinned(points):
-    """Return some of the points of a curve, the first and the last among them."""
-    step = max(1, -(-(len(points) - 1) // (_POINTS - 1)))
-    return [point for number, point in enumerate(points) if number % step == 0 or number == len(points) - 1]
+def _sort(found):
+    """Sort what leaks or may: leaks first; then the largest of each process, so that a list that is cut names all; then by growth."""
+    found.sort(key=lambda entry: (-entry['growth_bytes_per_s'], entry['stack']))
+    seen, rank = {}, {}
+    for entry in found:
+        owner = tuple(row['comm'] for row in entry['allocators'][:1]) or (entry['module'], entry['culprit'])
+        rank[id(entry)] = seen[owner] = seen.get(owner, -1) + 1
+    found.sort(key=lambda entry: (entry['verdict'] != 'leak', rank[id(entry)] if entry['verdict'] != 'leak' else 0))

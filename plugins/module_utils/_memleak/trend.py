@@ -44,3 +44,9 @@ def steps_up(points):
     if grown <= 0:
         return 0.0
     return max(0.0, min(1.0, (points[-1][1] - points[len(points) // 2][1]) / float(grown)))
+
+
+def thinned(points, most=11):
+    """Return some of the points of a curve, at most `most` and one, the first and the last among them."""
+    step = max(1, -(-(len(points) - 1) // (most - 1)))
+    return [point for number, point in enumerate(points) if number % step == 0 or number == len(points) - 1]

@@ -280,4 +280,4 @@ class Watch:
         # A counter that jumped once, or that stopped growing, is no leak.
         grows = total >= floor_bytes and least > 0 and trend.steps_up(points) >= 0.25
         return {'type': kind, 'counter': name[:64], 'slope_bytes_per_s': round(slope, 1), 'slope_ci95': [round(least, 1), round(most, 1)],
-                'grows': grows, 'reclaimable': False, 'points': [[round(at_s, 2), value] for at_s, value in points]}
+                'grows': grows, 'reclaimable': False, 'points': trend.thinned([[round(at_s, 2), value] for at_s, value in points])}

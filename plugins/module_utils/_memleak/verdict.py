@@ -39,11 +39,12 @@ def is_bookkeeping(stack):
     return any(stacks.bare(frame) in _BOOKKEEPING and not stacks.module_of(frame) for frame in stack)
 
 
-def holder_of(stack, objects, size, grown, allocators_rows=(), did=None):
+def holder_of(stack, objects, size, grown, allocators_rows=(), did=None, charged=None):
     """Return (words for who holds `objects` of this stack, the most that its confidence may be); ('', 1.0) when nobody is known to.
 
     size: bytes held; grown: {what is counted: how many more of them there are than at the beginning}; allocators_rows: of
-    allocators.Processes.describe; did: of allocators.context. No name of a function holds anything: one process that allocated
+    allocators.Processes.describe; did: of allocators.context; charged: share that cgroups
+    pay for. No name of a function holds anything: one process that allocated
     it by its system calls does, a counter that grew with it, or as much. What a module's own function allocates is held by
     nobody, but for the inodes of its file system, which the kernel's alloc_inode asks it for.
     """
@@ -68,6 +69,9 @@ def holder_of(stack, objects, size, grown, allocators_rows=(), did=None):
     for name, words in _COUNTED:
         if objects >= _LEAST_COUNTED and 0.75 * objects <= more(name) <= 1.33 * objects:
             return 'there are %d %s, which may hold it' % (more(name), words), _SUSPECT
+    running = sum(row['share'] for row in allocators_rows if row['ended'] is False and not row['kernel_thread'])
+    if context == allocators.SYSTEM_CALL and (charged or 0.0) >= allocators.ONE and running >= allocators.ONE:
+        return 'programs that run allocated it by their system calls, and their cgroups pay for it: they may hold it', _SUSPECT
     if more('socket_bytes') * 2 >= size > 0 and context in (allocators.INTERRUPT, allocators.KERNEL_THREAD):
         return 'sockets keep %d more bytes, which may be it' % more('socket_bytes'), _SUSPECT
     return '', 1.0

@@ -208,7 +208,7 @@ class BpfSource(Source):
         """Return (key of the holder, its owner as items) of an object; key: ('map' or 'prog', id)."""
         if key in by_key:
             task = by_key[key]
-            return ('process', task.pid, task.started), tuple(self.host.owner_of(task).items())
+            return ('process', task.key), tuple(self.host.owner_of(task).items())
         if key in paths:
             folder = os.path.dirname(paths[key])
             return ('pin', folder), tuple(owner('file', folder).items())

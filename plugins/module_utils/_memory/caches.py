@@ -84,7 +84,7 @@ class PageCacheSource(Source):
         """The largest cached file of each of the processes with most input and output since the last census."""
         now, held = {}, {}
         for one in self.host.processes():
-            now[one.pid, one.started] = (parse_io(read_text(os.path.join(one.place, 'io'))), one)
+            now[one.key] = (parse_io(read_text(os.path.join(one.place, 'io'))), one)
         moved = dict((key, total - self._before.get(key, 0)) for key, (total, _one) in now.items())
         for key in sorted(moved, key=lambda key: (-moved[key], key))[:_PROCESSES]:
             one = now[key][1]

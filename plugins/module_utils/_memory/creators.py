@@ -169,7 +169,7 @@ class Creators:
         process = self._host.read_process(pid)
         if process is None or process.group == os.getpgrp():
             return None
-        who = (process.pid, process.started)
+        who = process.key = (process.pid, process.started)
         self._owners[who] = self._host.owner_of(process)
         return who
 

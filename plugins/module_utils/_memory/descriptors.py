@@ -13,7 +13,6 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, 
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
-LARGE_FILES = 10000
 TRACKED = 24  # owners whose descriptors are read by kind, of those that grew and of the largest
 LEAST, LEAST_GROWTH = 64, 8  # descriptors of an owner that are worth it
 SAMPLE = 96  # links that are read of one process
@@ -115,9 +114,12 @@ def sample(process, number, first, most):
 
 
 class Descriptors(Source):
-    """Open descriptors of processes by kind. The total is that of the whole host; kinds are read where the number grew or is large."""
+    """Open descriptors of processes by kind. Kinds are read where the number of an owner grew or is among the largest.
 
-    LARGE = {'files': (LARGE_FILES, None)}
+    The census is always taken: while one program opens files, others may close as many.
+    """
+
+    LARGE = {'files': (0, None)}
 
     def __init__(self, host):
         super().__init__(host)

@@ -8,7 +8,7 @@ import functools
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
@@ -23,43 +23,20 @@ STATUS_FIELDS = (
     'ShdPnd',
 )  # fmt: skip
 _STATUS = re.compile(r'^(%s):\s+(\w+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
-_UNIT = re.compile(r'.*/([^/]+\.(?:service|scope|socket|mount|swap|slice))(?:/|$)')
 
 
 def owner(kind, name, pid=None, parent=None, cgroup=None, uid=None):
     """Return an owner: kind is its type, as 'process' or 'mount'."""
+    unit = cgroups.unit(cgroup)
     return {
         'type': kind,
         'name': text.printable(name, NAME_CHARS),
         'pid': pid,
         'parent': parent,
         'cgroup': None if cgroup is None else text.printable(cgroup, NAME_CHARS),
-        'unit': unit(cgroup),
+        'unit': unit and text.printable(unit, NAME_CHARS),
         'uid': uid,
     }
-
-
-def unit(cgroup):
-    """Return the systemd unit in a cgroup's path: the innermost one, or None."""
-    found = _UNIT.match(cgroup or '')
-    return text.printable(found.group(1), NAME_CHARS) if found else None
-
-
-def parse_cgroup(lines):
-    """Return the path of a process's cgroup, of the text of /proc/PID/cgroup.
-
-    That of the one hierarchy of cgroup v2 where it is more than '/', else that of v1's memory controller, else that of systemd's own.
-    """
-    paths = {}
-    for line in lines.splitlines():
-        _number, _colon, rest = line.partition(':')
-        controllers, _colon, path = rest.partition(':')
-        for controller in controllers.split(','):
-            paths.setdefault(controller, path)
-    for controller in ('', 'memory', 'name=systemd'):
-        if paths.get(controller, '/') != '/':
-            return paths[controller]
-    return paths.get('') or paths.get('memory')
 
 
 class Process:
@@ -80,7 +57,9 @@ class Process:
 
     def follow(self, before, number):
         """Take over the key of the same process in an earlier census, if it is the same; else the key has this number."""
-        if before is not None and (before.comm, before.parent) == (self.comm, self.parent):
+        if before is self:
+            self._stat = None  # the time passed
+        elif before is not None and (before.comm, before.parent) == (self.comm, self.parent):
             self.key, self._started = before.key, before._started
         else:
             self.key = (self.pid, number)
@@ -126,6 +105,8 @@ class Host:
         self._group, self._own = os.getpgrp(), []
         self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
         self._first, self._began_ticks, self._ticks = (), None, {}
+        self.partial = False  # whether only processes that held something in an earlier census are read again
+        self._held = set()  # their keys
         self._before, self._generation = {}, 0  # {pid: Process} of the last census
         self.forget()
 
@@ -156,7 +137,7 @@ class Host:
     def processes(self):
         """Return the processes as Process; threads of the kernel and the processes of this scan are left out."""
         if self._processes is None:
-            found = [one for one in map(self.read_process, procfs.numbers(self.proc)) if one is not None]
+            found = [one for one in self._scan() if one is not None]
             for one in found:
                 self._generation += 1
                 one.follow(self._before.get(one.pid), self._generation)
@@ -168,6 +149,11 @@ class Host:
                 sizes[one.parent, one.comm] = sizes.get((one.parent, one.comm), 0) + 1
             self._families |= set(key for key, size in sizes.items() if size >= FAMILY)
         return self._processes
+
+    def _scan(self):
+        if not self.partial or not self._before:
+            return map(self.read_process, procfs.numbers(self.proc))
+        return (self.read_process(one.pid) if self.key_of(one) in self._held else one for one in self._before.values())
 
     def own_processes(self):
         """Return the processes of this scan: those of this process's group."""
@@ -219,7 +205,7 @@ class Host:
         """Return the owner of what a Process holds."""
         key = self.key_of(process)
         if key not in self._owners:
-            cgroup = parse_cgroup(sysfs.text(process.place + '/cgroup') or '')
+            cgroup = cgroups.parse(sysfs.text(process.place + '/cgroup') or '')
             pid = None if key in self._families else process.pid
             comm = sysfs.text(process.place + '/comm') or process.comm
             self._owners[key] = owner('process', comm, pid=pid, parent=process.parent, cgroup=cgroup, uid=process.uid)
@@ -227,6 +213,7 @@ class Host:
 
     def later(self, process):
         """Return a function that returns the owner: who is in no row costs nothing."""
+        self._held.add(self.key_of(process))
         return functools.partial(self.owner_of, process)
 
     def sum_by_owner(self, values, together=sum):

@@ -13,8 +13,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
-MAPS_BYTES = 2 * 1024 * 1024  # of maps of processes that are read, of the busiest first
-LINKS = 1500  # links of descriptors that are read to find inotify instances, of the busiest processes first
+MAPS_BYTES = 1024 * 1024  # of maps of processes that are read, of the busiest first
+LINKS, FIRST = 2500, 32  # links of descriptors that are read to find inotify instances, of the busiest processes first, and how many of one
 
 
 def head(path, limit=READ_BYTES):
@@ -164,7 +164,7 @@ class InotifyWatches(Source):
                 number = descriptors.count(process) or int(process.fields.get('FDSize', 0))
             except PermissionError:
                 continue
-            links = descriptors.sample(process, min(number, descriptors.SMALL_TABLE), 0, descriptors.SMALL_TABLE)
+            links = descriptors.sample(process, min(number, FIRST), 0, FIRST)
             left -= len(links)
             self._instances[key] = [place for place, text in links.items() if descriptors.kind_of(text) == 'inotify']
 

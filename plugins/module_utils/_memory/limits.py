@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much of the limits is used, and when they are reached at the rate of the window.
 
-Read at the start, in the middle and at the end: what grows only in one half has no time of exhaustion. Counts of slab objects are upper
-bounds: they stand for limits whose use the kernel reports nowhere (per user, and reported as used by all users together).
+Read at the start, with the first census and at the end (what costs files of each process, in the last two): what grows only in one half
+has no time of exhaustion. Counts of slab objects are upper bounds: they stand for limits whose use the kernel reports nowhere (per user,
+and reported as used by all users together).
 """
 
 import collections
@@ -148,7 +149,7 @@ class Limits:
                 continue
             used = _number(one)
             if used >= _NOFILE_SHARE * most:
-                found['RLIMIT_NOFILE', (one.pid, one.started)] = Use(used, most, 'descriptors', self._host.owner_of(one))
+                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', self._host.owner_of(one))
         return found
 
     def _inotify_instances(self):

@@ -37,7 +37,7 @@ class Links:
             if left <= 0:
                 self.whole = False
                 break
-            seen.add((task.pid, task.started))
+            seen.add(task.key)
             read = names[-min(_MOST_OF_ONE, left):]  # the newest: numbers grow
             left -= len(read)
             share = len(names) / float(len(read)) if read else 1.0
@@ -69,7 +69,7 @@ class Links:
                 count = descriptors.count(task)
             except OSError:
                 continue
-            key = (task.pid, task.started)
+            key = task.key
             if self._first and not self._first[1] and key in self._counts and key not in self._first[0]:
                 self.whole = False
                 continue

@@ -66,7 +66,7 @@ class MountSource(Source):
         each = self.host.bytes_of(('mnt_cache',)) or _MOUNT_BYTES
         most = sysfs.integer(os.path.join(self.host.proc, 'sys/fs/mount-max'))
         first = self._tasks.first('mnt')
-        namespaces = sorted(self._tasks.namespaces('mnt').items(), key=lambda item: item[1][0].started)
+        namespaces = sorted(self._tasks.namespaces('mnt').items(), key=lambda item: item[1][0].pid)
         if len(namespaces) > _NAMESPACES:
             note = 'mounts: more than %d mount namespaces; those of the oldest processes are counted' % _NAMESPACES
             self.not_measured = sorted(set(self.not_measured) | {note})

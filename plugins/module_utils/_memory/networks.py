@@ -115,7 +115,7 @@ class NetworkSource(Source):
         held = {}
         namespaces = self._tasks.namespaces('net')
         self._namespaces(held, namespaces)
-        rows = sorted(namespaces.items(), key=lambda item: item[1][0].started)
+        rows = sorted(namespaces.items(), key=lambda item: item[1][0].pid)
         if len(rows) > _NAMESPACES:
             note = 'networks: more than %d network namespaces; those of the oldest processes are counted' % _NAMESPACES
             self.not_measured = sorted(set(self.not_measured) | {note})
@@ -146,9 +146,9 @@ class NetworkSource(Source):
         if kind in ('route', 'network_device'):
             tasks_now = self._tasks.now()
             users = [tasks_now[pid] for pid in netlink_users(self._file(members[0].pid, 'netlink')) if pid in tasks_now]
-            worked = dict((task, task.ticks - self._ticks.get((task.pid, task.started), task.ticks)) for task in users)
+            worked = dict((task, task.ticks - self._ticks.get(task.key, task.ticks)) for task in users)
             for task in users:
-                self._ticks.setdefault((task.pid, task.started), task.ticks)
+                self._ticks.setdefault(task.key, task.ticks)
             most = max(worked, key=worked.get, default=None)
             if most is not None and worked[most] > 0:
                 return self.host.owner_of(most)
@@ -167,7 +167,7 @@ class NetworkSource(Source):
                     known.add(number)
         for task, count in members.most_common(_ROWS):
             count = max(len(by_descriptor[task]), int(count) if not self._links.whole else 0)
-            self._hold(held, ('descriptor', task.pid, task.started), self.host.owner_of(task), count, {'held_by': 'descriptor'})
+            self._hold(held, ('descriptor', task.key), self.host.owner_of(task), count, {'held_by': 'descriptor'})
         folders = collections.Counter()
         for point, kind, _device, _source, _options, root in mounts.parse_mountinfo(mounts.read_mountinfo(self.host, 'self')):
             if kind == 'nsfs' and root.startswith('net:['):
@@ -183,7 +183,7 @@ class NetworkSource(Source):
             by_process[parent or rows[0]] += 1
         for task, count in by_process.most_common(_ROWS):
             if count > 1:
-                self._hold(held, ('children', task.pid, task.started), self.host.owner_of(task), count, {'held_by': 'child processes'})
+                self._hold(held, ('children', task.key), self.host.owner_of(task), count, {'held_by': 'child processes'})
         total = slabs.exact(self.host, 'net_namespace')
         if total is not None and total - len(known) >= _LEAST_LOST:
             detail = {'held_by': 'not found' if self._links.whole else 'not found; not all descriptors were read'}

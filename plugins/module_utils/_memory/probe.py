@@ -29,18 +29,15 @@ class ProcfsEngine(Engine):
 
     def start(self, duration_s):
         self._first = picture.Reading()
-        self._limits.observe(dear=True)
+        self._limits.observe()
         self._watch.start(duration_s)
-        self._middle_s = time.monotonic() + duration_s / 2.0
 
     def poll(self, timeout_s):
         next_s = self._watch.next_s()
         left_s = timeout_s if next_s is None else min(timeout_s, next_s - time.monotonic())
         time.sleep(max(0.0, left_s))
-        self._watch.due()
-        if self._middle_s and time.monotonic() >= self._middle_s:
-            self._middle_s = None
-            self._limits.observe()
+        if self._watch.due():
+            self._limits.observe(dear=True)  # of the processes that the census has read
 
     def stop(self):
         self._watch.stop()

@@ -16,8 +16,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
 GROUPS = 32  # of one kind whose owners are looked for, largest first
 INODES, MIXED_INODES = 64, 512  # of one group that are looked for; of one whose sockets belong to several processes
-LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 6000, 12000, 4 * 1024 * 1024, 1000
-FIRST_LINKS, LINKS_OF_MIXED = 48, 1024  # of one process: the second where there are sockets among the first
+LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 2000, 6000, 1024 * 1024, 1000
+FIRST_LINKS, LINKS_OF_MIXED = 16, 512  # of one process: the second where there are sockets among the first
 _INODE = re.compile(r'socket:\[(\d+)\]')
 
 
@@ -50,12 +50,12 @@ class Finder:
         self._host = host
         self._found = {}  # {inode: (key of a process, descriptor)}
         self._cgroups = {}  # {key of a process: inode of its cgroup's folder}
-        self._left = 0  # links that may still be read in this census
+        self._left = self._more = 0  # links that may still be read in this census, and once more for a large group
         self._read = {}  # {key of a process: (descriptors, links that were read of them)}
 
     def begin(self):
         """A new census: links may be read again."""
-        self._left = LINKS
+        self._left, self._more = LINKS, LINKS_OF_LARGE - LINKS
 
     def find(self, group):
         """Return {Process: {its descriptor: inode}} of the processes that hold a group's sockets."""
@@ -64,7 +64,7 @@ class Finder:
         hits = sum(len(places) for places in found.values())
         if not hits or (group.mixed and hits < len(group.inodes)):
             if group.large:
-                self._left = max(self._left, LINKS_OF_LARGE)
+                self._left, self._more = self._left + self._more, 0
             self._search(group)
             found = self._known(group, by_key)
         return found

@@ -20,14 +20,18 @@ class Tasks:
         return self._by_pid
 
     def namespaces(self, kind):
-        """Return {number of the namespace: its processes, oldest first} of 'mnt', 'net' …."""
+        """Return {number of the namespace: its processes, oldest first, of the host's own in the order of pids} of 'mnt', 'net' …."""
         processes = self.now().values()
         if kind not in self._namespaces:
             found = {}
-            for one in sorted(processes, key=lambda one: (one.started, one.pid)):
+            for one in sorted(processes, key=lambda one: one.pid):
                 number = self.namespace(one.pid, kind)
                 if number is not None:
                     found.setdefault(number, []).append(one)
+            first = self.first(kind)
+            for number, members in found.items():
+                if number != first:  # numbers of processes wrap around, and one file more is read to know the age
+                    members.sort(key=lambda one: one.started)
             self._namespaces[kind] = found
         return self._namespaces[kind]
 

@@ -38,7 +38,7 @@ def safe(point, table):
 def tmpfs_mounts(host, namespaces):
     """Yield a Mount for each tmpfs, once, of this mount namespace and of others. namespaces: of Tasks.namespaces('mnt')."""
     seen = set()
-    members = sorted(namespaces.values(), key=lambda rows: rows[0].started)[:_NAMESPACES]
+    members = sorted(namespaces.values(), key=lambda rows: rows[0].pid)[:_NAMESPACES]
     for pid in ['self'] + [rows[0].pid for rows in members]:
         rows = mounts.parse_mountinfo(mounts.read_mountinfo(host, pid))
         table = dict((row[0], (row[1], row[2])) for row in rows)
@@ -126,7 +126,7 @@ class TmpfsSource(Source):
         return dict(sorted(held.items(), key=lambda item: -item[1].bytes)[:_ROWS])
 
     def _add(self, held, kind, task, size, link, mount):
-        key = (kind, (task.pid, task.started))
+        key = (kind, task.key)
         row = held.get(key)
         if row is None:
             row = held[key] = Holding(kind, self.host.owner_of(task), 0, 0, {'file': link[:128], 'file_bytes': 0})

@@ -50,11 +50,12 @@ class Watched:
             self.censuses.append((time.monotonic(), found))
 
     def wanted(self, also_large=True):
-        """Return the classes of which a census is worth its cost: they grew since the window opened, or are large."""
+        """Return the classes of which a census is worth its cost: they grew since some reading, or are large."""
         if not self.readings:
             return set()
-        first, last = self.readings[0][1], self.readings[-1][1]
-        return set(name for name in last if self._grew(name, first.get(name), last[name]) or (also_large and self._large(name, last[name])))
+        last = self.readings[-1][1]
+        return set(name for name, now in last.items() if any(self._grew(name, before.get(name), now) for _seconds, before in self.readings)
+                   or (also_large and self._large(name, now)))
 
     def _grew(self, name, before, after):
         steps = self.source.STEPS.get(name, (sources.COUNT_STEP, sources.BYTES_STEP))
@@ -101,16 +102,19 @@ class Watch:
         return self._readings[0] if self._readings else None
 
     def due(self):
-        """Do what is due by now: a reading, and a census."""
+        """Do what is due by now: a reading, and a census. Returns whether this was the first census."""
         now_s = time.monotonic()
         if not self._readings or now_s < self._readings[0]:
-            return
+            return False
         self._readings = [one for one in self._readings if one > now_s]
         self.read()
         if self._censuses and self._censuses[0] <= now_s:
             # The first one shows levels too; those between are about growth that goes on.
-            self.census(also_large=len(self._censuses) == len(CENSUSES))
+            first = len(self._censuses) == len(CENSUSES)
+            self.census(also_large=first)
             self._censuses = [one for one in self._censuses if one > now_s]
+            return first
+        return False
 
     def stop(self):
         """The last reading and census."""
@@ -118,7 +122,11 @@ class Watch:
         self.census()
 
     def census(self, also_large=True):
-        """Take a census of all classes that grew since the start, or are large."""
+        """Take a census of all classes that grew, or are large.
+
+        also_large: without, it is about growth of those that held something in the first census: other processes are not read again.
+        """
+        self._host.partial = not also_large
         for one in self.watched:
             one.census(one.wanted(also_large))
 

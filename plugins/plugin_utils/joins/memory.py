@@ -33,6 +33,7 @@ HALF, ONE = 0.5, allocators.ONE
 LEAST_PER_S = 0.5  # slower rates agree by chance
 LEAST_BYTES_PER_S = 16384
 EXPLAINED = 0.5
+SUM_OF_CACHES = "SUnreclaim"
 LISTED, CAUSES = 12, 64
 HELD, LIKELY, NOBODY = "yes", "likely", "no"
 # Beside these the kernel's own memory only describes them: page tables and mappings.
@@ -124,8 +125,8 @@ class _Cause:
         return "program" if kind in PROGRAM_MEMORY else "lasting" if kind in LASTING_MEMORY else "kernel"
 
     def _is_ordinary(self, row: dict) -> bool:
-        """Is it a heap that grows? Next to it, what the kernel keeps for the program names the cause, unless that is little."""
-        return row["kind"] in PROGRAM_MEMORY or self._weight(row) < LEAST_BYTES_PER_S
+        """Is it a heap or a cache that grows? Next to it, what the kernel keeps for the program names the cause, unless that is little."""
+        return row["kind"] in PROGRAM_MEMORY | RECLAIMED or self._weight(row) < LEAST_BYTES_PER_S
 
     def _weight(self, row: dict) -> float:
         """What a row is worth: of several, that to which most of the memory goes names the cause.
@@ -188,11 +189,16 @@ def _of_rows(rows: list[dict]) -> list[_Cause]:
 
 
 def _same_rows(first: _Cause, second: _Cause) -> bool:
-    return any(
-        _near(one["per_s"], other["per_s"], SAME_ROWS) or _near(one["bytes_per_s"], other["bytes_per_s"], SAME_ROWS, LEAST_BYTES_PER_S)
-        for one, other in itertools.product(first.rows, second.rows)
-        if one["kind"] not in PROGRAM_MEMORY and other["kind"] not in PROGRAM_MEMORY
-    )
+    """Are these two counts of the same things? Bytes alone are compared of pages that stay: other memory grows by as much by chance."""
+    for one, other in itertools.product(first.rows, second.rows):
+        kinds = {one["kind"], other["kind"]}
+        if kinds & (PROGRAM_MEMORY | RECLAIMED):
+            continue
+        if _near(one["per_s"], other["per_s"], SAME_ROWS):
+            return True
+        if kinds <= LASTING_MEMORY and _near(one["bytes_per_s"], other["bytes_per_s"], SAME_ROWS, LEAST_BYTES_PER_S):
+            return True
+    return False
 
 
 def _share(site: dict, cause: _Cause) -> float:
@@ -228,7 +234,7 @@ def _claimed_by_process(found: list[_Cause], sites: list[dict]) -> list[dict]:
     """Give each site to the process that allocated it. Returns those that are left."""
     rest = []
     for site in sites:
-        candidates = []
+        candidates: list[tuple] = []
         for cause in found:
             share = _share(site, cause)
             same = any(_near(_per_s(site), row["per_s"], SAME_RATE) for row in cause.rows)
@@ -288,7 +294,7 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
     rest = [site for site in sites if site["module"] is not None]
     rows = [(cause, row) for cause in found for row in cause.rows if row["kind"] not in USER_MEMORY]
     for bundle in _bundles([site for site in sites if site["module"] is None]):
-        candidates = []
+        candidates: list[tuple] = []
         for cause, row in rows:
             queue = row["kind"] in QUEUES
             if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
@@ -369,21 +375,22 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
     left = []
     grown = [row for row in triage["suspects"] if row["by"] == "growth"]
     # Slab caches first: what explains them explains their sum.
-    for counter in sorted(grown, key=lambda row: row["counter"] not in sizes):
+    for counter in sorted(grown, key=lambda row: row["counter"] == SUM_OF_CACHES):
         name, rate = counter["counter"], counter["bytes_per_s"] or 0.0
-        cache = name if name in sizes else None
+        cache = name if counter["type"] == "slab" and name != SUM_OF_CACHES else None
         parts = sorted(
             ((cause.bytes_of(counter["type"], cache, sizes.get(name)), number) for number, cause in enumerate(found)), reverse=True
         )
-        # A host whose facts were cut says itself how much the sites explain that are not listed.
+        # A host whose facts were cut reports how much the sites explain that are not listed.
         explained = max(sum(part for part, _number in parts), counter["explained_bytes_per_s"] or 0.0)
-        if explained >= EXPLAINED * rate:
-            if parts and parts[0][0] > 0:
-                found[parts[0][1]].counters.append(counter)
+        if explained >= EXPLAINED * rate and parts and parts[0][0] > 0:
+            found[parts[0][1]].counters.append(counter)
             continue
-        holder = next((cause for cause in found if cause.held != NOBODY and _explains(cause, cache, sizes, rate - explained)), None)
-        if holder is not None:
-            holder.counters.append(counter)
+        ranks = [_explains(cause, cache, sizes, rate) for cause in found]
+        if any(ranks):
+            found[ranks.index(max(ranks))].counters.append(counter)
+            continue
+        if explained >= EXPLAINED * rate:
             continue
         user = sum(row["bytes_per_s"] or 0.0 for cause in found if cause.held != NOBODY for row in cause.rows)
         if cache is None and explained + user >= EXPLAINED * rate:
@@ -399,23 +406,20 @@ def _with_counters(found: list[_Cause], triage: dict) -> list[_Cause]:
     return [cause]
 
 
-def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> bool:
-    """Do the things that a program holds more explain a slab cache's growth of which no allocation was seen?
-
-    Of these, or of the objects that were seen, there are as many as of the cache, or each comes with two.
+def _explains(cause: _Cause, cache: str | None, sizes: dict[str, int], rate: float) -> int:
+    """Does what a cause holds explain a slab cache's growth of which no allocation was seen? 2: its things take objects of that cache;
+    1: it has as many things or objects a second as the cache, or half as many; 0: no.
     """
-    if cache is None:
-        return False
-    objects = rate / sizes[cache] if sizes[cache] else 0.0
+    if cache is None or cause.held == NOBODY:
+        return 0
+    rows = [row for row in cause.rows if row["kind"] not in USER_MEMORY]
+    if any(cache in BY_NAME[row["kind"]].objects for row in rows):
+        return 2
+    size = sizes.get(cache, 0)
+    objects = rate / size if size else 0.0
     if any(_near(objects, number * _per_s(site), SAME_OBJECTS) for site in cause.sites for number in (1, 2)):
-        return True
-    for row in cause.rows:
-        if row["kind"] in USER_MEMORY:
-            continue
-        each = sizes.get(cache, 0) * (row["per_s"] or 0.0)
-        if cache in BY_NAME[row["kind"]].objects or _near(each, rate, SAME_BYTES, LEAST_BYTES_PER_S):
-            return True
-    return False
+        return 1
+    return int(any(_near(size * (row["per_s"] or 0.0), rate, SAME_BYTES, LEAST_BYTES_PER_S) for row in rows))
 
 
 def _maker(sites: list[dict]) -> dict | None:

@@ -80,7 +80,7 @@ class Section(Base):
                 }
             )
         listed.sort(key=lambda entry: (entry["finding"] is None, -entry["growth_bytes_per_s"], entry["culprit"]))
-        leaks = {("leak", key[1]): group for key, group in suspected.items() if len(key) == 3}
+        leaks = {("leak", key[1]): group for key, group in suspected.items() if isinstance(key, tuple) and len(key) == 3}
         causes = self._causes.listed({**leaks, **suspected})
         return {"hosts": self._hosts, "causes": causes, "outstanding": listed[:ENTRIES], "cut": max(0, len(listed) - ENTRIES)}
 

@@ -113,7 +113,7 @@ def _explain(rows: list[dict]) -> None:
 
 def _beside(rows: list[dict]) -> None:
     """A namespace that leaks takes slabs, per-CPU memory and mounts: what the kernel keeps more of at the same time is one cause."""
-    kernel = sorted((row for row in rows if row["group"] in ("kernel", "buffer")), key=lambda row: (-row["gained"], row["counter"]))
+    kernel = sorted((row for row in rows if row["group"] in ("kernel", "buffer", "slab")), key=lambda row: (-row["gained"], row["counter"]))
     numbers = sorted(
         (row for row in rows if row["unit"] == "number"), key=lambda row: (-row["gained"] / max(1.0, row["before"]), row["counter"])
     )

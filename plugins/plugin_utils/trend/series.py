@@ -69,7 +69,8 @@ def judge(points: Points, floor: float) -> Verdict:
     merged, places = _merged(points)
     jump, step = _jump(merged, floor) if len(merged) > 2 else (0, 0.0)
     booted = jump == 1 and step > 0 and merged[0][0] < BOOT_S
-    filled = Verdict("filled", readings=len(merged)) if booted else None
+    gained = merged[-1][1] - merged[0][1]
+    filled = Verdict("filled", gained=gained, last=places[-1][-1], readings=len(merged)) if booted else None
     if len(merged) >= FEW:
         level = [(at, value - (step if jump and place >= jump else 0.0)) for place, (at, value) in enumerate(merged)]
         for first in _starts(level):

@@ -45,6 +45,7 @@ def test_evidence_of_any_shape_is_no_error(repo):
 
 
 def test_nearest_limits_come_first(repo):
-    limit = {"limit": "fs.file-max", "owner": None, "used": 10, "limit_value": 100, "unit": "files", "share": 0.1, "per_s": None, "exhausted_in_s": None}
+    limit = {"limit": "fs.file-max", "owner": None, "used": 10, "limit_value": 100, "unit": "files", "share": 0.1}
+    limit.update(per_s=None, exhausted_in_s=None)
     near = {**limit, "limit": "kernel.pid_max", "owner": data.owner(), "share": 0.9}
     assert [row["owner"] for row in section(repo, data.memory(limits=[limit, near]))["limits"]] == ["app-sockets", None]

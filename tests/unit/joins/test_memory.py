@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kinds
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import joined
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.memory import causes
@@ -163,6 +164,17 @@ def test_what_is_counted_twice_belongs_to_the_process():
     assert len(found([row("socket", 400.0), mount], [])) == 2
 
 
+def test_a_cache_that_grows_by_as_much_hides_no_cause():
+    everywhere = data.owner("all file systems", type="host", pid=None, cgroup=None, unit=None)
+    caches = {**row("inode", 21000.0, 190), "owner": everywhere}
+    unsent = row("tcp_unsent", 4.0, None) | {"bytes_per_s": 21000.0 * 190}
+    pages = site("frag", 122, 32768, "sendto", type="page", cache=None)
+    assert sorted(told(found([caches, unsent], [pages]))) == [
+        ("inode", "all file systems", "yes", 0, 1),
+        ("tcp_unsent", "app", "yes", 1, 1),
+    ]
+
+
 def test_who_makes_what_no_process_holds_is_named():
     slice_ = data.owner("/leak", type="cgroup", pid=None, cgroup="/leak", unit=None)
     sites = [
@@ -201,6 +213,13 @@ def test_counters_that_causes_explain_are_none_of_their_own():
     alone = found([], [], [total, cache], sizes)
     assert [(one["kind"], one["owner"]["name"], one["bytes_per_s"]) for one in alone] == [("counter", "SUnreclaim", 66000.0)]
     assert found([], [], [counter("SUnreclaim", 66000.0, explained=40000.0)]) == []
+    (locks,) = found(
+        [row("file_lock", 150.0, 192)],
+        [],
+        [counter("file_lock_cache", 32000.0, explained=20000.0)],
+        [{**sizes[0], "cache": "file_lock_cache"}],
+    )
+    assert locks["kernel_bytes_per_s"] == 32000.0
     assert [one["kind"] for one in found([row()], [], [counter("unaccounted", 9e5, "page")])] == ["counter", "posix_timer"]
 
 
@@ -278,3 +297,8 @@ def test_what_fills_memory_soonest_is_the_first_group(tmp_path):
     fleet = build.build(data.write(tmp_path, [with_causes(rows, [])]), load())
     titles = [group["title"] for group in fleet["findings"] if group["rule"] == "memory-held-growth"]
     assert [re.search(r"(\w+)\[", title)[1] for title in titles] == ["zzz", "aaa"]
+
+
+def test_sets_of_kinds_have_kinds_of_the_table():
+    for names in (kinds.PROGRAM_MEMORY, kinds.LASTING_MEMORY, kinds.QUEUES, kinds.RECLAIMED):
+        assert names <= kinds.BY_NAME.keys()

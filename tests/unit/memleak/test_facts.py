@@ -3,7 +3,7 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import facts, probe, sites, triage
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import facts, probe, sites, trend, triage
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.survivors import Cohort
 
 S = 10**9
@@ -102,3 +102,21 @@ def test_lines_of_code_are_reported_where_the_kernel_counts_them():
     watch.line_growth = {("a.c:1", "f", None): 2**20, ("b.c:2", "g", "acme"): 2**21, ("c.c:3", "h", None): 4096}
     lines = measured(watch)["triage"]["code_lines"]
     assert [(row["line"], row["module"], row["bytes_delta"]) for row in lines] == [("b.c:2", "acme", 2**21), ("a.c:1", None, 2**20)]
+
+
+def test_a_list_of_sites_that_is_cut_names_each_process():
+    rows = [("a", 500.0), ("a", 400.0), ("b", 300.0), ("a", 200.0), ("b", 100.0)]
+    found = [
+        {"verdict": "suspect", "growth_bytes_per_s": rate, "stack": [], "allocators": [{"comm": comm}], "module": None, "culprit": "f"}
+        for comm, rate in rows
+    ]
+    found.append({**found[0], "verdict": "leak", "growth_bytes_per_s": 1.0, "allocators": []})
+    facts._sort(found)
+    assert [entry["growth_bytes_per_s"] for entry in found] == [1.0, 500.0, 300.0, 400.0, 100.0, 200.0]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 11, 12, 24, 33])
+def test_a_curve_keeps_its_ends(number):
+    points = [[at, at] for at in range(number)]
+    kept = trend.thinned(points)
+    assert kept[0] == points[0] and kept[-1] == points[-1] and len(kept) <= 12 and sorted(kept) == kept

@@ -182,6 +182,8 @@ def test_memory_that_one_process_allocated_by_its_system_calls_is_at_most_suspec
     assert verdict.holder_of(stack, 400, 102400, {}, many)[1] == 0.6
     strangers = [allocator(comm, pid, 0.5, cgroup=comm) for pid, comm in enumerate("ab")]
     assert verdict.holder_of(stack, 400, 102400, {}, strangers) == ("", 1.0)
+    assert verdict.holder_of(stack, 400, 102400, {}, strangers, charged=1.0)[1] == 0.6
+    assert verdict.holder_of(stack, 400, 102400, {}, [{**row, "ended": True} for row in strangers], charged=1.0) == ("", 1.0)
     assert verdict.holder_of(stack, 400, 102400, {}, [allocator("kworker/0:1", kernel_thread=True)]) == ("", 1.0)
     assert verdict.holder_of(["__kmalloc+0x1", "acme_ioctl+0x1 [acme]", *CALL], 400, 102400, {"files": 400}, [allocator()]) == ("", 1.0)
     softirq = ["kmem_cache_alloc+0x1", "any_name+0x4", "__do_softirq+0x1"]

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, sock_diag
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host, parse_cgroup, unit
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
 
@@ -141,7 +142,7 @@ def test_a_host_that_hides_its_processes_says_so(root):
     ],
 )  # fmt: skip
 def test_cgroups_of_all_hierarchies(text, path, name):
-    assert (parse_cgroup(text), unit(path)) == (path, name)
+    assert (cgroups.parse(text), cgroups.unit(path)) == (path, name)
 
 
 def test_merged_caches_are_counted_under_the_name_that_the_kernel_kept(root):
@@ -226,3 +227,20 @@ def test_a_host_without_proc_has_nothing_and_no_error(tmp_path):
     watch.start(1)
     watch.stop()
     assert [(one.name, one.not_measured, one.last) for one in watch.watched if one.not_measured or one.last] == []
+
+
+@pytest.mark.parametrize("number", [0, 150, 700])
+def test_descriptors_are_counted_where_the_kernel_does_not_report_their_number(monkeypatch, number):
+    """Before Linux 6.2 the size of /proc/PID/fd is 0: small tables are listed, of large ones the end is looked for."""
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(number)]
+    try:
+        wanted = len(os.listdir("/proc/self/fd"))
+        process = Host().read_process(os.getpid())
+        monkeypatch.setattr(descriptors.os, "stat", lambda path: os.stat_result((0,) * 10))
+        counted = descriptors.count(process)
+    finally:
+        monkeypatch.undo()
+        for one in opened:
+            os.close(one)
+    small = int(process.fields["FDSize"]) <= descriptors.SMALL_TABLE
+    assert counted == 0 if small else abs(counted - wanted) <= 8

@@ -335,6 +335,20 @@ def test_one_cause_is_one_finding(tmp_path):
     assert [one["counter"] for one in evidence["beside"]] == ["Percpu", "net_namespaces"]
 
 
+def test_caches_of_one_cause_are_one_finding_where_their_sum_is_too_noisy(tmp_path):
+    """A datagram takes an object of two caches, and something else makes SUnreclaim go up and down."""
+
+    def make(number, scan_id):
+        caches = {"kmalloc-cg-512": 200 * MIB * (1 + number), "skbuff_head_cache": 100 * MIB * (1 + number)}
+        return host("web1", number, scan_id, caches=caches, SUnreclaim=5 * GIB + 3 * GIB * (number % 3 - 1))
+
+    for number in range(9):
+        folder = night(tmp_path, number, [make])
+    (finding,) = findings(made(tmp_path, folder)).values()
+    (evidence,) = finding["hosts"][0]["evidence"]
+    assert (evidence["counter"], [one["counter"] for one in evidence["beside"]]) == ("kmalloc-cg-512", ["skbuff_head_cache"])
+
+
 def test_a_results_folder_of_another_hand_breaks_nothing(tmp_path):
     """Lines of the file that no release wrote: too long, no numbers, no object, a name without a reading, an infinite number."""
     folder = night(tmp_path, 0, [quiet()])
