@@ -229,8 +229,8 @@ class Scanner:
         if not self._queue and not patterns.may_match(line[:log_lines.MAX_RECORD_CHARS]) and log_lines.NUMBERS not in line:
             return ()
         segments = log_lines.segments(line)
-        found = [self._segment(segment, self._number) for segment in segments]
-        if not any(found) and not any(segment.kernel for segment in segments) and line[:1] not in '{\x1e':
+        found = [self._segment(segment, self._number, candidate) for segment in segments]
+        if candidate and not any(found) and not any(segment.kernel for segment in segments) and line[:1] not in '{\x1e':
             self._note_unknown(line)
         return self._complete(False)
 
@@ -259,12 +259,12 @@ class Scanner:
         """The reports that were still open at the end of the log."""
         return self._complete(True)
 
-    def _segment(self, segment, number):
+    def _segment(self, segment, number, candidate=True):
         """Read one text of the kernel. Returns True where it is a header."""
         if not self._queue and segment.kernel and segment.caller is None and segment.text in self._repeated:
             self._repeat(segment, number)
             return True
-        found = patterns.find(segment.text, segment.kernel)
+        found = patterns.find(segment.text, segment.kernel) if candidate else None
         owner = None
         for report in reversed(self._queue):
             if report.takes(segment):
