@@ -14,7 +14,7 @@ FLOOR = 1e6
 
 
 def white(rng, times):
-    return [rng.gauss(0, UNIT) for _ in times]
+    return [rng.gauss(0, UNIT) for _unused in times]
 
 
 def walk(rng, times):
@@ -34,8 +34,8 @@ def daily(rng, times):
 def steps(rng, times):
     """A level that changes now and then and stays."""
     span = times[-1] - times[0]
-    cuts = sorted(rng.random() * span for _ in range(rng.choice([1, 2, 3, 5])))
-    levels = [rng.gauss(0, UNIT) for _ in range(len(cuts) + 1)]
+    cuts = sorted(rng.random() * span for _unused in range(rng.choice([1, 2, 3, 5])))
+    levels = [rng.gauss(0, UNIT) for _unused in range(len(cuts) + 1)]
     return [levels[sum(cut <= at - times[0] for cut in cuts)] + rng.gauss(0, UNIT / 30) for at in times]
 
 
@@ -47,7 +47,7 @@ def fills(rng, times):
 
 def mixed(rng, times):
     parts = [white(rng, times), walk(rng, times), daily(rng, times)]
-    weights = [rng.random() for _ in parts]
+    weights = [rng.random() for _unused in parts]
     return [sum(w * part[n] for w, part in zip(weights, parts, strict=True)) for n in range(len(times))]
 
 
@@ -64,7 +64,7 @@ def reverting(rng, times):
 
 def heavy(rng, times):
     """Mostly quiet, at times far off (Student's t of 2 degrees of freedom)."""
-    return [UNIT / 4 * rng.gauss(0, 1) / math.sqrt(rng.expovariate(1)) for _ in times]
+    return [UNIT / 4 * rng.gauss(0, 1) / math.sqrt(rng.expovariate(1)) for _unused in times]
 
 
 def pink(rng, times):
@@ -73,7 +73,7 @@ def pink(rng, times):
     total = [0.0] * len(times)
     for octave in range(6):
         width = span / 2**octave
-        offset, levels = rng.random() * width, [rng.gauss(0, UNIT / 2) for _ in range(2**octave + 2)]
+        offset, levels = rng.random() * width, [rng.gauss(0, UNIT / 2) for _unused in range(2**octave + 2)]
         total = [value + levels[int((at - times[0] + offset) / width)] for value, at in zip(total, times, strict=True)]
     return total
 
@@ -99,7 +99,7 @@ def backup(rng, times):
 def rare(rng, times):
     """A random walk of few large steps."""
     value, found = 0.0, []
-    for _ in times:
+    for _unused in times:
         value += rng.choice([-1, 1]) * rng.expovariate(1) * UNIT if rng.random() < 0.4 else 0.0
         found.append(value + rng.gauss(0, UNIT / 30))
     return found
@@ -117,13 +117,13 @@ def two_states(rng, times):
 
 def multiplied(rng, times):
     """A level whose noise is a share of itself, skewed to above (log-normal), in steps of 64 KiB."""
-    return [UNIT * rng.lognormvariate(0, 0.7) // 65536 * 65536 for _ in times]
+    return [UNIT * rng.lognormvariate(0, 0.7) // 65536 * 65536 for _unused in times]
 
 
 def bursts(rng, times):
     """Quiet times and noisy times take turns."""
     scale, found = UNIT / 5, []
-    for _ in times:
+    for _unused in times:
         scale = min(UNIT, max(UNIT / 20, scale * rng.choice([0.5, 1, 2])))
         found.append(rng.gauss(0, scale))
     return found
@@ -131,7 +131,7 @@ def bursts(rng, times):
 
 def odd_cycle(rng, times):
     """Two cycles, none of them of a day."""
-    periods, phases = [rng.uniform(1.5, 4) * DAY_S, rng.uniform(0.2, 0.8) * DAY_S], [rng.random() * 6.3 for _ in range(2)]
+    periods, phases = [rng.uniform(1.5, 4) * DAY_S, rng.uniform(0.2, 0.8) * DAY_S], [rng.random() * 6.3 for _unused in range(2)]
     return [sum(UNIT / 2 * math.sin(6.2832 * at / period + phase) for period, phase in zip(periods, phases, strict=True)) for at in times]
 
 
@@ -154,7 +154,7 @@ def nightly(rng, count):
 
 def irregular(rng, count):
     """Scans of people: at any hour, some nights missing, some twice."""
-    return sorted(rng.uniform(0, count * DAY_S * 0.7) for _ in range(count))
+    return sorted(rng.uniform(0, count * DAY_S * 0.7) for _unused in range(count))
 
 
 def hourly(rng, count):

@@ -25,9 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-import tests.conftest  # noqa: F401  makes the checkout importable as the collection
-from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import culprit, scanner, symbol_classes
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / ".cache" / "import")]
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import culprit, scanner, symbol_classes  # noqa: E402
 
 FOLDS = 10
 CALL = re.compile(r"_{0,4}(?:x64_|ia32_|arm64_|do_|se_)?(?:sys|SyS|SYSC|compat_SyS)_|ksys_|__x64_|__se_")

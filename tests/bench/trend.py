@@ -23,7 +23,7 @@ COUNTS = (3, 5, 6, 7, 8, 10, 14, 20, 30, 50)
 
 def shares(kind, schedule, count, ratio, runs, rng, by_range=False):
     """Return {verdict: share}."""
-    paths = (noise.grown(rng, kind, schedule(rng, count), ratio, by_range) for _ in range(runs))
+    paths = (noise.grown(rng, kind, schedule(rng, count), ratio, by_range) for _unused in range(runs))
     found = collections.Counter(judge(path, noise.FLOOR).verdict for path in paths)
     return {verdict: number / runs for verdict, number in found.items()}
 

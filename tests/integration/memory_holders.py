@@ -5,6 +5,7 @@ python memory_holders.py KIND
 """
 
 import array
+import collections
 import ctypes
 import fcntl
 import mmap
@@ -25,6 +26,7 @@ SYS = {"timer_create": 222, "io_setup": 206, "perf_event_open": 298, "fanotify_i
 IPC_PRIVATE, IPC_CREAT, IPC_RMID, SETVAL = 0, 0o1000, 0, 16
 USER = 54321  # timers and signals are counted by user: no other program of this machine is of this one
 kept = []
+state = collections.defaultdict(list)  # what a kind keeps beside what it makes
 removed = []  # functions that remove what would outlive this process
 
 
@@ -55,7 +57,8 @@ def inotify():
     call("inotify_init1", 0)
 
 
-def inotify_watch(instance=[], folder=[]):  # noqa: B006
+def inotify_watch():
+    instance, folder = state["instance"], state["folder"]
     if not instance:
         instance.append(call("inotify_init1", 0))
         folder.append(tempfile.TemporaryDirectory())
@@ -105,7 +108,8 @@ def network_namespace():
     kept.append(open("/proc/self/ns/net"))
 
 
-def file_in_flight(pair=[]):  # noqa: B006
+def file_in_flight():
+    pair = state["pair"]
     if not pair:
         pair.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
     if len(kept) % 100 == 99:
@@ -151,7 +155,8 @@ def pending_signal():
     libc.sigqueue(os.getpid(), 40, value)
 
 
-def file_lock(opened=[]):  # noqa: B006
+def file_lock():
+    opened = state["opened"]
     if not opened:
         opened.append(tempfile.TemporaryFile())
     fcntl.lockf(opened[0], fcntl.LOCK_EX, 1, 2 * len(opened))
@@ -186,7 +191,8 @@ def page_table():
         kept[-1][page] = 1
 
 
-def listener(made=[]):  # noqa: B006
+def listener():
+    made = state["listener"]
     if not made:
         made.append(socket.socket())
         made[0].bind(("127.0.0.1", 0))
@@ -315,7 +321,7 @@ def main(kind):
     try:
         print("ready", flush=True)
         for line in sys.stdin:
-            for _ in range(int(line)):
+            for _unused in range(int(line)):
                 make()
             print("made", flush=True)
     finally:

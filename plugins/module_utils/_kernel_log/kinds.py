@@ -130,7 +130,7 @@ KINDS = tuple(Kind(*row) for row in (
      'A graphics processor or accelerator failed, hung or was reset, and the jobs on it are lost. Look up the number (Xid) '
      'or the ring in the title, check power, temperature and the slot, update driver and firmware; replace a GPU that falls '
      'off the bus or reports uncorrected memory errors again.', 'nvidia-smi -q || ls /sys/class/drm/card*/device/devcoredump',
-                'https://docs.nvidia.com/deploy/xid-errors/index.html'),
+     'https://docs.nvidia.com/deploy/xid-errors/index.html'),
     ('usb_over_current', 'warning', 'hardware', 'USB port over current',
      'A device drew more current from a USB port than it may, or the port is damaged. Unplug what is in the port, and use a '
      'powered hub; a port that reports it while it is empty is broken.', 'lsusb -t', None),
@@ -141,7 +141,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('rt_throttling', 'warning', 'interference', 'real-time tasks throttled',
      'Real-time tasks used all of their share of a CPU, and the kernel stopped them so that others could run. Find the real-'
      'time task that never sleeps; the kernel prints this once in a boot.', 'ps -eLo pid,tid,cls,rtprio,pcpu,comm | grep -E " (FF|RR) "',
-                    _KERNEL + 'scheduler/sched-rt-group.html'),
+     _KERNEL + 'scheduler/sched-rt-group.html'),
     ('slow_interrupt', 'warning', 'interference', 'slow timer interrupt',
      'The interrupt of the high-resolution timer took long, and all timers of that CPU were late. On a virtual machine the '
      'hypervisor stopped the CPU; else look for firmware (SMI) and for many timers that expire together. The kernel prints '
@@ -149,7 +149,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('work_hogs_cpu', 'info', 'interference', 'work item holds a CPU',
      'A work item of the kernel ran for longer than a fair turn and kept others of its pool waiting. One line is harmless; '
      'where the count in the title grows, update the driver of the function that it names.',
-                    'grep . /sys/module/workqueue/parameters/cpu_intensive_thresh_us', _KERNEL + 'core-api/workqueue.html'),
+     'grep . /sys/module/workqueue/parameters/cpu_intensive_thresh_us', _KERNEL + 'core-api/workqueue.html'),
     ('hypervisor_timeout', 'error', 'hardware', 'virtual device does not answer',
      'The hypervisor did not answer a virtual device in time. Check the load and the storage of the hypervisor at that time,'
      ' and whether the machine was paused or migrated.', 'systemd-detect-virt', None),
@@ -181,15 +181,15 @@ KINDS = tuple(Kind(*row) for row in (
     ('storage_full', 'critical', 'resource', 'thin pool full',
      'A thin pool has no space left: writes wait, fail, or the pool is read-only, although its file systems report free '
      'space. Extend the pool (data or metadata, as the title says) or remove snapshots at once, then check the file systems.',
-                   'lvs -a -o +data_percent,metadata_percent', _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
+     'lvs -a -o +data_percent,metadata_percent', _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
     ('storage_low', 'warning', 'resource', 'thin pool nearly full',
      'A thin pool reached its low-water mark. Extend it, or remove snapshots, before it is full: writes fail then, although '
      'its file systems report free space.', 'lvs -a -o +data_percent,metadata_percent',
-                  _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
+     _KERNEL + 'admin-guide/device-mapper/thin-provisioning.html'),
     ('hba_reset', 'error', 'hardware', 'storage controller reset',
      'The firmware of a storage controller failed or hung, and the driver resets it; all its disks wait meanwhile. Update '
      'its firmware and driver, check its temperature and its disks, and replace a controller that repeats it.',
-                'lspci -nnk | grep -A3 -i -E "raid|sas|sata"', None),
+     'lspci -nnk | grep -A3 -i -E "raid|sas|sata"', None),
     ('fs_readonly', 'critical', 'hardware', 'file system went read-only',
      'A file system found an error and became read-only: programs cannot write any more. Save the data, look for errors of the device '
      'below it, check the file system while it is not mounted, then reboot or mount it again.', 'findmnt -O ro', None),
@@ -209,7 +209,7 @@ KINDS = tuple(Kind(*row) for row in (
     ('link_flap', 'warning', 'hardware', 'network link flaps',
      'The link of a network card went down at least three times within ten minutes. Check cable, transceiver and the port of'
      " the switch, and both sides' speed settings.", 'ethtool -S <device>; ethtool -m <device>',
-                _KERNEL + 'networking/ethtool-netlink.html'),
+     _KERNEL + 'networking/ethtool-netlink.html'),
     ('firmware_crash', 'error', 'hardware', 'firmware of a network card crashed',
      'The firmware of a network or wireless card crashed; the driver resets the card, and its traffic stops meanwhile. '
      'Update firmware and driver, and replace a card that repeats it.', 'ethtool -i <device>', None),

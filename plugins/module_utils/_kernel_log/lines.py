@@ -41,8 +41,8 @@ _STREAM = re.compile(r'(?:stdout|stderr) [FP] ')  # of a container's log file
 _STAMPED = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}\d{1,12}\.\d{6}[\]@]')
 _FACILITY = re.compile(r'([a-z0-9]{3,8}) *:' + _LEVEL + r' *: ')
 _TALOS = re.compile(r'(?:(\S{1,255}): +)?([a-z0-9]{3,8}): +' +
-                                                             _LEVEL +
-                                                             r': \[(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)\]: ?')
+                    _LEVEL +
+                    r': \[(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)\]: ?')
 _HUMAN_DATE = re.compile(r'\[[A-Z][a-z]{2} ([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: ([A-Z]{3,5}|[+-]\d\d))? (\d{4})\] ?')
 _MONOTONIC = re.compile(r'\[ {0,16}(\d{1,12}\.\d{6})(?: <[ \d.]{1,24}>)?\] (\S{1,255}) kernel: ')
 _PRINTK = re.compile(r'(?:<\d{1,3}>)?\[ {0,16}(\d{1,12}\.\d{6})(?:@\d{1,4})?(?:,\d{1,4})? {0,4}\](?: ?\[ {0,8}([TC]\d{1,8}) {0,8}\])? ?')
@@ -145,7 +145,7 @@ def _tagged(rest, wall, local_date, written_by, depth):
         inner = _prefix(rest[stream.end():] if stream else rest, depth + 1)
         if inner is not None and (inner.kernel or _STAMPED.match(inner.text)):
             return inner._replace(wall=inner.wall or wall, local_date=None if inner.wall or wall else inner.local_date or local_date,
-                                      kernel=True)
+                                  kernel=True)
     return None
 
 
@@ -287,7 +287,7 @@ class Pretty:
         self._lines.append(line)
         self._chars += len(line)
         if self._chars > 4 * MAX_RECORD_CHARS or len(self._lines) > self.MOST_LINES or (len(self._lines) == 2
-                                                                                           and not line.startswith('\t"')):
+                                                                                        and not line.startswith('\t"')):
             raise ValueError('no record')
         if line.startswith('\t"MESSAGE"'):
             self.message_at = number

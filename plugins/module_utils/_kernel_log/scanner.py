@@ -251,7 +251,7 @@ class Scanner:
     def _note_unknown(self, line):
         """Remember a line with a sure header behind a prefix that is neither known nor another program's."""
         if patterns.may_match(line) and any(patterns.find(text,
-                                                              False) for text in log_lines.behind_unknown(line[:log_lines.MAX_LINE_CHARS])):
+                                                          False) for text in log_lines.behind_unknown(line[:log_lines.MAX_LINE_CHARS])):
             self.unknown_lines += 1
             self.unknown_example = self.unknown_example or printable(line, EXAMPLE_CHARS)
 

@@ -157,6 +157,7 @@ def command(kind, owner, detail):
             text = text.replace(mark, shlex.quote(str(value)))
     return text
 
+
 # Memory of programs themselves: a heap that grows is ordinary, within a short window.
 PROGRAM_MEMORY = frozenset(('anonymous_memory', 'shared_memory', 'page_table', 'mapping'))
 # Pages that stay until somebody removes them, or that cannot be swapped.

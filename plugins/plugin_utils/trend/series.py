@@ -168,7 +168,7 @@ def _spread(values: Sequence[float]) -> float:
 def _without_spikes(points: Points, floor: float) -> Points:
     """Leave out readings that stand far off all others, one in eight at most."""
     left = list(points)
-    for _ in range(len(points) // 8):
+    for _unused in range(len(points) // 8):
         rest = _residuals(left, slope(left)[0])
         middle = _median(sorted(rest))
         far = max(range(len(rest)), key=lambda place: abs(rest[place] - middle))

@@ -139,7 +139,7 @@ HEADERS = [
     ("gpf", "general protection fault: 0000 [1] SMP"),
     ("gpf", "segment-related general protection fault: 206c [#2] PTI"),
     ("oom",
-          "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=ksy,mems_allowed=0,oom_memcg=/ksy,task_memcg=/ksy,task=ksyd,pid=8,uid=0"),
+     "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=ksy,mems_allowed=0,oom_memcg=/ksy,task_memcg=/ksy,task=ksyd,pid=8,uid=0"),
     ("oom", "Memory cgroup out of memory: Kill process 812 (mysqld) score 950 or sacrifice child"),
     ("warning", "WARNING: CPU: 1 PID: 812 at ksy_init+0x10/0x20 [ksy]"),
     ("warning", "WARNING: [ksy->refs[0] < 0 && !dead: 1] drivers/ksy/core.c:40 at ksy_init+0x10/0x20 [ksy], CPU#1: insmod/812"),

@@ -455,7 +455,7 @@ def test_records_over_several_lines_and_of_containers(kind, header):
     pretty = ["{"] + ["\t%s : %s," % (json.dumps(name), json.dumps(value)) for name, value in record.items()] + ['\t"_BOOT_ID" : "0"', "}"]
     other = [line.replace('"kernel"', '"syslog"') for line in pretty]
     assert [(event["kind"], event["line"], event["host"]) for event in scan_lines(other + pretty)] == [(kind, 2 * len(pretty) - 2,
-                                                                                                            "host-1")]
+                                                                                                        "host-1")]
     docker = {"log": "[  812.000123] %s\n" % header, "stream": "stdout", "time": "2026-11-23T05:38:57.123456789Z"}
     assert [(event["kind"], event["wall"]) for event in scan_lines([json.dumps(docker)])] == [(kind, "2026-11-23T05:38:57Z")]
     assert kinds("\x1e" + json.dumps(record)) == kinds("data: " + json.dumps(record)) == kinds(json.dumps(record)) == [kind]
@@ -513,7 +513,7 @@ def test_a_link_flaps_that_goes_down_three_times_in_ten_minutes(header):
 
 
 @pytest.mark.parametrize("prefix", ["BUG: ", "WARNING: CPU: 1 PID: 2 at a.c:3 ", "BUG: soft lockup - CPU#1 stuck for 22s! [x:1] ",
-                                           "Kernel panic - not syncing"])
+                                    "Kernel panic - not syncing"])
 def test_the_prefix_of_a_packet_filter_is_no_report(prefix):
     line = "[    1.000000] %sIN=eth0 OUT= MAC=02:00 SRC=192.0.2.1 DST=192.0.2.2 LEN=40 PROTO=TCP DPT=23"
     assert kinds(line % prefix) == []

@@ -110,7 +110,7 @@ def test_zombies_are_their_parents_and_a_first_thread_that_ended_is_none(root):
     root.process(200, "threaded", parent=5, state="Z", threads=4)
     held = Processes(Host(root.path))
     held.read()
-    ((key, holding),) = held.census({"memory"}).items()
+    [(key, holding)] = list(held.census({"memory"}).items())
     assert (key[0], holding.owner["pid"], holding.count) == ("zombie", 5, 10)
 
 
@@ -199,7 +199,7 @@ def test_posix_queues_and_keys_of_users(root):
         root.file(f"dev/mqueue/q{number}", "QSIZE:900        NOTIFY:0     SIGNO:0     NOTIFY_PID:0\n")
     queues = ipc.PosixQueues(Host(root.path))
     assert queues.read() == {"posix_queues": (3, 2700)}
-    ((_key, holding),) = queues.census({"posix_queues"}).items()
+    [(_key, holding)] = list(queues.census({"posix_queues"}).items())
     assert (holding.count, holding.bytes, holding.owner["type"], holding.detail) == (3, 2700, "uid", {"queue": "q0"})
     root.file("proc/key-users", "    0:    12 11/11 5/1000000 100/25000000\n 1000:   400 390/390 380/400 9000/20000\nbroken\n")
     keys = ipc.Keys(Host(root.path))
@@ -232,7 +232,7 @@ def test_a_host_without_proc_has_nothing_and_no_error(tmp_path):
 @pytest.mark.parametrize("number", [0, 150, 700])
 def test_descriptors_are_counted_where_the_kernel_does_not_report_their_number(monkeypatch, number):
     """Before Linux 6.2 the size of /proc/PID/fd is 0: small tables are listed, of large ones the end is looked for."""
-    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(number)]
+    opened = [os.open("/dev/null", os.O_RDONLY) for _unused in range(number)]
     try:
         wanted = len(os.listdir("/proc/self/fd"))
         process = Host().read_process(os.getpid())

@@ -29,7 +29,7 @@ def host(name, night, scan_id, uptime_s=None, boot_id=BOOT, caches=None, counts=
     return document
 
 
-def night(results, number, hosts, started_at=None, reported=True, probes=data.PROBES):
+def night(results, number, hosts, started_at=None, reported=True, probes=tuple(data.PROBES)):
     """Write the scan of a night; reported: a report was made of it then. Returns its folder."""
     scan_id = f"night{number:03}"
     at = started_at or f"2026-{1 + number // 28:02}-{1 + number % 28:02}T03:00:00Z"
@@ -385,9 +385,13 @@ def test_a_report_writes_the_readings_that_the_next_one_uses(tmp_path, monkeypat
     assert scan.reading("web1")["slab_bytes"]["mnt_cache"] > 4 * MIB
 
 
+def unwritable(*_path_and_text):
+    raise OSError(30, "Read-only file system")
+
+
 def test_a_folder_that_cannot_be_written_keeps_the_report(tmp_path, monkeypatch):
     folder = night(tmp_path, 0, [quiet()], reported=False)
     history = History(tmp_path, folder)
-    monkeypatch.setattr(readings, "write_text", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    monkeypatch.setattr(readings, "write_text", unwritable)
     history.write("night000")
     assert not (folder / readings.FILE).exists()

@@ -16,7 +16,7 @@ DAY_S, KIB, MIB, GIB = 86400.0, 2**10, 2**20, 2**30
 
 def verdicts(kind, schedule, count, ratio, runs, seed):
     rng = random.Random(seed)
-    paths = [noise.grown(rng, kind, schedule(rng, count), ratio, False) for _ in range(runs)]
+    paths = [noise.grown(rng, kind, schedule(rng, count), ratio, False) for _unused in range(runs)]
     return collections.Counter(judge(path, noise.FLOOR).verdict for path in paths)
 
 
