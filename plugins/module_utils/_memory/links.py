@@ -7,25 +7,24 @@ process that the first one left out, so that two scans can be compared.
 """
 
 import os
-import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors
 
 MOST, _MOST_OF_ONE = 12000, 3000
-_FRESH_S = 1.0
 
 
 class Links:
-    """Links of descriptors. Sources that need them at the same instant share one scan."""
+    """Links of descriptors, of Host.processes(): sources share one scan a census."""
 
     def __init__(self, host):
         self._host = host
-        self._counts, self._found, self._read_at, self._first = {}, [], None, None
+        self._counts, self._found, self._read, self._first = {}, [], None, None
         self.whole = True
 
     def now(self):
         """Return [(Process, descriptor as text, link, share)]: share is by how much it counts, when a process has more than are read."""
-        if self._read_at is not None and time.monotonic() - self._read_at < _FRESH_S:
+        processes = self._host.processes()
+        if processes is self._read:
             return self._found
         found, seen, left, self.whole = [], set(), MOST, True
         for task in self._order():
@@ -47,7 +46,7 @@ class Links:
                 except OSError:
                     continue
         self._first = self._first or (seen, self.whole)
-        self._found, self._read_at = found, time.monotonic()
+        self._found, self._read = found, processes
         return found
 
     def own(self):
