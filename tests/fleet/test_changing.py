@@ -21,8 +21,9 @@ MACHINE_CHECK = "mce -b 0 9 0xbd000000000000c0 0x5 0xc0000000 0x8c"
 
 
 @pytest.fixture(scope="module")
-def clean(machine, on_machine):
-    """What is on the machine before any test."""
+def clean(machine, on_machine, built):
+    """What is on the machine before any test, the modules that tests load among it."""
+    assert built
     compiled = machine.run("python3 -m compileall -q " + on_machine.FOLDER)
     assert compiled.returncode == 0, compiled.stdout
     return on_machine.run(TRACES)

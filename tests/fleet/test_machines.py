@@ -25,7 +25,7 @@ from ansible_collections.ksysak.fleet.tests.integration.test_scan import (  # no
     host,
     test_all_documents_fit_their_schemas,
     test_every_probe_measured_with_its_best_engine,
-    test_the_leak_is_found_with_its_function,
+    test_the_growth_is_found_with_its_function_and_its_holder,
     test_the_line_in_the_kernel_log_is_found,
     test_the_report_tells_of_it,
     test_the_task_that_waited_is_found_with_the_one_that_ran,

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import window
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, window
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.probe import MemoryProbe
@@ -153,9 +153,9 @@ def bpf_maps(_folder):
 
 
 def large_maps(_folder):
-    """BPF arrays of 512 entries of 1 MiB."""
+    """BPF arrays of 64 entries of 1 MiB."""
     while True:
-        attributes = struct.pack("=6I", 2, 4, 2**20, 512, 0, 0).ljust(120, b"\0")
+        attributes = struct.pack("=6I", 2, 4, 2**20, 64, 0, 0).ljust(120, b"\0")
         checked(libc.syscall(321, 0, attributes, 120))
         yield
 
@@ -310,13 +310,14 @@ def busy():
 
 
 def bpf_level():
-    """Maps of 2.5 GiB that are there when the window opens."""
+    """Maps of 2.5 GiB (or of half of what is available) that are there when the window opens."""
     one = Child("large_maps")
+    number = min(40, procfs.parse_fields(procfs.read_text("/proc/meminfo"))["MemAvailable"] // 2**27)
     try:
-        one.ask(5)
+        one.ask(number)
         one.wait()
         found = window.measure([MemoryProbe(dict((name, spec["default"]) for name, spec in MemoryProbe.OPTIONS.items()))], 1.0)["memory"]
-        return {"pid": one.process.pid, "found": found}
+        return {"pid": one.process.pid, "bytes": number * 2**26, "found": found}
     finally:
         one.end()
 

@@ -41,7 +41,9 @@ def system(run):
 
 def of(found, kind, child):
     """The rows of growth of a kind that name a child, or a folder of it."""
-    return [row for row in found["growth"] if row["kind"] == kind and row["owner"]["pid"] == child["pid"]]
+    own = [row for row in found["growth"] if row["kind"] == kind and row["owner"]["pid"] == child["pid"]]
+    # Before Linux 6.7 the kernel does not report who makes cgroups: the cgroup names itself.
+    return own or [row for row in found["growth"] if row["kind"] == kind == "cgroup" and row["owner"]["cgroup"] == f"/made-{child['pid']}"]
 
 
 @pytest.mark.parametrize("case", WANTED)
@@ -54,7 +56,7 @@ def test_kind_owner_number_and_bytes_are_right(system, case):
     (row,) = rows
     assert row["count_delta"] == 2 * child["step"] * each  # two of the four steps are between the first census and the last
     if named:
-        assert row["owner"]["name"] == child["name"]
+        assert row["owner"]["name"] in (child["name"], row["owner"]["cgroup"])
     assert least <= row["bytes"] / row["count"] <= most
 
 
@@ -83,7 +85,7 @@ def test_who_writes_and_who_makes_files_is_named(run):
 def test_maps_that_do_not_grow_are_named_with_their_holder(run):
     found = run("bpf_level")
     rows = [row for row in found["found"]["data"]["holders"] if row["kind"] == "bpf_map"]
-    assert rows[0]["owner"]["pid"] == found["pid"] and rows[0]["bytes"] >= 5 * 2**29
+    assert rows[0]["owner"]["pid"] == found["pid"] and rows[0]["bytes"] >= found["bytes"] > 0
     assert not [row for row in found["found"]["data"]["growth"] if row["kind"] == "bpf_map"]
 
 

@@ -60,13 +60,15 @@ def test_memleak_counts_every_object_that_was_not_freed(on_host):
     assert leak["type"] == "slab" and leak["module"] is None
     assert leak["corroborated"] is True
     assert any("do_msgsnd" in frame for frame in leak["stack"])
-    assert leak["verdict"] == result["data"]["verdict"] == "leak", leak["reasons"]
+    # A message queue is of no process, but its messages are no leak of the kernel either.
+    assert leak["verdict"] == result["data"]["verdict"] == "suspect", leak["reasons"]
+    assert leak["system_call"] == "msgsnd" and "python3" in leak["reasons"][0]
     truth = result["truth"]
     assert (
         leak["growth_ci95"][0] <= truth["bytes_per_s"] <= leak["growth_ci95"][1]
         or abs(leak["growth_bytes_per_s"] / truth["bytes_per_s"] - 1) < 0.1 + result["lost"] / truth["kept"]
     )
-    assert len(leak["trend"]) >= 16
+    assert len(leak["trend"]) >= 8
     assert any(row["counter"] == "SUnreclaim" for row in result["data"]["trends"])
 
 
@@ -76,7 +78,7 @@ def test_memleak_sample_estimates_the_same_leak(on_host):
     assert result["data"]["sample"] == 16 and result["data"]["budget"]["suspects"] >= 1
     # At worst all of the 2000 objects were one in 16: 125 followed, sigma 10.8; six of it are 65 followed, or 1040 objects.
     assert abs(leak["objects_outstanding"] - 2000) <= 1040 + result["lost"]
-    assert leak["verdict"] == "leak" and any("do_msgsnd" in frame for frame in leak["stack"])
+    assert leak["verdict"] == "suspect" and any("do_msgsnd" in frame for frame in leak["stack"])
 
 
 def test_memleak_tells_a_burst_from_steady_growth(on_host):

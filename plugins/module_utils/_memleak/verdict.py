@@ -64,8 +64,8 @@ def holder_of(stack, objects, size, grown, allocators_rows=(), did=None, charged
             return 'there are %d %s, which may hold it' % (more(name), words), most
     one = allocators.single(allocators_rows)
     if one is not None and context not in (allocators.INTERRUPT, allocators.KERNEL_THREAD):
-        return ('it was allocated for %s%s%s, which may hold it'
-                % (allocators.named(one), ' (ended)' if one['ended'] else '', ' by %s()' % call if call else '')), _SUSPECT
+        ended = '; it has ended, and what outlives a process may hold it' if one['ended'] else ', which may hold it'
+        return 'it was allocated for %s%s%s' % (allocators.named(one), ' by %s()' % call if call else '', ended), _SUSPECT
     for name, words in _COUNTED:
         if objects >= _LEAST_COUNTED and 0.75 * objects <= more(name) <= 1.33 * objects:
             return 'there are %d %s, which may hold it' % (more(name), words), _SUSPECT
