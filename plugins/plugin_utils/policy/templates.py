@@ -29,6 +29,7 @@ def _environment() -> jinja2.sandbox.SandboxedEnvironment:
         function=text.plain_function,
         family=text.family,
         cache=text.plain_cache,
+        things=text.things,
     )
     return environment
 

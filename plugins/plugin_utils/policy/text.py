@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ...module_utils._core.symbols import without_suffixes
+from ...module_utils._memory.kinds import KINDS as MEMORY_KINDS
 
 # C0 and C1 controls, DEL, bidirectional overrides, zero-width characters, line separators, lone surrogates
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]")
@@ -14,6 +15,7 @@ _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x
 _ADDRESS = re.compile(r"\+?0x[0-9a-fA-F]+(/0x[0-9a-fA-F]+)?|\b[0-9a-fA-F]{16}\b")
 _DIGITS = re.compile(r"[0-9]+")
 _RANDOM_COPY = re.compile(r"^kmalloc-rnd-[0-9]+-")
+_THINGS = {row.kind: row.many for row in MEMORY_KINDS}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -84,6 +86,11 @@ def in_time(seconds: float | None) -> str:
 def plain_cache(name: str | None) -> str:
     """Return the name of a slab cache without the number of a random copy, which differs from boot to boot ('?' for null)."""
     return "?" if name is None else _RANDOM_COPY.sub("kmalloc-rnd-", name)
+
+
+def things(kind: str | None) -> str:
+    """Return what things of a kind that holds memory are called, as 'sockets' (the kind itself where it is not known, '?' for null)."""
+    return "?" if kind is None else _THINGS.get(kind, kind)
 
 
 def in_us(value: float | None) -> str:

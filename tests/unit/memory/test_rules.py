@@ -30,6 +30,8 @@ def titles(rule, **facts):
         (data.held("dentry", 10**7, detail={"reclaimable": True}), False),
         ({**data.held("anonymous_memory", 1, bytes=2**36), "count": None}, False),
         (data.held("huge_page_pool", 4096, bytes=2**33), False),
+        (data.held("sysv_shm", 1, bytes=2**33), False),
+        (data.held("tmpfs", 12, bytes=2**32), False),
     ],
 )
 def test_what_one_owner_holds_is_reported_from_a_level_on(row, told):
@@ -41,12 +43,12 @@ def test_what_one_owner_holds_is_reported_from_a_level_on(row, told):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        (limit(0.95), "fs.file-max is used by 95 %"),
+        (limit(0.95), "fs.file-max is at 95 %"),
         (limit(0.5), None),
         (limit(0.5, exhausted_in_s=1200.0), "full in"),
         (limit(0.5, exhausted_in_s=86400.0), None),
         (limit(0.1, exhausted_in_s=1200.0), None),
-        (limit(0.3, "SUnreclaim of memory", "bytes"), "SUnreclaim of memory is used by 30 %"),
+        (limit(0.3, "SUnreclaim of memory", "bytes"), "SUnreclaim of memory is at 30 %"),
         (limit(1.0, "huge pages of 2048 KiB", "pages"), None),
         (limit(0.92, "pids.max", "threads", owner=data.owner("/app.slice", type="cgroup", pid=None, unit=None)), "pids.max of /app.slice"),
     ],
