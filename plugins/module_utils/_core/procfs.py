@@ -55,6 +55,16 @@ def parse_schedstat(text):
     return {int(row[0][3:]): tuple(int(word) for word in row[7:10]) for row in rows if len(row) >= 10} or None
 
 
+def parse_sockstat(text):
+    """Return {protocol: {name: number}} of /proc/net/sockstat's text."""
+    found = {}
+    for line in text.splitlines():
+        protocol, _colon, rest = line.partition(':')
+        words = rest.split()
+        found[protocol] = dict((name, int(value)) for name, value in zip(words[::2], words[1::2]) if value.isdigit())
+    return found
+
+
 def parse_cpu_list_pages(text):
     """Return the number of free pages that all CPUs keep in lists of their own, of /proc/zoneinfo's text."""
     return sum(int(count) for count in re.findall(r'^ +count: +(\d+)$', text, re.MULTILINE))

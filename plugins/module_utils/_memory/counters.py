@@ -7,7 +7,13 @@ At most 2 KiB of JSON. What cannot be read is left out: a counter that is missin
 import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text, uptime_s
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import (
+    parse_cpu_list_pages,
+    parse_fields,
+    parse_sockstat,
+    read_text,
+    uptime_s,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import is_reclaimable, parse_meminfo
 
 CACHES, RECLAIMABLE = 8, 4
@@ -61,16 +67,6 @@ def memory():
     for protocol, values in parse_sockstat(read_text('/proc/net/sockstat')).items():
         if protocol in ('TCP', 'UDP') and 'mem' in values:
             found[protocol + 'Buffers'] = values['mem'] * _PAGE_BYTES
-    return found
-
-
-def parse_sockstat(text):
-    """Return {protocol: {field: number}} of /proc/net/sockstat's text."""
-    found = {}
-    for line in text.splitlines():
-        protocol, _colon, rest = line.partition(':')
-        words = rest.split()
-        found[protocol] = dict((name, int(value)) for name, value in zip(words[::2], words[1::2]) if value.isdigit())
     return found
 
 

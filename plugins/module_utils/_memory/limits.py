@@ -12,7 +12,7 @@ import resource
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, parse_sockstat, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, picture, slabs, tmpfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 
@@ -78,7 +78,7 @@ class Limits:
         page = picture.PAGE_BYTES
         memory = parse_fields(read_text(os.path.join(self._host.proc, 'meminfo')))
         total = memory.get('MemTotal', 0)
-        sockets = picture.parse_sockstat(read_text(os.path.join(self._host.proc, 'net/sockstat')))
+        sockets = parse_sockstat(read_text(os.path.join(self._host.proc, 'net/sockstat')))
         for protocol in ('tcp', 'udp'):
             most = self._words('sys/net/ipv4/%s_mem' % protocol)
             used = sockets.get(protocol.upper(), {}).get('mem')

@@ -9,7 +9,7 @@ reported as 'within', not as a part.
 
 import os
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, parse_sockstat, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import printable
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import slabs
 
@@ -68,16 +68,6 @@ def read_areas(path):
                 row[2] += pages == _STACK_PAGES
     except (OSError, ValueError, IndexError):
         return {}
-    return found
-
-
-def parse_sockstat(text):
-    """Return {protocol: {name: number}} of /proc/net/sockstat's text."""
-    found = {}
-    for line in text.splitlines():
-        protocol, _colon, rest = line.partition(':')
-        words = rest.split()
-        found[protocol] = dict((name, int(value)) for name, value in zip(words[::2], words[1::2]) if value.isdigit())
     return found
 
 

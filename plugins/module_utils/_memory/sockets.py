@@ -142,15 +142,12 @@ class Sockets(Source):
         self._page = os.sysconf('SC_PAGE_SIZE')
 
     def read(self):
-        fields = {}
-        for line in procfs.read_text(self.host.proc + '/net/sockstat').splitlines():
-            name, _colon, rest = line.partition(':')
-            words = rest.split()
-            fields.update((name + ' ' + key, int(value)) for key, value in zip(words[::2], words[1::2]))
+        fields = procfs.parse_sockstat(procfs.read_text(self.host.proc + '/net/sockstat'))
+        tcp, udp = fields.get('TCP', {}), fields.get('UDP', {})
         return {
-            'tcp_memory': (None, fields.get('TCP mem', 0) * self._page),
-            'udp_memory': (None, fields.get('UDP mem', 0) * self._page),
-            'time_wait': (fields.get('TCP tw'), None),
+            'tcp_memory': (None, tcp.get('mem', 0) * self._page),
+            'udp_memory': (None, udp.get('mem', 0) * self._page),
+            'time_wait': (tcp.get('tw'), None),
             'tcp_sockets': (self.host.objects('TCP', 'TCPv6'), None),
             'unix_sockets': (self.host.objects('UNIX', 'UNIX-STREAM'), None),
             'packets': (self.host.objects('skbuff_head_cache', 'skbuff_fclone_cache'), None),

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters
 
 SLABINFO = """slabinfo - version: 2.1
@@ -26,7 +27,7 @@ def test_slab_caches_count_whole_slabs():
 
 
 def test_sockstat():
-    found = counters.parse_sockstat("sockets: used 27\nTCP: inuse 6 orphan 1 tw 8 alloc 6 mem 33\nFRAG: inuse 0 memory x\n\n")
+    found = procfs.parse_sockstat("sockets: used 27\nTCP: inuse 6 orphan 1 tw 8 alloc 6 mem 33\nFRAG: inuse 0 memory x\n\n")
     assert found["sockets"] == {"used": 27}
     assert (found["TCP"]["orphan"], found["TCP"]["mem"]) == (1, 33)
     assert found["FRAG"] == {"inuse": 0}
