@@ -5,7 +5,8 @@ A cause is one owner, with all that grows on its account. An allocation site bel
 
 1. The processes that allocated what survives are the owner's: the same process, or one of its command and cgroup.
 2. They are others, or an interrupt or a thread of the kernel: as many objects a second came as the owner holds more things, or as many
-   bytes. Received data is held by who does not read it, not by who sent it.
+   bytes; or they fill the slab cache of just the things that the owner holds more of. Received data is held by who does not read it,
+   not by who sent it.
 3. Nothing that is counted grew with it, but one process allocated nearly all by its own system calls: it likely holds it.
 4. Otherwise nobody holds it: a leak of the kernel.
 
@@ -28,6 +29,7 @@ SAME_BYTES = 0.35  # bytes of queues are those of their buffers, with what these
 PART_OF_QUEUE = 2.0  # what is sent comes from several places, not all of which need to have been seen
 SAME_ROWS = 0.15  # two counts of the same things
 SAME_OBJECTS = 0.05
+SAME_CACHE = 2.0  # things of a kind that has a slab cache of its own: within the window their number may speed up or slow down
 SAME_LEAK = 0.1  # objects of one leak come one with the other
 HALF, ONE = 0.5, allocators.ONE
 LEAST_PER_S = 0.5  # slower rates agree by chance
@@ -39,6 +41,10 @@ HELD, LIKELY, NOBODY = "yes", "likely", "no"
 # Beside these the kernel's own memory only describes them: page tables and mappings.
 USER_MEMORY = PROGRAM_MEMORY | {"locked_memory", "huge_page", "huge_page_pool", "page_cache"}
 KERNEL_MEMORY, LEAK, COUNTER = "kernel_memory", "leak", "counter"
+# Slab caches whose objects are things of one kind only.
+OWN_CACHES = {
+    row.kind: {cache for cache in row.objects if sum(cache in other.objects for other in BY_NAME.values()) == 1} for row in BY_NAME.values()
+}
 WORDS = {KERNEL_MEMORY: "Kernel memory", LEAK: "Kernel memory leak", COUNTER: "Kernel counter"}
 
 
@@ -299,17 +305,20 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
             queue = row["kind"] in QUEUES
             if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
                 continue  # what a process allocates, another does not hold, but for what it sent to that one
+            if any(site["cache"] in OWN_CACHES[row["kind"]] and _near(_per_s(site), row["per_s"], SAME_CACHE) for site in bundle):
+                candidates.append((True, queue, True, 0.0, -len(candidates), cause, row, "objects"))
+                continue
             if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in cause.sites):
                 continue  # its own allocations explain it
             left = (row["bytes_per_s"] or 0.0) - _bytes(cause.sites)
             if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
-                candidates.append((queue, True, 0.0, -len(candidates), cause, row, "objects"))
+                candidates.append((False, queue, True, 0.0, -len(candidates), cause, row, "objects"))
             elif _near(_bytes(bundle), left, SAME_BYTES if not queue else PART_OF_QUEUE, LEAST_BYTES_PER_S):
-                candidates.append((queue, False, -abs(_bytes(bundle) - left), -len(candidates), cause, row, "bytes"))
+                candidates.append((False, queue, False, -abs(_bytes(bundle) - left), -len(candidates), cause, row, "bytes"))
         if not candidates:
             rest += bundle
             continue
-        cause, row, what = max(candidates, key=lambda candidate: candidate[:4])[4:]
+        cause, row, what = max(candidates, key=lambda candidate: candidate[:5])[5:]
         cause.take(bundle, f"as many {what} a second as {BY_NAME[row['kind']].many} of {_named(cause.owner)}")
     return rest
 

@@ -84,6 +84,15 @@ def test_what_an_interrupt_allocates_belongs_to_what_grows_by_as_many():
     assert sorted(told(apart)) == [("leak", "any", "no", 1, 0), ("tcp_time_wait", "app", "yes", 0, 1)]
 
 
+def test_objects_of_a_cache_of_one_kind_are_the_things_of_that_kind():
+    waiting = row("tcp_time_wait", 277.0, bytes_each=256)
+    from_interrupts = {"per_s": 540, "size": 256, "call": None}
+    assert told(found([waiting], [site(**from_interrupts, cache="tw_sock_TCP")])) == [("tcp_time_wait", "app", "yes", 1, 1)]
+    # Things of another kind, or far more of them: nobody holds these.
+    for rows, changes in (([row("socket", 277.0)], {"cache": "tw_sock_TCP"}), ([waiting], {"cache": "tw_sock_TCP", "per_s": 5400})):
+        assert [cause["held"] for cause in found(rows, [site(**{**from_interrupts, **changes})])] == ["no", "yes"]
+
+
 def test_memory_of_a_program_explains_no_kernel_memory_but_what_describes_it():
     grown = row("anonymous_memory", None or 0.0, None) | {"per_s": None, "bytes_per_s": 4e6}
     table = site("table", 2, 4096, None, [data.allocator()], context="exception", type="page", cache=None)
