@@ -44,7 +44,7 @@ class Section(Base):
         self._limits += [
             {
                 "host": host,
-                **{name: row[name] for name in ("limit", "used", "limit_value", "share", "exhausted_in_s")},
+                **{name: row[name] for name in ("limit", "unit", "used", "limit_value", "share", "exhausted_in_s")},
                 "owner": _owner(row),
             }
             for row in data["limits"]

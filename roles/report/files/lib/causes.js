@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Causes of memory growth: who holds it, or that nobody does, with the parts of each beneath. */
 import { bdi, el, findingLink, heading, hostLink, plainTable } from './dom.js'
-import { bytesPerSecond, NONE, number } from './format.js'
+import { bytesPerSecond, NONE, number, plural } from './format.js'
 import { t, word } from './messages.js'
 
 const HELD = { yes: () => t('held'), likely: () => t('likely held'), no: () => t('held by nobody') }
@@ -15,7 +15,7 @@ const parts = (cause) =>
   el(
     'details',
     {},
-    el('summary', {}, t('{n} parts', { n: number(cause.parts.length) })),
+    el('summary', {}, plural(cause.parts.length, 'part')),
     cause.command === null ? null : el('p', {}, el('code', {}, bdi(cause.command))),
     el('p', {}, bdi(cause.evidence.join('; '))),
     plainTable(

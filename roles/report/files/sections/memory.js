@@ -34,12 +34,13 @@ const holderLine = (row) => [
   bytes(row.bytes),
   command(row),
 ]
+const amount = (row, value) => (row.unit === 'bytes' ? bytes(value) : number(value))
 const limitLine = (row) => [
   hostLink(row.host),
   bdi(row.limit),
   row.owner === null ? NONE : bdi(row.owner),
-  number(row.used),
-  number(row.limit_value),
+  amount(row, row.used),
+  amount(row, row.limit_value),
   percent(row.share),
   seconds(row.exhausted_in_s),
 ]
