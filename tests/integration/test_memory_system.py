@@ -78,8 +78,11 @@ def test_nothing_is_said_to_be_missing(system):
 
 
 def test_who_writes_and_who_makes_files_is_named(run):
-    for owner, pid, folder_is_right in run("busy").values():
-        assert owner["pid"] == pid and folder_is_right is not False
+    busy = run("busy")
+    rows = busy["cases"].items()
+    named = {case: owner["pid"] == pid and folder_is_right is not False for case, (owner, pid, folder_is_right) in rows if owner}
+    # Before Linux 5.13 the kernel reports no names of files in tmpfs.
+    assert named == ({"spool": True, "names": True} if busy["tmpfs_has_handles"] else {"spool": True}), busy
 
 
 def test_maps_that_do_not_grow_are_named_with_their_holder(run):
