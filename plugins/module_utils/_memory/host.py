@@ -122,6 +122,9 @@ class Host:
             namespace = None
         if namespace not in (None, HOST_PIDS):
             found.append('processes outside of this container (/proc is not that of the host)')
+        if not self.slabs():
+            found.append('growth of timers, signals, locks, watches, keys, sockets and namespaces: /proc/slabinfo, which counts them, '
+                         'cannot be read (run the probe as root, on the host itself)')
         return found
 
     def forget(self):

@@ -3,8 +3,8 @@
 
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import text
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, picture, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.limits import Limits
@@ -23,6 +23,8 @@ class ProcfsEngine(Engine):
     _host = None
 
     def open(self):
+        if 'MemTotal' not in procfs.parse_fields(procfs.read_text('/proc/meminfo')):
+            raise Unavailable('/proc/meminfo cannot be read', 'Mount /proc on the host.')
         self._host = Host()
         self._watch = Watch(SOURCES, self._host)
         self._limits = Limits(self._host)

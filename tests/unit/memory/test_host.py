@@ -6,7 +6,8 @@ import os
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, probe, sock_diag
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
@@ -124,9 +125,22 @@ def test_a_host_that_hides_its_processes_says_so(root):
     root.file("proc/self/status", "Name:\tx\nCapEff:\t0000000000000000\n")
     os.makedirs(f"{root.path}/proc/self/ns")
     os.symlink("pid:[4026532999]", f"{root.path}/proc/self/ns/pid")
-    assert [text.partition(" (")[0] for text in Host(root.path).missing()] == [
+    assert [text.partition(" (")[0] for text in Host(root.path).missing()[:2]] == [
         "what processes of other users hold", "processes outside of this container",
     ]  # fmt: skip
+
+
+def test_a_host_without_slab_counters_says_what_is_not_seen(root):
+    (missing,) = Host(root.path).missing()
+    assert "/proc/slabinfo" in missing and "cannot be read" in missing
+    root.file("proc/slabinfo", "slabinfo - version: 2.1\n# name\nfilp 10 20 256 16 1 : tunables 0 0 0 : slabdata 2 2 0\n")
+    assert Host(root.path).missing() == []
+
+
+def test_a_host_without_meminfo_is_not_measured(monkeypatch):
+    monkeypatch.setattr(probe.procfs, "read_text", lambda path: "")
+    with pytest.raises(Unavailable, match="/proc/meminfo cannot be read"):
+        probe.ProcfsEngine({"top": 24}).open()
 
 
 @pytest.mark.parametrize(
