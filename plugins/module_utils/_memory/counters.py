@@ -15,6 +15,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import (
     uptime_s,
 )
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import is_reclaimable, parse_meminfo
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import slabs
 
 CACHES, RECLAIMABLE = 8, 4
 ALIASES = 3
@@ -23,7 +24,6 @@ _NAME_CHARS = 32
 _PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 _BYTES = ('MemTotal', 'MemAvailable', 'AnonPages', 'Shmem', 'Hugetlb', 'SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables',
           'Percpu', 'VmallocUsed', 'unaccounted')
-_SLAB = '/sys/kernel/slab'
 # One of them is there: version 2 alone, beside version 1 (hybrid), or neither.
 _CGROUP_STAT = ('/sys/fs/cgroup/cgroup.stat', '/sys/fs/cgroup/unified/cgroup.stat')
 
@@ -71,35 +71,16 @@ def memory():
 
 
 def slab_caches(text):
-    """Return ({cache: bytes of its slabs}, {counter: objects} of two caches that nothing else counts) of /proc/slabinfo's text."""
-    caches, objects = {}, {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) < 16 or not all(words[place].isdigit() for place in (1, 5, 14)):
-            continue
-        caches[words[0]] = int(words[14]) * int(words[5]) * _PAGE_BYTES
-        if words[0] == 'net_namespace':  # also those that no process is in any more
-            objects['net_namespaces'] = int(words[1])
-    return caches, objects
+    """Return ({cache: bytes of its slabs}, {counter: objects} of what nothing else counts) of /proc/slabinfo's text."""
+    caches = slabs.parse_caches(text)
+    objects = {'net_namespaces': caches['net_namespace'][0]} if 'net_namespace' in caches else {}  # also those without a process
+    return dict((name, size) for name, (_objects, size) in caches.items()), objects
 
 
-def merged_names(caches):
-    """Return {cache: its other names, sorted, up to ALIASES} of those of the caches that the kernel has merged with others.
-
-    /proc/slabinfo lists merged caches under the name of one of them. In /sys/kernel/slab each name is a link to the same folder.
-    """
-    target = {}
-    for name in sysfs.entries(_SLAB):
-        try:
-            target[name] = os.readlink('%s/%s' % (_SLAB, name))
-        except OSError:
-            continue
-    found = {}
-    for cache in caches:
-        same = [name for name in sorted(target) if target[name] == target.get(cache, '') and name != cache]
-        if same:
-            found[cache] = [name[:_NAME_CHARS] for name in same[:ALIASES]]
-    return found
+def merged_names(caches, root='/'):
+    """Return {cache: its other names, sorted, up to ALIASES} of those of the caches that the kernel has merged with others."""
+    merged = slabs.aliases(root)
+    return dict((cache, [name[:_NAME_CHARS] for name in merged[cache] if name != cache][:ALIASES]) for cache in caches if cache in merged)
 
 
 def host_counts():

@@ -32,20 +32,10 @@ class Reading:
         self.meminfo = parse_fields(read('proc/meminfo'))
         self.vmstat = parse_fields(read('proc/vmstat'))
         self.cpu_list_pages = parse_cpu_list_pages(read('proc/zoneinfo'))
-        self.caches = parse_caches(read('proc/slabinfo'))
+        self.caches = slabs.parse_caches(read('proc/slabinfo'))
         self.areas = read_areas(os.path.join(root, 'proc/vmallocinfo'))
         self.sockstat = parse_sockstat(read('proc/net/sockstat'))
         self.huge_pools = huge_pools(os.path.join(root, 'sys/kernel/mm/hugepages'))
-
-
-def parse_caches(text):
-    """Return {slab cache: (objects in use, bytes of its slabs)} of /proc/slabinfo's text."""
-    caches = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 14 and words[1].isdigit() and words[14].isdigit():
-            caches[words[0]] = (int(words[1]), int(words[14]) * int(words[5]) * PAGE_BYTES)
-    return caches
 
 
 def read_areas(path):

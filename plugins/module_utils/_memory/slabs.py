@@ -4,12 +4,23 @@
 import os
 
 _ALIASES = 6
+_PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 
 
 def exact(host, cache):
     """Return the number of objects of a slab cache of a Host, or None where it shares its slabs with others or is not known."""
     found = host.slabs().get(cache)
     return found[0] if found and cache not in aliases(host.root) else None
+
+
+def parse_caches(text):
+    """Return {slab cache: (objects in use, bytes of its slabs)} of /proc/slabinfo's text."""
+    caches = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 14 and words[1].isdigit() and words[14].isdigit():
+            caches[words[0]] = (int(words[1]), int(words[14]) * int(words[5]) * _PAGE_BYTES)
+    return caches
 
 
 def aliases(root='/'):

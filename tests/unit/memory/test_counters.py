@@ -51,12 +51,14 @@ def test_cgroups_of_each_version(monkeypatch, files, expected):
     assert counters.cgroups() == expected
 
 
-def test_merged_caches_get_their_other_names(monkeypatch, tmp_path):
+def test_merged_caches_get_their_other_names(tmp_path):
+    folder = tmp_path / "sys/kernel/slab"
+    folder.mkdir(parents=True)
     for alias, target in (("mnt_cache", ":A-384"), ("posix_timers_cache", ":A-384"), ("skbuff", ":0000256"), ("lonely", ":1")):
-        (tmp_path / alias).symlink_to(target)
-    (tmp_path / "kmalloc-64").mkdir()
-    monkeypatch.setattr(counters, "_SLAB", str(tmp_path))
-    assert counters.merged_names(["posix_timers_cache", "kmalloc-64", "lonely", "gone"]) == {"posix_timers_cache": ["mnt_cache"]}
+        (folder / alias).symlink_to(target)
+    (folder / "kmalloc-64").mkdir()
+    found = counters.merged_names(["posix_timers_cache", "kmalloc-64", "lonely", "gone"], str(tmp_path))
+    assert found == {"posix_timers_cache": ["mnt_cache"]}
 
 
 def test_this_host_in_two_kib():
