@@ -29,8 +29,8 @@ _REPORTING = r'''
     __stack_chk_fail __kasan\w* kthread_\w*backtrace sched_show_task _sched_show_task trace_hardirqs_\w+ trace_softirqs_\w+
     perf_trace_\w+ trace_event_(?:raw_event|buffer|get_offsets)_\w+ check_preemption_disabled __this_cpu_preempt_check
     __do_kernel_fault do_\w+_fault do_mem_abort _stext __rela_dyn_start _text dequeue_task_stop end_report start_report
-    rcu_read_lock_\w*held\w* ftrace_\w*call\w* return_to_handler should_fail\w* _RNv\w*(?:begin_unwind|panicking)\w* rust_helper_BUG
-    rust_panic\w*
+    rcu_read_lock_\w*held\w* ftrace_\w*call\w* return_to_handler should_fail\w* rust_panic\w* __rustc::.*
+    core::panicking::.* rust_helper_BUG
 '''.split()
 
 # Code that walks stacks, for the reports and for much else.
@@ -93,7 +93,8 @@ _HELPERS = r'''
     (?:logic_)?(?:in|out)s?[bwl] _{0,2}raw_(?:read|write)[bwlq] _{0,2}nla_\w+ nlmsg_\w+ ttwu_\w+ (?:en|de)queue_task\w*
     update_rq_clock\w* \w*rt_mutex\w* rt_spin_\w+ rtlock_\w+ __x86_(?:indirect|return)_\w*thunk\w* __SC[TK]__\w+ __(?:pfx|cfi)_\w+
     \w*_wait_bit\w* _{0,2}cv_(?:timed)?wait\w* \w*_wait_for_completion\w* _{0,2}call_rcu\w* _{0,2}k?free_rcu\w* kill_fasync\w*
-    swake_\w+ kfree_skb\w* sk_filter_\w+
+    swake_\w+ kfree_skb\w* sk_filter_\w+ _{0,2}cond_resched rust_helper_\w+ <?&?(?:core|alloc)::.*
+    <?kernel::(?:alloc|error|list|print|rbtree|str|sync|task|time|types|workqueue|xarray)::.*
 '''.split()
 
 # What carries a CPU into an operation, the outermost frames of every task, interrupt and thread.
@@ -134,7 +135,7 @@ _DISPATCHING = r'''
     load_module .*notifier_call_chain blkdev_(?:ioctl|common_ioctl|compat_ioctl) compat_blkdev\w* block_ioctl __blkdev_driver_ioctl
     blkdev_driver_ioctl rcu_core\w* rcu_do_batch rcu_process_callbacks _{0,2}netlink_(?:sendmsg|unicast\w*|rcv_skb|dump\w*)
     rtnetlink_rcv\w* nfnetlink_rcv\w* gro_normal_list napi_gro\w* napi_threaded\w* do_page_fault handle_mm_fault __?handle_mm_fault
-    do_user_addr_fault exc_page_fault proc_reg_(?:read|write)\w* (?:pde|proc)_(?:read|write) do_task_dead
+    do_mmap\w* mmap_region do_user_addr_fault exc_page_fault proc_reg_(?:read|write)\w* (?:pde|proc)_(?:read|write) do_task_dead
 '''.split()
 
 # Where an interrupt begins: what a trace has below it was interrupted and had no part in it.
