@@ -21,7 +21,9 @@ export const bdi = (value) => el('bdi', {}, value)
 export const link = (key, value, name) => el('a', { href: fragment({ [key]: value }), class: `to-${key}` }, bdi(name))
 export const hostLink = (name) => link('host', name, name)
 export const nameOrNone = (name) => (name === null ? NONE : bdi(name))
-export const findingLink = (id, title) => (id ? link('finding', id, title) : bdi(title))
+/* more: of the address, as the host whose evidence opens first. */
+export const findingLink = (id, title, more = {}) =>
+  id ? el('a', { href: fragment({ finding: id, ...more }), class: 'to-finding' }, bdi(title)) : bdi(title)
 export const task = ({ comm, pid }) => bdi(`${comm} (${pid})`)
 
 /* severity: or a state of a host, which has the colour of what is unknown. */

@@ -2,6 +2,7 @@
 /* Tables that can be sorted, paged and exported. Their order and page are in the address. */
 import { csv } from './csv.js'
 import { bdi, el, link, shareBar } from './dom.js'
+import { filterable } from './filter.js'
 import { NONE } from './format.js'
 import { currentLanguage, t } from './messages.js'
 import { go, keep, pagesOf, sortOf, state } from './state.js'
@@ -159,8 +160,9 @@ function followAddress(table, name) {
 /* Appends a table to a node and returns it.
 
    columns: {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
+   follows: shows only rows of selected hosts.
    Other options are Tabulator's. */
-export function grid(parent, name, data, columns, { open, ...options } = {}) {
+export function grid(parent, name, data, columns, { open, follows = false, ...options } = {}) {
   const place = el('div', { id: `${name}-table` })
   parent.append(place)
   const squeeze = squeezeOf(columns, place.clientWidth) // on a narrow screen nothing that always shows is cut
@@ -185,6 +187,7 @@ export function grid(parent, name, data, columns, { open, ...options } = {}) {
     ...options,
   })
   tables.push(table)
+  if (follows) filterable(table, (tests, row) => tests.row(row))
   built.push(new Promise((resolve) => table.on('tableBuilt', resolve)).then(() => makeReachable(place)))
   followAddress(table, name)
   if (data.length) place.after(exportButton(name, table, columns))

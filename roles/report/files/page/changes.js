@@ -56,8 +56,11 @@ function hostLists(drift) {
     .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
 }
 
-export function render(unused, root, { fleet, hosts }) {
-  const { drift } = fleet
+const countsOf = (names) => Object.fromEntries(Object.entries(names).map(([change, hosts]) => [change, hosts.length]))
+
+export function render(unused, root, report) {
+  const { drift } = report.fleet
+  const shown = (entry) => report.tests?.changes(entry) || entry.hosts
   if (!drift) {
     root.append(
       lead(
@@ -97,7 +100,7 @@ export function render(unused, root, { fleet, hosts }) {
         widthGrow: 3,
         responsive: 0,
         headerSort: false,
-        draw: changesText,
+        draw: (counts, entry) => changesText(countsOf(shown(entry))),
       },
       {
         title: t('Where'),
@@ -106,7 +109,7 @@ export function render(unused, root, { fleet, hosts }) {
         widthGrow: 4,
         responsive: 2,
         headerSort: false,
-        draw: (names) => where(names, hosts),
+        draw: (names, entry) => where(shown(entry), report.hosts),
       },
     ],
     {
@@ -114,6 +117,6 @@ export function render(unused, root, { fleet, hosts }) {
       placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
     },
   )
-  filterable(table, (tests, entry) => tests.change(entry))
+  filterable(table, (tests, entry) => tests.change(entry), { redraws: true })
   root.append(el('div', { id: 'changes-hosts' }, hostLists(drift)))
 }
