@@ -16,6 +16,7 @@ import markupsafe
 from ..fleet.drift import CHANGES
 from ..messages import Messages
 from ..policy.policy import SEVERITIES
+from . import names
 from .assets import AssetError, Assets
 
 WORST = 5
@@ -29,6 +30,8 @@ def render(fleet: dict, assets: Assets) -> str:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    domain = names.common_domain([host["host"] for host in fleet["hosts"]])
+    environment.filters["short"] = lambda host: names.short(host, domain)
     styles = [_inline(text) for text in assets.styles]
     scripts = [_inline(text) for text in assets.scripts]
     not_measured = [host for host in fleet["hosts"] if host["coverage"] == "none"]
@@ -36,6 +39,7 @@ def render(fleet: dict, assets: Assets) -> str:
         return environment.from_string(_localised(assets.template, assets.translate)).render(
             fleet=fleet,
             language=assets.language,
+            domain=domain,
             _=assets.translate,
             many=assets.translate.many,
             messages=markupsafe.Markup(_data(assets.translate.catalog)),

@@ -7,8 +7,11 @@ import { closeDialog, followDialog } from './lib/dialog.js'
 import { byId, el } from './lib/dom.js'
 import { number } from './lib/format.js'
 import { t, useLanguage } from './lib/messages.js'
+import { useDomain } from './lib/names.js'
 import { index } from './lib/model.js'
 import { state } from './lib/state.js'
+import { followPrint } from './lib/print.js'
+import { fold, openSection, sectionBody } from './lib/fold.js'
 import { prepareTables, redrawTables, tablesBuilt, turnTables } from './lib/table.js'
 import { applyFilter } from './page/findings.js'
 
@@ -55,18 +58,23 @@ function target() {
   return name && !name.includes('=') ? byId(name) : null
 }
 
-/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any. */
+/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any.
+   Returns the keys of those that are folded at first: they found nothing, or export FOLDED. */
 function render(parts, report) {
+  const folded = []
   for (const [key, part] of Object.entries(parts)) {
-    const count = part.render(report.fleet[key], byId(key), report)
+    const count = part.render(report.fleet[key], sectionBody(key), report)
+    if (count === 0 || part.FOLDED) folded.push(key)
     if (count === undefined) continue
     document.querySelector(`.sections a[href="#${key}"]`).append(el('span', {}, number(count)))
   }
+  return folded
 }
 
 /* parts: {key of the fleet document or of the page: module}, in the order of the page. */
 export async function start(parts) {
   useLanguage(document.documentElement.lang, JSON.parse(byId('messages').textContent))
+  useDomain(document.documentElement.dataset.domain)
   let fleet
   try {
     fleet = await unpack(byId('fleet').textContent)
@@ -79,14 +87,20 @@ export async function start(parts) {
   byId('sections').hidden = false
   document.querySelector('.sections').hidden = false
   prepareTables(fleet.scan.scan_id)
-  render(parts, report)
+  const folded = render(parts, report)
   followDialog()
   followColours()
   await tablesBuilt()
   followWidth()
-  addEventListener('hashchange', () => follow(report))
+  followPrint()
+  fold(folded)
+  addEventListener('hashchange', () => {
+    openSection(target()?.id)
+    follow(report)
+  })
   follow(report)
   await turnTables()
+  openSection(target()?.id)
   target()?.scrollIntoView()
   document.documentElement.dataset.ready = 'yes'
 }

@@ -110,7 +110,7 @@ export function render(findings, root, report) {
         title: t('Finding'),
         field: 'title',
         minWidth: 190,
-        widthGrow: 6,
+        widthGrow: 5,
         responsive: 0,
         draw: (title, group) => findingLink(group.id, title),
       },
@@ -128,6 +128,7 @@ export function render(findings, root, report) {
       {
         title: t('In common'),
         field: 'common',
+        optional: true,
         minWidth: 150,
         widthGrow: 2,
         responsive: 4,
@@ -139,8 +140,8 @@ export function render(findings, root, report) {
             {
               title: t('Changes'),
               field: 'drift',
-              minWidth: 110,
-              widthGrow: 1,
+              minWidth: 170,
+              widthGrow: 2,
               responsive: 4,
               headerSort: false,
               draw: changesText,
