@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
 
@@ -70,6 +71,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "files": {name: {"path": str(path), "bytes": sizes[name]} for name, path in paths.items()},
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
+        "policy": {"sha256": rules.sha256, "version": rules.version},
         "passed": verdict.passes(fleet["verdict"]["level"], args["fail_on"]),
         "hosts": fleet["counts"]["hosts"],
         "findings": fleet["counts"]["groups"],
@@ -107,7 +109,9 @@ class ActionModule(ActionBase):
         try:
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
-            raise AnsibleActionFail(str(error)) from None
+            raise AnsibleActionFail(for_log(str(error))) from None
+        # What nobody judged passes only with a warning, whatever fail_on is.
+        result.setdefault("warnings", []).extend(f"Not judged. {text}" for text in result["verdict"]["not_judged"])
         written = [
             f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"
         ]

@@ -18,9 +18,11 @@ from .evaluated import evaluated_hosts
 from .factors import Factors
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
+from .judged import not_judged
 from .measurement import Measurement
+from .order import ordered
 from .outliers import Outliers
-from .sections import Sections, listed as listed_sections
+from .sections import Sections, listed as listed_sections, measured as measured_probes
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
@@ -48,6 +50,7 @@ def build(
     groups, sections, measurement = Groups(), Sections(known_bugs or KnownBugs([])), Measurement()
     analysis = _Analysis(policy, baseline, history)
     host_scan_id = None
+    measured: set[str] = set()
     rules: dict[str, list[str]] = {}
     for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, history.facts):
         if document is None or evaluation is None:
@@ -61,6 +64,7 @@ def build(
         sections.add(document, evaluation.findings)
         analysis.add(document, evaluation)
         measurement.add(host, document["probes"])
+        measured |= measured_probes(document).keys()
         hosts[host] = summary(document, evaluation.findings, requested)
     scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
     notes = _add_absent(hosts, broken, scan, translate)
@@ -70,8 +74,7 @@ def build(
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
-    listed, cut = groups.result()
-    analysed = analysis.result(listed, set(hosts))
+    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan["started_at"] if scan else None)
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -80,7 +83,8 @@ def build(
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
-    result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, translate)
+    left_out = not_judged(analysed["compliance"]["rules"], {rule.id: rule.probes for rule in policy.rules}, measured)
+    result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, left_out, translate)
     notes += _policy_notes(analysed["compliance"], translate) + _drift_notes(analysed["drift"], translate)
     notes += memory_trend.notes(analysed["memory_trend"], translate)
     return {
@@ -125,14 +129,27 @@ class _Analysis:
         if self._drift:
             self._drift.add(document, evaluation)
 
-    def result(self, groups: list[dict], all_hosts: set[str]) -> dict:
-        self._factors.explain(groups)
-        return {
-            "compliance": self._compliance.result(len(all_hosts)),
-            "outliers": self._outliers.result(),
-            "drift": self._drift.result(groups, all_hosts) if self._drift else None,
-            "memory_trend": self._memory_trend.result(groups),
-        }
+    def result(self, groups: list[dict], all_hosts: set[str], at: str | None) -> tuple[list[dict], int, dict]:
+        """Return (groups of findings, worst first; number of groups that were cut; members of the fleet document).
+
+        at: instant of the scan, None: not known.
+        """
+        drift = self._drift.result(groups, all_hosts) if self._drift else None
+        listed, cut = ordered(groups, at)
+        known = {group["id"] for group in listed}
+        for entry in drift["groups"] if drift and cut else []:
+            entry["finding"] = entry["finding"] if entry["finding"] in known else None
+        self._factors.explain(listed)
+        return (
+            listed,
+            cut,
+            {
+                "compliance": self._compliance.result(len(all_hosts)),
+                "outliers": self._outliers.result(),
+                "drift": drift,
+                "memory_trend": self._memory_trend.result(listed),
+            },
+        )
 
 
 def _policy_notes(compliance: dict, translate: Messages) -> list[str]:
