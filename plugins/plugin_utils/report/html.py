@@ -17,6 +17,7 @@ from ..fleet.drift import CHANGES
 from ..messages import Messages
 from ..policy.policy import SEVERITIES
 from ..results.names import host_file_name
+from . import names
 from .age import age_text
 from .assets import AssetError, Assets
 from .details import chunks, packed
@@ -38,6 +39,8 @@ def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    domain = names.common_domain([host["host"] for host in fleet["hosts"]])
+    environment.filters["short"] = lambda host: names.short(host, domain)
     styles = [_inline(text) for text in assets.styles]
     scripts = [_inline(text) for text in assets.scripts]
     not_measured = [host for host in fleet["hosts"] if host["coverage"] == "none"]
@@ -46,6 +49,7 @@ def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
         page = environment.from_string(_localised(assets.template, assets.translate)).render(
             fleet=fleet,
             language=assets.language,
+            domain=domain,
             _=assets.translate,
             many=assets.translate.many,
             messages=markupsafe.Markup(_data(assets.translate.catalog)),

@@ -8,9 +8,12 @@ import { byId, el } from './lib/dom.js'
 import { number } from './lib/format.js'
 import { FILTER_KEYS } from './lib/filter.js'
 import { t, useLanguage } from './lib/messages.js'
+import { useDomain } from './lib/names.js'
 import { index } from './lib/model.js'
 import { unpack } from './lib/pack.js'
 import { followLinks, parse, state } from './lib/state.js'
+import { followPrint } from './lib/print.js'
+import { fold, openSection, sectionBody } from './lib/fold.js'
 import { prepareTables, redrawTables, tablesBuilt, turnTables } from './lib/table.js'
 import { applyFilter } from './page/findings.js'
 import { followSelection } from './page/selection.js'
@@ -24,6 +27,7 @@ let before = parse('')
 
 /* Scrolls to a section and gives it the focus, as a link to it does. */
 function goTo(section) {
+  openSection(section.id)
   section.tabIndex = -1
   section.focus({ preventScroll: true })
   section.scrollIntoView()
@@ -67,18 +71,23 @@ function target() {
   return name && !name.includes('=') ? byId(name) : null
 }
 
-/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any. */
+/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any.
+   Returns the keys of those that are folded at first: they found nothing, or export FOLDED. */
 function render(parts, report) {
+  const folded = []
   for (const [key, part] of Object.entries(parts)) {
-    const count = part.render(report.fleet[key], byId(key), report)
+    const count = part.render(report.fleet[key], sectionBody(key), report)
+    if (count === 0 || part.FOLDED) folded.push(key)
     if (count === undefined) continue
     document.querySelector(`.sections a[href="#${key}"]`).append(el('span', {}, number(count)))
   }
+  return folded
 }
 
 /* parts: {key of the fleet document or of the page: module}, in the order of the page. */
 export async function start(parts) {
   useLanguage(document.documentElement.lang, JSON.parse(byId('messages').textContent))
+  useDomain(document.documentElement.dataset.domain)
   let fleet
   try {
     fleet = await unpack(byId('fleet').textContent)
@@ -91,16 +100,22 @@ export async function start(parts) {
   byId('sections').hidden = false
   document.querySelector('.sections').hidden = false
   prepareTables(fleet.scan.scan_id)
-  render(parts, report)
+  const folded = render(parts, report)
   followSelection(report)
   followDialog()
   followLinks()
   followColours()
   await tablesBuilt()
   followWidth()
-  addEventListener('hashchange', () => follow(report))
+  followPrint()
+  fold(folded)
+  addEventListener('hashchange', () => {
+    openSection(target()?.id)
+    follow(report)
+  })
   follow(report)
   await turnTables()
+  openSection(target()?.id)
   target()?.scrollIntoView()
   document.documentElement.dataset.ready = 'yes'
 }

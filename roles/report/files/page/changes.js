@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is new, worse, better or resolved since an earlier scan. */
-import { badge, bdi, el, findingLink, hostLink, lead, listed } from '../lib/dom.js'
+import { badge, bdi, el, findingLink, hostLink, hostName, lead, listed, nameList } from '../lib/dom.js'
 import { filterable } from '../lib/filter.js'
 import { instant, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { bySeverity, CHANGES } from '../lib/schema.js'
 import { grid } from '../lib/table.js'
-
-const SHOWN_NAMES = 3
 
 /* counts: {change: number of hosts}, or null. */
 export function changesText(counts) {
@@ -34,13 +32,14 @@ function comparison({ baseline, ...drift }) {
   ].join(' ')
 }
 
+/* For each change: how many hosts, and which. */
 function where(names, known) {
-  const host = (name) => (known.has(name) ? hostLink(name) : bdi(name))
-  const line = (change) => {
-    const shown = names[change].slice(0, SHOWN_NAMES).map(host)
-    return el('div', {}, `${word(change)}: `, listed(shown), names[change].length > SHOWN_NAMES ? ', …' : '')
+  const host = (name) => (known.has(name) ? hostLink(name) : hostName(name))
+  const part = (change) => {
+    const what = `${number(names[change].length)} ${word(change)}: `
+    return el('span', {}, what, nameList(names[change], names[change].length, host))
   }
-  return el('span', {}, CHANGES.filter((change) => names[change]).map(line))
+  return el('span', {}, listed(CHANGES.filter((change) => names[change]).map(part), '; '))
 }
 
 function hostLists(drift) {
@@ -55,8 +54,6 @@ function hostLists(drift) {
     .filter(([, names]) => names.length)
     .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
 }
-
-const countsOf = (names) => Object.fromEntries(Object.entries(names).map(([change, hosts]) => [change, hosts.length]))
 
 export function render(unused, root, report) {
   const { drift } = report.fleet
@@ -96,20 +93,11 @@ export function render(unused, root, report) {
       {
         title: t('Changes, by hosts'),
         field: 'counts',
-        minWidth: 150,
-        widthGrow: 3,
+        minWidth: 190,
+        widthGrow: 4,
         responsive: 0,
         headerSort: false,
-        draw: (counts, entry) => changesText(countsOf(shown(entry))),
-      },
-      {
-        title: t('Where'),
-        field: 'hosts',
-        minWidth: 200,
-        widthGrow: 4,
-        responsive: 2,
-        headerSort: false,
-        draw: (names, entry) => where(shown(entry), report.hosts),
+        draw: (counts, entry) => where(shown(entry), report.hosts),
       },
     ],
     {

@@ -125,7 +125,7 @@ export function render(findings, root, report) {
         title: t('Finding'),
         field: 'title',
         minWidth: 190,
-        widthGrow: 6,
+        widthGrow: 5,
         responsive: 0,
         draw: (title, group) => findingLink(group.id, view(group).title, first(group)),
       },
@@ -156,6 +156,7 @@ export function render(findings, root, report) {
       {
         title: t('In common'),
         field: 'common',
+        optional: true,
         minWidth: 150,
         widthGrow: 2,
         responsive: 4,
@@ -167,8 +168,8 @@ export function render(findings, root, report) {
             {
               title: t('Changes'),
               field: 'drift',
-              minWidth: 110,
-              widthGrow: 1,
+              minWidth: 170,
+              widthGrow: 2,
               responsive: 4,
               headerSort: false,
               draw: (counts, group) => changesText(changesIn(view(group).members)),

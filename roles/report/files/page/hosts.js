@@ -59,6 +59,7 @@ export function render(hosts, root) {
       {
         title: t('Reason'),
         field: 'reason',
+        optional: true,
         minWidth: 170,
         widthGrow: 4,
         responsive: 2,
@@ -87,10 +88,10 @@ export function render(hosts, root) {
         title: t('Groups'),
         field: 'groups',
         minWidth: 110,
-        widthGrow: 1,
+        widthGrow: 3,
         responsive: 6,
         headerSort: false,
-        draw: (names) => bdi(names.join(', ')),
+        draw: (names) => bdi(names.filter((name) => name !== 'all').join(', ')),
       },
     ],
     {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The top of the page follows the selection: what is selected, the tiles, the worst findings. */
 import { ageText } from '../lib/age.js'
-import { badge, bdi, byId, el, link } from '../lib/dom.js'
-import { onSelection } from '../lib/filter.js'
+import { badge, byId, el, hostName, nameList } from '../lib/dom.js'
+import { FILTER_KEYS, onSelection } from '../lib/filter.js'
 import { number, plural } from '../lib/format.js'
-import { t, word } from '../lib/messages.js'
+import { t } from '../lib/messages.js'
 import { CHANGES, SEVERITIES } from '../lib/schema.js'
 import { fragment } from '../lib/state.js'
 
 const WORST = 5
-const NAMES = 3
 
 /* The findings of a selection, worst first: [{group, severity, title, members}]. */
 export const viewsOf = ({ fleet, tests }) =>
@@ -19,7 +18,6 @@ export const viewsOf = ({ fleet, tests }) =>
     .sort((left, right) => SEVERITIES.indexOf(left.severity) - SEVERITIES.indexOf(right.severity))
 
 function place({ group, members }, { fleet, tests }) {
-  const names = members.slice(0, NAMES).map(({ host }) => host)
   const hosts = plural(group.host_count, 'host')
   const of = t('{n} of {hosts}:', { n: number(members.length), hosts })
   const on = members.length === 1 && group.host_count === 1 ? t('on') : of
@@ -28,7 +26,11 @@ function place({ group, members }, { fleet, tests }) {
     'span',
     { class: 'where' },
     `${tests.active || group.host_count === 1 ? on : all} `,
-    bdi(names.join(', ') + (members.length > NAMES ? ', …' : '')),
+    nameList(
+      members.map(({ host }) => host),
+      members.length,
+      hostName,
+    ),
     ' · ',
     el('span', { class: 'age' }, ageText(members, fleet.scan.started_at)),
   )
@@ -60,16 +62,17 @@ export function changeCounts({ fleet, tests }) {
 
 function showTiles(report, views) {
   const { tests, fleet } = report
+  const whole = fleet.counts.groups
   for (const severity of SEVERITIES) {
     const count = views.filter((view) => view.severity === severity).length
     const anchor = document.querySelector(`.tile a.is-${severity}`)
-    anchor.querySelector('strong').textContent = tests.active ? number(count) : fleet.counts.groups[severity]
-    anchor.classList.toggle('zero', !(tests.active ? count : fleet.counts.groups[severity]))
+    anchor.querySelector('strong').textContent = number(tests.active ? count : whole[severity])
+    anchor.classList.toggle('zero', !(tests.active ? count : whole[severity]))
   }
   if (!fleet.drift) return
   const counts = tests.active ? changeCounts(report) : fleet.drift.counts
   for (const change of CHANGES) {
-    const strong = document.querySelector(`.tile a[href*="change=${change}"] strong, .tile a[data-own*="change=${change}"] strong`)
+    const strong = document.querySelector(`.tile [data-change="${change}"] strong`)
     if (strong) strong.textContent = number(counts[change])
   }
 }
@@ -94,15 +97,11 @@ export function followSelection(report) {
     const views = viewsOf(report)
     const hosts = plural(report.fleet.hosts.length, 'host')
     const findings = plural(report.fleet.findings.length, 'finding')
-    const all = link('q', '', t('Show all'))
-    all.setAttribute('href', fragment(Object.fromEntries(['severity', 'category', 'change', 'group', 'q'].map((key) => [key, '']))))
+    const all = el('a', { href: fragment(Object.fromEntries(FILTER_KEYS.map((key) => [key, '']))) }, t('Show all'))
     note.replaceChildren(
-      t('Selected: {n} of {hosts}, {m} of {findings}. The sentence above is about the whole fleet, as are charts and sums of the sections.', {
-        n: number(tests.hosts),
-        hosts,
-        m: number(views.length),
-        findings,
-      }),
+      t('Selected: {n} of {hosts}, {m} of {findings}.', { n: number(tests.hosts), hosts, m: number(views.length), findings }),
+      ' ',
+      t('The sentence above is about the whole fleet, as are charts and sums.'),
       ' ',
       all,
     )
@@ -110,5 +109,3 @@ export function followSelection(report) {
     showWorst(report, views)
   })
 }
-
-export const changeWord = (change) => (change ? word(change) : '')
