@@ -16,6 +16,7 @@ from .compliance import Compliance
 from .drift import Drift
 from .evaluated import evaluated_hosts
 from .factors import Factors
+from .finding_history import FindingHistory
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .judged import not_judged
@@ -35,11 +36,12 @@ def build(
     translate: Messages = ENGLISH,
     known_bugs: KnownBugs | None = None,
     history: History | None = None,
+    earlier: FindingHistory | None = None,
 ) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
     baseline: folder of an earlier scan to compare with; translate: language of the verdict; known_bugs: where kernel reports are
-    looked up, None: nowhere; history: earlier scans for growth between scans, None: none.
+    looked up, None: nowhere; history: earlier scans for growth between scans, None: none; earlier: their findings, None: none.
     Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
@@ -74,7 +76,7 @@ def build(
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
-    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan["started_at"] if scan else None)
+    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan, earlier or FindingHistory(None, folder))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -129,13 +131,15 @@ class _Analysis:
         if self._drift:
             self._drift.add(document, evaluation)
 
-    def result(self, groups: list[dict], all_hosts: set[str], at: str | None) -> tuple[list[dict], int, dict]:
+    def result(self, groups: list[dict], all_hosts: set[str], scan: dict | None, earlier: FindingHistory) -> tuple[list[dict], int, dict]:
         """Return (groups of findings, worst first; number of groups that were cut; members of the fleet document).
 
-        at: instant of the scan, None: not known.
+        scan: scan document, None: there is none; earlier: findings of earlier scans.
         """
         drift = self._drift.result(groups, all_hosts) if self._drift else None
-        listed, cut = ordered(groups, at)
+        compliance = self._compliance.result(len(all_hosts))
+        trend = earlier.explain(groups, scan, compliance)
+        listed, cut = ordered(groups, scan["started_at"] if scan else None)
         known = {group["id"] for group in listed}
         for entry in drift["groups"] if drift and cut else []:
             entry["finding"] = entry["finding"] if entry["finding"] in known else None
@@ -144,7 +148,8 @@ class _Analysis:
             listed,
             cut,
             {
-                "compliance": self._compliance.result(len(all_hosts)),
+                "compliance": compliance,
+                "trend": trend,
                 "outliers": self._outliers.result(),
                 "drift": drift,
                 "memory_trend": self._memory_trend.result(listed),

@@ -36,7 +36,7 @@ def _rank(group: dict) -> int:
 
 def _priority(group: dict, at: str | None) -> float:
     grows = GROWTH if group["bytes_per_s"] > 0 else 0.0
-    new = 1.0 if group.get("drift") and group["drift"]["new"] else 0.0
+    new = 1.0 if group.get("drift") and group["drift"]["new"] else 0.0  # without an earlier scan nothing is known of it
     return math.log2(group["excess"]) + math.log2(group["host_count"]) + new + grows - math.log2(1.0 + age_days(group["last_seen"], at))
 
 

@@ -8,7 +8,7 @@ from ..messages import Messages
 
 
 def age_text(group: dict, fleet: dict, translate: Messages) -> str:
-    """Return as 'now, new' or 'last seen 6 days ago, known'. group: of the fleet document."""
+    """Return as 'now, new' or 'last 6 days ago, known'. group: of the fleet document."""
     return ", ".join(text for text in (_seen(group, fleet, translate), _known(group, fleet, translate)) if text)
 
 
@@ -17,8 +17,8 @@ def _seen(group: dict, fleet: dict, translate: Messages) -> str:
         return translate("no date")
     days = age_days(group["last_seen"], fleet["scan"]["started_at"])
     if days < 1:
-        return translate("now") if days == 0 else translate("within the last day")
-    return translate("last seen {days}", days=translate.many(int(days), "day ago", "days ago"))
+        return translate("now") if days == 0 else translate("within a day")
+    return translate("last {days}", days=translate.many(int(days), "day ago", "days ago"))
 
 
 def _known(group: dict, fleet: dict, translate: Messages) -> str:
@@ -27,4 +27,8 @@ def _known(group: dict, fleet: dict, translate: Messages) -> str:
     new = group["drift"]["new"]
     if not new:
         return translate("known")
-    return translate("new") if new == group["host_count"] else translate("new on {n} of {hosts}", n=new, hosts=translate.many(group["host_count"], "host"))
+    return (
+        translate("new")
+        if new == group["host_count"]
+        else translate("new on {n} of {hosts}", n=new, hosts=translate.many(group["host_count"], "host"))
+    )

@@ -25,7 +25,7 @@ def packed(value: object) -> str:
 def chunks(fleet: dict, evidence: dict[str, dict[str, list]], folder: Path | None, room: int) -> Iterator[tuple[str, str]]:
     """Yield (name, packed list with an entry a host, in the order of the fleet document) while there is room.
 
-    Evidence first: evidence-0, evidence-1 …: {id of a finding: evidence on this host}, of EVIDENCE_HOSTS each, as far as hosts have findings.
+    Evidence first: evidence-0 …: {id of a finding: evidence on this host}, of EVIDENCE_HOSTS each, as far as hosts have findings.
     Then facts-0 …: {'modules', 'probes': {name: data}} of the host's file, null: it cannot be read; of FACTS_HOSTS each.
     evidence: {host: {id of a finding: evidence}}; folder: of the scan, None: no facts; room: bytes.
     """

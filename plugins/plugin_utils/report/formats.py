@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..messages import Messages
-from . import digest, html, junit, sarif, table
+from . import digest, findings, html, junit, sarif, table
 from .assets import Assets
 
 # The name of the file of each format.
 FILES = {
     "html": "report.html",
     "json": "fleet.json",
+    "findings": "findings.json",
     "junit": "junit.xml",
     "sarif": "findings.sarif",
     "csv": "findings.csv",
@@ -31,6 +32,7 @@ def renderers(assets: Assets, translate: Messages, folder: Path | None = None) -
         "html": lambda fleet: html.render(fleet, assets, folder),
         # Not indented: ten thousand hosts would take seconds more.
         "json": lambda fleet: json.dumps(fleet, allow_nan=False) + "\n",
+        "findings": findings.render,
         "junit": junit.render,
         "sarif": sarif.render,
         "csv": table.render,

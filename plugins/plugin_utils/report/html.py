@@ -33,8 +33,8 @@ STATIC_ATTRIBUTE = re.compile(r'(?<= )(aria-label|placeholder)="([^"<>{}]+)"')
 def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
     """Return the report as HTML text.
 
-    fleet: a fleet document (schema ksysak.fleet/1); folder: of the scan, whose facts of hosts get into the page as far as they fit; None: none.
-    Raises AssetError.
+    fleet: a fleet document (schema ksysak.fleet/1); folder: of the scan, whose facts of hosts get into the page as far as they fit,
+    None: none. Raises AssetError.
     """
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -69,7 +69,10 @@ def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
     except jinja2.TemplateError as error:
         raise AssetError(f"templates/report.html.j2: {error}") from None
     before, after = page.rsplit(DETAILS, 1)
-    parts = [f'<script type="application/gzip" id="{name}">{data}</script>' for name, data in chunks(fleet, evidence, folder, PAGE_BYTES - len(page.encode("utf-8", "replace")))]
+    parts = [
+        f'<script type="application/gzip" id="{name}">{data}</script>'
+        for name, data in chunks(fleet, evidence, folder, PAGE_BYTES - len(page.encode("utf-8", "replace")))
+    ]
     return "\n".join([before, *parts]) + after
 
 
@@ -128,5 +131,3 @@ def _content_policy(styles: list[str], scripts: list[str]) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-

@@ -2,9 +2,10 @@
 /* Opens the data of the page, draws its parts, and follows its address. */
 import { showFinding } from './detail/finding.js'
 import { showHost } from './detail/host.js'
+import { ruleDetails } from './detail/rule.js'
 import { followColours, redrawCharts } from './lib/chart.js'
-import { closeDialog, followDialog } from './lib/dialog.js'
-import { byId, el } from './lib/dom.js'
+import { closeDialog, followDialog, showDialog } from './lib/dialog.js'
+import { badge, byId, el } from './lib/dom.js'
 import { number } from './lib/format.js'
 import { FILTER_KEYS } from './lib/filter.js'
 import { t, useLanguage } from './lib/messages.js'
@@ -33,26 +34,35 @@ function goTo(section) {
   section.scrollIntoView()
 }
 
-function follow(report) {
-  applyFilter(report)
-  const address = state()
-  const moved = (keys) => keys.some((key) => (address.get(key) || '') !== (before.get(key) || ''))
-  const [filtered, left] = [moved(FILTER_KEYS), moved(['at'])]
-  before = address
+/* What the address opens: true, if it names anything. */
+function open(address, report) {
   const finding = report.groups.get(address.get('finding'))
   const host = report.hosts.get(address.get('host'))
-  if (finding) return showFinding(finding, report, host && host.host)
-  if (host) return showHost(host, report)
-  closeDialog()
+  const rule = report.fleet.compliance.rules.find((one) => one.rule === address.get('rule'))
+  if (finding) showFinding(finding, report, host && host.host)
+  else if (host) showHost(host, report)
+  else if (rule) showDialog(badge(rule.severity), rule.name, ruleDetails(rule))
+  else return false
+  return true
+}
+
+function scroll(address, moved) {
   const named = byId(address.get('at') || '')
-  const section = left && named?.parentElement?.id === 'sections' ? named : null
-  if (address.get('finding') || address.get('host')) {
+  if (moved(['at']) && named?.parentElement?.id === 'sections') goTo(named)
+  else if (moved(FILTER_KEYS) && !byId('findings').contains(document.activeElement)) byId('findings').scrollIntoView()
+}
+
+function follow(report) {
+  applyFilter(report)
+  const [address, last] = [state(), before]
+  before = address
+  if (open(address, report)) return
+  closeDialog()
+  if (['finding', 'host', 'rule'].some((key) => address.get(key))) {
     showTrouble(t('The address names a finding or host that is not in this report.'))
-  } else if (section) {
-    goTo(section)
-  } else if (filtered && !byId('findings').contains(document.activeElement)) {
-    byId('findings').scrollIntoView()
+    return
   }
+  scroll(address, (keys) => keys.some((key) => (address.get(key) || '') !== (last.get(key) || '')))
 }
 
 function followWidth() {

@@ -15,8 +15,9 @@ function seenText(lastSeen, scannedAt) {
   if (!lastSeen) return t('no date')
   const days = ageDays(lastSeen, scannedAt)
   if (days === 0) return t('now')
-  if (days < 1) return t('within the last day')
-  return t('last seen {days}', { days: plural(Math.floor(days), 'day ago', 'days ago') })
+  if (days < 1) return t('within a day')
+  const whole = Math.floor(days)
+  return t('last {days}', { days: plural(whole, 'day ago', 'days ago') })
 }
 
 function knownText(changes) {

@@ -55,11 +55,13 @@ function membersOf(report, selection, hostWords, isMember) {
   return found
 }
 
+const isOfKind = ({ severities, category }, { severity, category: own }) =>
+  (!severities.length || severities.includes(severity)) && (!category || category === own)
+
 /* The changes of an entry of the drift that a selection names: {change: hosts}; null: none. */
 function changesOf(entry, selection, hostWords, isMember) {
-  const { severities, words, category, change } = selection
-  if (severities.length && !severities.includes(entry.severity)) return null
-  if (category && entry.category !== category) return null
+  const { words, change } = selection
+  if (!isOfKind(selection, entry)) return null
   const every = (1 << words.length) - 1
   const own = wordsIn(words, `${entry.title}\n${entry.signature}`.toLowerCase())
   const fits = (host) => isMember(host) && (own | hostWords(host)) === every
@@ -71,6 +73,9 @@ function changesOf(entry, selection, hostWords, isMember) {
   return Object.keys(found).length ? found : null
 }
 
+/* A title of several hosts, without the number of a process, which is one host's. */
+export const withoutProcess = (title) => title.replace(/(?<=[Pp]rocess) \d+\b|(?<=\S)\[\d+\]/g, '')
+
 /* What the page shows of a selection.
 
    count: of findings; active: there is a selection; view(group): {severity, title, members} of the selected hosts of a finding, as if there
@@ -79,13 +84,13 @@ function changesOf(entry, selection, hostWords, isMember) {
 export function testsOf(report, selection) {
   const { severities, words, category, group, change, active } = selection
   const { fleet } = report
+  const entries = fleet.drift ? fleet.drift.groups : []
   const inGroup = fleet.hosts.filter((host) => host.groups.includes(group)).map((host) => host.host)
   const members = group ? new Set(inGroup) : null
   const isMember = (name) => !members || members.has(name)
   const known = new Map()
   const every = (1 << words.length) - 1
   function hostWords(name) {
-    if (!words.length) return 0
     if (!known.has(name)) known.set(name, wordsIn(words, report.hostText.get(name) ?? name.toLowerCase()))
     return known.get(name)
   }
@@ -93,13 +98,12 @@ export function testsOf(report, selection) {
   const fitting = membersOf(report, selection, hostWords, isMember)
   const withFinding = new Set([...fitting.values()].flat().map(({ host }) => host))
   const drift = new Map()
-  for (const entry of fleet.drift?.groups || []) {
+  for (const entry of entries) {
     const changes = changesOf(entry, selection, hostWords, isMember)
     if (changes) drift.set(entry, changes)
   }
-  if (GONE.includes(change)) {
-    for (const changes of drift.values()) for (const host of changes[change]) withFinding.add(host)
-  }
+  const gone = GONE.includes(change) ? [...drift.values()].flatMap((changes) => changes[change]) : []
+  gone.forEach((host) => withFinding.add(host))
   const needsFinding = severities.length > 0 || category || change
   const isShown = (name) =>
     isMember(name) && (withFinding.has(name) || (!needsFinding && (!words.length || hostWords(name) === every)))
@@ -111,15 +115,17 @@ export function testsOf(report, selection) {
     const worst = shown.reduce((best, other) =>
       severityRank(other.severity) < severityRank(best.severity) ? other : best,
     )
-    return { severity: worst.severity, title: worst.title, members: shown }
+    const title = shown.length === 1 ? worst.title : withoutProcess(worst.title)
+    return { severity: worst.severity, title, members: shown }
   }
 
   function row(one) {
     if (!active) return true
     if (one.finding && fitting.has(one.finding)) return true
     if (typeof one.host === 'string') return isShown(one.host)
-    if (Array.isArray(one.hosts)) return one.hosts.some((host) => isShown(host.host ?? host))
-    return typeof one.worst_host === 'string' ? isShown(one.worst_host) : true
+    if (!Array.isArray(one.hosts)) return true
+    // Where a row names some of its hosts only, it may be about others too.
+    return one.hosts.some((host) => isShown(host.host ?? host)) || one.hosts.length < one.host_count
   }
 
   return {

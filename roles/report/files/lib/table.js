@@ -3,7 +3,7 @@
 import { cellNode, leastWidth, usedColumns, visibleLines } from './cells.js'
 import { csv } from './csv.js'
 import { bdi, el, hostLink, plainTable, shareBar } from './dom.js'
-import { filterable } from './filter.js'
+import { filterable, selectionOf } from './filter.js'
 import { NONE, number } from './format.js'
 import { currentLanguage, t } from './messages.js'
 import { go, keep, pagesOf, sortOf, state } from './state.js'
@@ -167,9 +167,15 @@ function followAddress(table, name) {
 /* Appends a table to a node and returns it.
 
    listed: columns {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
-   follows: shows only rows of selected hosts.
+   follows: shows only rows of selected hosts, the default.
    Other options are Tabulator's. */
-export function grid(parent, name, data, listed, { open, follows = false, ...options } = {}) {
+export function grid(
+  parent,
+  name,
+  data,
+  listed,
+  { open, follows = true, placeholder = t('Nothing to show.'), ...options } = {},
+) {
   const columns = usedColumns(listed, data)
   const place = el('div', { id: `${name}-table` })
   parent.append(place)
@@ -187,7 +193,7 @@ export function grid(parent, name, data, listed, { open, follows = false, ...opt
     paginationSize: PAGE_ROWS,
     paginationSizeSelector: [...PAGE_SIZES, true],
     paginationCounter: 'rows',
-    placeholder: t('Nothing to show.'),
+    placeholder: () => (follows && selectionOf(state()).active ? t('Nothing of the selected hosts.') : placeholder),
     langs: { [currentLanguage()]: { pagination: paging() } },
     locale: currentLanguage(),
     nestedFieldSeparator: false,

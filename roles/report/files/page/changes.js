@@ -101,6 +101,7 @@ export function render(unused, root, report) {
       },
     ],
     {
+      follows: false,
       open: (entry) => ({ finding: entry.finding }),
       placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
     },

@@ -148,9 +148,9 @@ export function render(findings, root, report) {
       {
         title: t('Seen'),
         field: 'last_seen',
-        minWidth: 110,
-        widthGrow: 1,
-        responsive: 3,
+        minWidth: 140,
+        widthGrow: 2,
+        responsive: 2,
         draw: (seen, group) => ageText(view(group).members, report.fleet.scan.started_at),
       },
       {
@@ -178,6 +178,7 @@ export function render(findings, root, report) {
         : []),
     ],
     {
+      follows: false,
       open: (group) => ({ finding: group.id, ...first(group) }),
       placeholder: findings.length ? t('No finding matches the filter.') : t('No findings.'),
     },

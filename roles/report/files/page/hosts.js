@@ -95,6 +95,7 @@ export function render(hosts, root) {
       },
     ],
     {
+      follows: false,
       open: ({ host }) => ({ host }),
       placeholder: hosts.length ? t('No host matches the filter.') : t('Nothing to show.'),
     },

@@ -57,6 +57,7 @@ export function render(unused, root, report) {
   }))
   const columns = [hostColumn(t('Host'), { headerSortStartingDir: 'asc' }), ...categories]
   const table = grid(root, 'map', rows, columns, {
+    follows: false,
     placeholder: rows.length ? t('No host matches the filter.') : t('No findings.'),
     responsiveLayout: 'collapse', // what has no room of its own stands below, or a host would look better than it is
     responsiveLayoutCollapseFormatter: folded,
