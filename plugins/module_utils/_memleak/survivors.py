@@ -15,7 +15,7 @@ PARTS = 16
 AGES = 8
 # Less than this shows too few cohorts: of a window, or of what is left of it when a site begins.
 LEAST_S = 8.0
-_LEAST_BURSTS = 4
+_LEAST_BURSTS, _FEW_BURSTS = 4, 0.45  # so many are a rhythm; one less may be
 
 
 class Cohort:
@@ -40,17 +40,13 @@ class Cohort:
             self._settled = len(self.survivors), [row for row in self.survivors if self.since_ns <= row[0] <= last_ns]
         return self._settled[1]
 
-    @property
-    def span_s(self):
-        """Seconds in which a settled survivor can have been allocated."""
-        return max(1e-3, (self.until_ns - self.settle_ns - self.since_ns) / 1e9)
-
     def growth(self):
-        """Return (bytes per second, least, most): the rate of settled survivors and its 95 % interval.
+        """Return (bytes per second, least, most): the rate of settled survivors over the window and its 95 % interval.
 
         Each object that is followed stands for `weight` (Horvitz and Thompson, 1952). The interval is that of the number
         which was followed (Poisson), made narrower by the share of the variance that is due to following one in a few
-        only: where all are followed the rate is exact, but for the object that is due at either end.
+        only: where all are followed the rate is exact, but for the object, or the burst, that is due at either end. A site that
+        began within the window is taken to go on until the end of it as it did before.
         """
         rows = self.settled()
         if not rows:
@@ -59,8 +55,10 @@ class Cohort:
         spread = math.sqrt(sum(size * size * weight * (weight - 1) for _at, size, weight in rows))
         share = min(1.0, spread * math.sqrt(len(rows)) / total) if total else 0.0
         least, most = trend.poisson_interval(len(rows))
-        edge = total / sum(weight for _at, _size, weight in rows) / self.span_s
-        rate = total / self.span_s
+        span_s = max(1e-3, (self.until_ns - self.settle_ns - self.begun_ns) / 1e9)
+        span_s *= (self.until_ns - self.since_ns) / float(max(1, self.until_ns - self.begun_ns))
+        edge = total / (len(self.bursts()) or sum(weight for _at, _size, weight in rows)) / span_s
+        rate = total / span_s
         low = rate * (1 + (least / len(rows) - 1) * share) - edge
         return rate, max(0.0, low), rate * (1 + (most / len(rows) - 1) * share) + edge
 
@@ -87,25 +85,33 @@ class Cohort:
         to their number is that of (sum of weights)^2 / (sum of their squares) of equal weight (Kish, 1965). Where they come in
         bursts, the bursts are what is counted.
         """
-        begun_ns = self.begun_ns
-        rows = [row for row in self.settled() if row[0] >= begun_ns]
+        rows = self.settled()
         if not rows:
             return 0.0, 0.0
-        part_ns = max(1.0, (self.until_ns - self.settle_ns - begun_ns) / float(self.parts))
-        parts = set(min(self.parts - 1, int((at_ns - begun_ns) / part_ns)) for at_ns, _size, _weight in rows)
-        total = float(sum(weight for _at, _size, weight in rows))
         number = _equal([weight for _at, _size, weight in rows])
-        # So many parts would be met if allocations had no pattern.
-        expected = self.parts * (1 - math.exp(-number / self.parts))
-        spread = min(1.0, len(parts) / expected)
-        bursts = _bursts(rows) if spread < 1 else []
-        if len(bursts) >= _LEAST_BURSTS:
+        spread = self._spread(rows, number)
+        bursts = self.bursts()
+        if bursts:
             number = min(number, _equal(bursts))
-            spread = max(spread, 1 - math.exp(-number / 3.0))
+            spread = max(spread, 1 - math.exp(-number / 3.0)) if len(bursts) >= _LEAST_BURSTS else max(spread, _FEW_BURSTS)
         first_ns, last_ns = min(row[0] for row in rows), self.until_ns - self.settle_ns
         later = sum(weight for at_ns, _size, weight in rows if at_ns - first_ns > (last_ns - first_ns) / 2.0)
-        going_on = 2 * later / total + 1 / math.sqrt(number)
+        going_on = 2 * later / float(sum(weight for _at, _size, weight in rows)) + 1 / math.sqrt(number)
         return spread, min(1.0, going_on) ** 2 if later and not self.ended() else 0.0
+
+    def _spread(self, rows, number):
+        """Return the share of the parts of the time, of those that `number` allocations without a pattern would meet, that rows do."""
+        part_ns = max(1.0, (self.until_ns - self.settle_ns - self.begun_ns) / float(self.parts))
+        parts = set(min(self.parts - 1, int((at_ns - self.begun_ns) / part_ns)) for at_ns, _size, _weight in rows)
+        return min(1.0, len(parts) / (self.parts * (1 - math.exp(-number / self.parts))))
+
+    def bursts(self):
+        """Return how many objects each burst kept, of settled survivors that come in bursts of one rhythm; [] of others."""
+        rows = self.settled()
+        if not rows or self._spread(rows, _equal([weight for _at, _size, weight in rows])) >= 1:
+            return []
+        found = _bursts(rows)
+        return found if len(found) >= _LEAST_BURSTS - 1 else []
 
     def _times(self):
         """When each survivor was allocated, in order."""
