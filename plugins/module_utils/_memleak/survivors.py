@@ -15,7 +15,9 @@ PARTS = 16
 AGES = 8
 # Less than this shows too few cohorts: of a window, or of what is left of it when a site begins.
 LEAST_S = 8.0
+_EVEN = 0.8  # share of the parts of the time that have survivors, from which on these do not come in bursts
 _LEAST_BURSTS, _FEW_BURSTS = 4, 0.45  # so many are a rhythm; one less may be
+_LEAST_EACH = 4  # objects of a burst
 
 
 class Cohort:
@@ -108,10 +110,11 @@ class Cohort:
     def bursts(self):
         """Return how many objects each burst kept, of settled survivors that come in bursts of one rhythm; [] of others."""
         rows = self.settled()
-        if not rows or self._spread(rows, _equal([weight for _at, _size, weight in rows])) >= 1:
+        if not rows or self._spread(rows, _equal([weight for _at, _size, weight in rows])) >= _EVEN:
             return []
         found = _bursts(rows)
-        return found if len(found) >= _LEAST_BURSTS - 1 else []
+        # A few objects lie apart by chance.
+        return found if len(found) >= _LEAST_BURSTS - 1 and len(rows) >= _LEAST_EACH * len(found) else []
 
     def _times(self):
         """When each survivor was allocated, in order."""
@@ -143,7 +146,8 @@ class Cohort:
         spread, going_on = self.steadiness()
         kept = float(sum(size * weight for _at, size, weight in rows))
         freed = self.old_freed_bytes / (self.old_freed_bytes + kept) if kept else 1.0
-        parts = {'enough': 1 - math.exp(-len(rows) / 6.0), 'steady': min(1.0, spread / 0.8), 'going_on': going_on, 'kept': (1 - freed) ** 2}
+        steady = min(1.0, spread / _EVEN)
+        parts = {'enough': 1 - math.exp(-len(rows) / 6.0), 'steady': steady, 'going_on': going_on, 'kept': (1 - freed) ** 2}
         result = 1.0
         for factor in parts.values():
             result *= factor
