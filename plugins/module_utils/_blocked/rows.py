@@ -81,6 +81,8 @@ class Waits:
             service = self._service(wait.task)
             service['waits'] += 1
             service['longest_ns'] = max(service['longest_ns'], wait.slept_ns)
+            if wait.state == 'S':  # looks weigh uninterruptible sleep alone
+                self.sample(wait.task, wait.reason, wait.device, within_ns)
 
     def sample(self, task, reason, device, weight_ns):
         """Take a look at a task that is blocked, which stands for weight_ns of its time."""
@@ -125,6 +127,7 @@ class Waits:
             holder = cause['holders'].setdefault(task.pid, {'task': task, 'by': known_by, 'total_ns': 0, 'count': 0, 'doing': {}})
             holder['total_ns'] += within_ns
             holder['count'] += 1
+            holder['by'] = known_by if known_by == 'owner' else holder['by']
             doing = self._doing(wait, task)
             if doing:
                 holder['doing'][doing] = holder['doing'].get(doing, 0) + within_ns
@@ -152,9 +155,10 @@ class Waits:
         holder = None
         if task is not None:
             holder = dict(task.facts(), by=known_by, doing=self._doing(wait, task))
-        return dict(wait.task.facts(), kind=wait.reason.kind, reason=wait.reason.words, function=wait.reason.function, call=wait.reason.call,
-                    state=wait.state, delay_us=round(wait.slept_ns / 1e3, 1), at_s=round((wait.ended_ns - self.begin_ns) / 1e9, 4),
-                    device=wait.device if wait.reason.kind in reasons.OF_DEVICES else None, ongoing=wait.ongoing,
+        device = wait.device if wait.reason.kind in reasons.OF_DEVICES else None
+        return dict(wait.task.facts(), kind=wait.reason.kind, reason=wait.reason.words, function=wait.reason.function,
+                    call=wait.reason.call, state=wait.state, delay_us=_us(wait.slept_ns),
+                    at_s=round((wait.ended_ns - self.begin_ns) / 1e9, 4), device=device, ongoing=wait.ongoing,
                     expected=wait.reason.expected, kernel_thread=wait.task.is_kernel_thread, holder=holder,
                     chain=chain(wait, by_tid), stack=wait.stack[:_FRAMES])
 

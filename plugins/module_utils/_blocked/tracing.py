@@ -14,8 +14,10 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf_type
 _LONGEST_JIFFY_NS = 10 ** 7
 _TICK_RATES = (100, 250, 300, 1000, 24, 32, 48, 64, 128, 200, 256, 500, 512, 1024)  # CONFIG_HZ, the usual ones first
 _CALIBRATE_S, _SLEEP_S, _RECALIBRATE_S = 0.15, 0.001, 30.0
-# A look at all tasks may take a hundredth of the time until the next one.
-_LOOK_S, _LOOK_SHARE = 0.05, 0.01
+# Looks at all tasks take a fiftieth of one CPU at most.
+_LOOK_S, _LEAST_LOOK_S, _LOOK_SHARE = 0.02, 0.005, 0.02
+_SAME_NS = 10 ** 6  # the begin of a wait, as two looks tell it, differs by less
+_LINGER_S = 2.0
 _LAST_LOOKS = 8
 _CACHED = 4096
 _CALL = 0xe8
@@ -57,8 +59,12 @@ class BccEngine(engine.BccEngine):
         super().__init__(options)
         self._threshold_ns = options['threshold_ms'] * 10 ** 6
         self._typed = None
-        self._known = {}
-        self._passes = 0
+        self._known, self._ended = {}, {}
+        self._passes = self._times_attached = 0
+        self._waking = None
+        # A wait of the threshold is seen by a look, and wake-ups are followed before it ends.
+        self._least_pause_s = min(_LOOK_S, max(_LEAST_LOOK_S, self._threshold_ns / 2.5e9))
+        self._suspect_ns = int(min(self._threshold_ns * 0.4, 1e9))
 
     def compile_and_attach(self):
         types = btf_types.load()
@@ -73,7 +79,7 @@ class BccEngine(engine.BccEngine):
         self._program = program.Program(text.text(self._threshold_ns, _LONGEST_JIFFY_NS, os.getpid(), needed, of_locks, has_device))
         self._typed = typed.Typed(self._program, types)
         self._calibrate()
-        self._typed.attach('sched_waking', 'on_sched_waking')
+        self._typed.detach(self._typed.attach('sched_waking', 'on_sched_waking'))  # does the kernel accept it?
         self._iterator = self._typed.iterator('on_task')
         if of_locks:
             self._program.attach_raw('contention_begin', 'on_contention_begin')
@@ -112,8 +118,8 @@ class BccEngine(engine.BccEngine):
 
     def start(self, duration_s):
         self._program.open_gate()
-        self._waits = rows.Waits(time.monotonic_ns() if hasattr(time, 'monotonic_ns') else int(time.monotonic() * 1e9))
-        self._looked_s, self._pause_s = time.monotonic(), _LOOK_S
+        self._waits = rows.Waits(_now_ns())
+        self._looked_s, self._pause_s, self._blocked = time.monotonic(), self._least_pause_s, {}
 
     def poll(self, timeout_s):
         end_s = time.monotonic() + timeout_s
@@ -124,56 +130,85 @@ class BccEngine(engine.BccEngine):
             time.sleep(min(left_s, max(0.001, self._looked_s + self._pause_s - time.monotonic())))
             if time.monotonic() >= self._looked_s + self._pause_s:
                 self._sample()
-            self._collect()
             if time.monotonic() - self._calibrated_s > _RECALIBRATE_S:
                 self._calibrate()
 
-    def _look(self, final):
-        """Let the iterator see all tasks; returns struct collected_t."""
-        self._set('look', (0, 0, 0, int(final)))
+    def _look(self, least_ns, most_ns):
+        """Let the iterator see all tasks; returns (the samples that it kept, how many it would have kept).
+
+        least_ns, most_ns: what an interruptible sleep must have lasted to be looked at.
+        """
+        self._set('look', (least_ns, most_ns, 0, 0))
         self._typed.run(self._iterator)
-        return self._program.table('look')[0]
+        seen, table = self._program.table('look')[0], self._program.table('samples')
+        return [table[index] for index in range(min(seen.kept, constants.SAMPLES))], seen.wanted
 
     def _sample(self):
-        began_s, before_s = time.monotonic(), self._looked_s
-        spent_s = time.process_time()
-        seen = self._look(False)
+        began_s, before_s, spent_s = time.monotonic(), self._looked_s, time.process_time()
+        # Each interruptible sleep is looked at once or twice as it becomes long.
+        found, wanted = self._look(self._suspect_ns, self._suspect_ns + int(2e9 * max(self._pause_s, began_s - before_s)))
         self._looked_s = began_s
         self._passes += 1
-        kept = min(seen.kept, constants.SAMPLES)
-        weight_ns = int((began_s - before_s) * 1e9 * max(1.0, seen.wanted / max(1, kept)))
-        table = self._program.table('samples')
-        for index in range(kept):
-            row = table[index]
+        weight_ns = int((began_s - before_s) * 1e9 * max(1.0, wanted / max(1, len(found))))
+        self._collect()
+        before, self._blocked = self._blocked, {}
+        for row in found:
             reason = self._described(row)[1]
-            if reason is not None and not self._is_ours(row.tid):
+            if reason is None or self._is_ours(row.tid):
+                continue
+            if row.state & constants.TASK_UNINTERRUPTIBLE:
                 self._waits.sample(self._task(row), reason, self._device(row), weight_ns)
-        self._pause_s = max(_LOOK_S, (time.process_time() - spent_s) / _LOOK_SHARE)
+            if row.slept_ns >= self._suspect_ns:
+                wait = self._blocked[row.tid] = self._wait(row, reason)
+                known = before.get(row.tid)
+                if known is not None and abs(known.began_ns - wait.began_ns) < _SAME_NS:
+                    del before[row.tid]
+        self._add_unseen(before.values())
+        self._pause_s = max(self._least_pause_s, (time.process_time() - spent_s) / _LOOK_SHARE)
+        self._follow_wakeups()
+
+    def _add_unseen(self, waits):
+        """Take those waits that ended before wake-ups were followed: they lasted at least until they were last looked at."""
+        for wait in waits:
+            if self._ended.get(wait.task.tid, 0) < wait.ended_ns and wait.slept_ns >= self._threshold_ns:
+                self._waits.add(wait)
+
+    def _follow_wakeups(self):
+        """Attach to each wake-up while tasks are blocked, and where looks come too rarely to tell."""
+        if any(not wait.reason.expected for wait in self._blocked.values()) or self._pause_s > self._suspect_ns / 1e9:
+            self._needed_s = self._looked_s
+            if self._waking is None:
+                self._waking = self._typed.attach('sched_waking', 'on_sched_waking')
+                self._times_attached += 1
+        elif self._waking is not None and self._looked_s - self._needed_s > _LINGER_S:
+            self._detach()
+
+    def _detach(self):
+        if self._waking is not None:
+            self._typed.detach(self._waking)
+            self._waking = None
 
     def _look_at_sleepers(self):
-        """Learn the places of ordinary sleep; return those tasks that are blocked now, as rows of the map and reasons."""
-        found = []
+        """Learn the places of ordinary sleep; return those tasks that are blocked now, as [(row of the map, Reason)]."""
         for _unused in range(_LAST_LOOKS):
-            seen, table = self._look(True), self._program.table('samples')
-            kept, before = min(seen.kept, constants.SAMPLES), self._passes
-            found, ordinary = [], 0
-            for index in range(kept):
-                row = table[index]
-                reason = self._described(row)[1]
-                ordinary += reason is None
-                if reason is not None:
-                    found.append((row, reason))
-            if not ordinary or seen.wanted <= kept:
+            found, wanted = self._look(self._threshold_ns, _TOP)
+            described = [(row, self._described(row)[1]) for row in found]
+            if wanted <= len(found) or all(reason is not None for _row, reason in described):
                 break
-        self._unseen = max(0, seen.wanted - kept)
-        return found
+        self._unseen = max(0, wanted - len(found))
+        return [(row, reason) for row, reason in described if reason is not None]
 
     def stop(self):
         self._program.close_gate()
+        self._detach()
         self._collect()
-        for row, reason in self._look_at_sleepers():
+        blocked = self._look_at_sleepers()
+        for row, reason in blocked:
             if row.slept_ns >= self._threshold_ns and not self._is_ours(row.tid):
                 self._waits.add(self._wait(row, reason, ongoing=True))
+        still = dict((row.tid, row) for row, _reason in blocked)
+        self._add_unseen(wait for wait in self._blocked.values() if wait.task.tid not in still
+                         or still[wait.task.tid].ended_ns - still[wait.task.tid].slept_ns > wait.began_ns + _SAME_NS)
         if self._unseen:
             self.degradations.append('%d tasks that were blocked at the end of the window were not looked at' % self._unseen)
 
@@ -194,22 +229,23 @@ class BccEngine(engine.BccEngine):
                 reason = self._described(row)[1]
                 if reason is not None and not self._is_ours(row.tid):
                     self._waits.add(self._wait(row, reason))
-        leaves = (table.Leaf * len(taken))() if False else table[0]
+                    self._ended[row.tid] = row.ended_ns
+        leaves = table[0]
         for cpu, count in enumerate(counts):
             leaves[cpu] = count.waits
         table[table.Key(0)] = leaves
 
     def _described(self, row):
         """Return (names of the stack, Reason or None) of a wait; a place of ordinary sleep is not reported by the kernel again."""
-        key = (bytes(row.frames), row.code, row.state & constants.TASK_UNINTERRUPTIBLE, row.is_mmap_lock, row.flags & constants.PF_KTHREAD)
+        uninterruptible, is_thread = bool(row.state & constants.TASK_UNINTERRUPTIBLE), bool(row.flags & constants.PF_KTHREAD)
+        key = (bytes(row.frames), row.code, uninterruptible, row.is_mmap_lock, is_thread)
         if key not in self._known:
             if len(self._known) >= _CACHED:
                 self._known.clear()
             names = self._symbols.stack(row.frames)
             target = called_by(row.code, row.frames[0]) if row.frames[0] else None
             called = self._symbols.name(target) if target else ''
-            self._known[key] = (names, reasons.reason(
-                names, called, bool(row.state & constants.TASK_UNINTERRUPTIBLE), bool(row.flags & constants.PF_KTHREAD), bool(row.is_mmap_lock)))
+            self._known[key] = (names, reasons.reason(names, called, uninterruptible, is_thread, bool(row.is_mmap_lock)))
         names, reason = self._known[key]
         if reason is None and row.frames[0]:
             table = self._program.table('ordinary')
@@ -260,6 +296,10 @@ class BccEngine(engine.BccEngine):
         if self._typed is not None:
             self._typed.close()
         super().close()
+
+
+def _now_ns():
+    return int(time.monotonic() * 1e9)
 
 
 def _text(comm):

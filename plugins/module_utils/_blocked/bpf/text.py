@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """BPF text of the probe blocked: its fragments in order, and the offsets of the running kernel's structures that they take."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.bpf import clock, constants, devices, locks, waits
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 
 # {name in the text: paths of the member, the first one that there is counts}
 NEEDED = {

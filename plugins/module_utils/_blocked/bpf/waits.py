@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """BPF text (GPL-2.0): waits that are over, at the wake-up, and tasks that are blocked now, by an iterator over all tasks.
 
+The iterator sees each wait that lasts; on_sched_waking is attached only while there are some, as each wake-up pays for it.
+
 The kernel itself keeps when a task last got a CPU (sched_info.last_arrival) and how long it ran then
 (sum_exec_runtime - prev_sum_exec_runtime): both together give the begin of its sleep, without a program at each switch. The
 sleeper does not run yet when sched_waking reports it, so its stack, its state and the stack of who wakes it are all there.
@@ -21,21 +23,20 @@ TEXT = """
 struct site_t {
   u64 frames[SITE_FRAMES];
 };
-struct collected_t {
-  u64 tasks;  /* tasks that the iterator saw */
-  u64 kept;   /* samples that it kept */
-  u64 wanted; /* those that it would have kept */
-  u64 final;  /* also sleepers that can be interrupted */
+struct look_t {
+  u64 least_ns, most_ns; /* which interruptible sleeps count, by what they have lasted */
+  u64 kept;              /* samples that were kept */
+  u64 wanted;            /* those that were to be kept */
 };
 struct counts_t {
-  u64 waits, lost, lost_ns, ordinary;
+  u64 waits, lost, lost_ns, total_ns;
 };
 BPF_PERCPU_ARRAY(scratch, struct site_t, 1);
 BPF_PERCPU_ARRAY(waits, struct wait_t, WAITS_KEPT);
 BPF_PERCPU_ARRAY(counts, struct counts_t, 1);
 BPF_PERCPU_ARRAY(taken, u64, 1);
 BPF_ARRAY(looked, struct site_t, 1);
-BPF_ARRAY(look, struct collected_t, 1);
+BPF_ARRAY(look, struct look_t, 1);
 BPF_ARRAY(samples, struct wait_t, SAMPLES);
 /* Places where tasks sleep because a program asked for it. */
 BPF_HASH(ordinary, u64, u64, SITES);
@@ -113,10 +114,8 @@ int on_sched_waking(u64 *ctx) {
   __builtin_memset(site, 0, sizeof(*site));
   bpf_get_task_stack((void *)task, site->frames, sizeof(site->frames), 0);
   u64 place = site_of(site);
-  if (ordinary.lookup(&place)) {
-    count->ordinary += 1;
+  if (ordinary.lookup(&place))
     return 0;
-  }
   if (count->waits - *collected >= WAITS_KEPT) {
     count->lost += 1;
     count->lost_ns += slept;
@@ -127,6 +126,7 @@ int on_sched_waking(u64 *ctx) {
   if (!wait)
     return 0;
   count->waits += 1;
+  count->total_ns += slept;
   wait->ended_ns = monotonic;
   wait->slept_ns = slept;
   wait->state = state;
@@ -150,21 +150,20 @@ int on_task(u64 *ctx) {
   ARGUMENT(task, ctx, 1);
   if (!task)
     return 0;
-  struct collected_t *all = look.lookup(&zero);
+  struct look_t *all = look.lookup(&zero);
   struct clock_t *clock = clocks.lookup(&zero);
   struct site_t *site = looked.lookup(&zero);
   if (!all || !clock || !site)
     return 0;
-  all->tasks += 1;
   bpf_probe_read_kernel(&state, sizeof(state), (void *)(task + TASK_STATE_AT));
-  if (!may_be_blocked(state) || (!(state & TASK_UNINTERRUPTIBLE) && !all->final))
+  if (!may_be_blocked(state))
     return 0;
   LOAD(arrival, task, TASK_ARRIVAL_AT);
   u64 monotonic = bpf_ktime_get_ns(), now = monotonic + clock->offset_ns;
   u64 slept = now - sleep_begin(task, arrival, now);
   if ((s64)slept < 0)
     slept = 0;
-  if (!(state & TASK_UNINTERRUPTIBLE) && slept < THRESHOLD_NS)
+  if (!(state & TASK_UNINTERRUPTIBLE) && (slept < all->least_ns || slept > all->most_ns))
     return 0;
   __builtin_memset(site, 0, sizeof(*site));
   bpf_get_task_stack((void *)task, site->frames, sizeof(site->frames), 0);
