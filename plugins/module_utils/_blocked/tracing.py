@@ -18,6 +18,7 @@ _CALIBRATE_S, _SLEEP_S, _RECALIBRATE_S = 0.15, 0.001, 30.0
 _LOOK_S, _LEAST_LOOK_S, _LOOK_SHARE = 0.02, 0.005, 0.02
 _SAME_NS = 10 ** 6  # the begin of a wait, as two looks tell it, differs by less
 _LINGER_S = 2.0
+_SLEEPERS_NS = 10 * 10 ** 9
 _LAST_LOOKS = 8
 _CACHED = 4096
 _CALL = 0xe8
@@ -59,7 +60,7 @@ class BccEngine(engine.BccEngine):
         super().__init__(options)
         self._threshold_ns = options['threshold_ms'] * 10 ** 6
         self._typed = None
-        self._known, self._ended = {}, {}
+        self._known, self._ended, self._sleepers = {}, {}, {}
         self._passes = self._times_attached = 0
         self._waking = None
         # A wait of the threshold is seen by a look, and wake-ups are followed before it ends.
@@ -163,7 +164,12 @@ class BccEngine(engine.BccEngine):
                 known = before.get(row.tid)
                 if known is not None and abs(known.began_ns - wait.began_ns) < _SAME_NS:
                     del before[row.tid]
-        self._add_unseen(before.values())
+                if wait.state == 'S' and not reason.expected:
+                    self._sleepers[row.tid] = wait
+        self._add_unseen(wait for wait in before.values() if wait.state == 'D')
+        # Looks leave an interruptible sleep out when it has become long: wake-ups are followed until its own one, or for some time.
+        self._sleepers = dict((tid, wait) for tid, wait in self._sleepers.items() if self._ended.get(tid, 0) < wait.ended_ns
+                              and _now_ns() - wait.ended_ns < _SLEEPERS_NS)
         self._pause_s = max(self._least_pause_s, (time.process_time() - spent_s) / _LOOK_SHARE)
         self._follow_wakeups()
 
@@ -175,7 +181,7 @@ class BccEngine(engine.BccEngine):
 
     def _follow_wakeups(self):
         """Attach to each wake-up while tasks are blocked, and where looks come too rarely to tell."""
-        if any(not wait.reason.expected for wait in self._blocked.values()) or self._pause_s > self._suspect_ns / 1e9:
+        if self._sleepers or any(not wait.reason.expected for wait in self._blocked.values()) or self._pause_s > self._suspect_ns / 1e9:
             self._needed_s = self._looked_s
             if self._waking is None:
                 self._waking = self._typed.attach('sched_waking', 'on_sched_waking')
@@ -207,8 +213,8 @@ class BccEngine(engine.BccEngine):
             if row.slept_ns >= self._threshold_ns and not self._is_ours(row.tid):
                 self._waits.add(self._wait(row, reason, ongoing=True))
         still = dict((row.tid, row) for row, _reason in blocked)
-        self._add_unseen(wait for wait in self._blocked.values() if wait.task.tid not in still
-                         or still[wait.task.tid].ended_ns - still[wait.task.tid].slept_ns > wait.began_ns + _SAME_NS)
+        self._add_unseen(wait for wait in self._blocked.values() if wait.state == 'D' and (wait.task.tid not in still
+                         or still[wait.task.tid].ended_ns - still[wait.task.tid].slept_ns > wait.began_ns + _SAME_NS))
         if self._unseen:
             self.degradations.append('%d tasks that were blocked at the end of the window were not looked at' % self._unseen)
 
