@@ -210,7 +210,7 @@ RULES = (
     _rule('nfs_not_responding', 'was lost; in progress', r'Lustre: .{1,160}: Connection to .{1,160} was lost; in progress operations',
           once=True),
     _rule('nfs_not_responding', 'This client was evicted by', r'LustreError: .{1,160}: This client was evicted by \S', once=True),
-    _rule('nfs_state_lost', 'Lock reclaim failed', r'NFS: nfs4?_\w+: Lock reclaim failed', once=True),
+    _rule('nfs_state_lost', 'Lock reclaim failed', r'(?:NFS: )?nfs4?_\w+: Lock reclaim failed', once=True),
     _rule('nfs_state_lost', 'state recovery failed', r'NFSv4: state recovery failed for open file ', once=True),
     _rule('nfs_state_lost', 'failed on NFSv4 server', r'NFS: state manager.{0,40} failed on NFSv4 server \S', once=True),
     # network and tables

@@ -70,11 +70,8 @@ class KnownBugs:
 
 def _matched_by(bug: dict, event: dict) -> list[str]:
     """What a bug asks for and the report has: culprit, frames, module."""
-    asked = {
-        "culprit": "culprits" in bug,
-        "frames": bool(bug.get("frames")),
-        "module": "module" in bug and "modules" in event.get("context", {}),
-    }
+    modules = event.get("context", {}).get("modules")
+    asked = {"culprit": "culprits" in bug, "frames": bool(bug.get("frames")), "module": "module" in bug and modules is not None}
     return [part for part, there in asked.items() if there]
 
 
