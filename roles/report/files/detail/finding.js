@@ -36,7 +36,7 @@ function hostPart(group, member, report) {
   const { host, severity, title, change } = member
   const about = [
     ...(title === group.title && severity === group.severity ? [] : [' ', badge(severity), ' ', bdi(title)]),
-    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet.scan.started_at)}`),
+    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet)}`),
   ]
   const body = el('div', {})
   const part = el(
@@ -144,7 +144,7 @@ export function showFinding(group, report, name) {
     ),
     shown.title,
     el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts }), reachText(group, report)),
-    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet.scan.started_at)}`),
+    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet)}`),
     heading(t('What to do')),
     el('p', { class: 'remedy' }, bdi(group.remedy)),
     references(group),

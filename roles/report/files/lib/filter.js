@@ -152,7 +152,7 @@ let later = 0
 export const filterable = (table, test, { slow = true, redraws = false } = {}) =>
   followers.push({ table, test, slow, redraws })
 
-/* Calls listener(tests) with each new selection, when the keyboard rests. */
+/* Calls listener(tests) with each new selection, when the keyboard rests, before tables follow it. */
 export const onSelection = (listener) => listeners.push(listener)
 
 function setFilter({ table, test, redraws }, tests) {
@@ -164,8 +164,8 @@ function setFilter({ table, test, redraws }, tests) {
 export function filterTables(tests, typing) {
   const set = (some) => some.forEach((follower) => setFilter(follower, tests))
   const others = () => {
-    set(followers.filter(({ slow }) => slow))
     listeners.forEach((listener) => listener(tests))
+    set(followers.filter(({ slow }) => slow))
   }
   set(followers.filter(({ slow }) => !slow))
   clearTimeout(later)

@@ -10,6 +10,7 @@ import { bySeverity, CHANGES, SEVERITIES } from '../lib/schema.js'
 import { go, keep, state } from '../lib/state.js'
 import { figure, grid } from '../lib/table.js'
 import { changesText } from './changes.js'
+import { strip } from './trend.js'
 
 /* '19 of 22', or '22' when all are selected. */
 const partOf = (part, all) => (part === all ? number(all) : t('{n} of {all}', { n: number(part), all: number(all) }))
@@ -151,7 +152,16 @@ export function render(findings, root, report) {
         minWidth: 140,
         widthGrow: 2,
         responsive: 2,
-        draw: (seen, group) => ageText(view(group).members, report.fleet.scan.started_at),
+        draw: (seen, group) => ageText(view(group).members, report.fleet),
+      },
+      {
+        title: t('Last scans'),
+        field: 'history',
+        optional: true,
+        minWidth: 120,
+        responsive: 5,
+        headerSort: false,
+        draw: (history) => strip(history, report.fleet),
       },
       {
         title: t('In common'),

@@ -32,7 +32,7 @@ function place({ group, members }, { fleet, tests }) {
       hostName,
     ),
     ' · ',
-    el('span', { class: 'age' }, ageText(members, fleet.scan.started_at)),
+    el('span', { class: 'age' }, ageText(members, fleet)),
   )
 }
 
