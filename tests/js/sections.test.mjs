@@ -13,7 +13,7 @@ import { factLines } from '../../roles/report/files/sections/exceptions.js'
 import { daysOf, scannedAt } from '../../roles/report/files/sections/exceptions/timeline.js'
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
 import { bucketsOf } from '../../roles/report/files/sections/jitter/histogram.js'
-import { worstFirst } from '../../roles/report/files/sections/jitter/strip.js'
+import { columnsOf, rowOf, strength, worstFirst } from '../../roles/report/files/sections/jitter/heatmap.js'
 import { openPage } from './page.mjs'
 
 beforeEach(() => openPage())
@@ -103,6 +103,20 @@ test('buckets are in the order of numbers, and hosts in that of their latency', 
     ['e', 'b', 'a'],
   )
   assert.deepEqual([1, 10, 11, 99999].map(decadesTo), [1, 10, 100, 100000])
+})
+
+test('a heat map has a row for each doubling and a column for each host, or for hosts that share a pixel', () => {
+  assert.deepEqual([0, 0.5, 1, 1.9, 2, 1000, 1024].map(rowOf), [0, 0, 1, 1, 2, 10, 11])
+  const host = (...waits) => ({ jitter: { waits_log2_us: waits, count: waits.reduce((sum, one) => sum + one, 0) } })
+  const hosts = [host(1, 1), host(3, 1), host(0, 0, 4)]
+  assert.deepEqual(columnsOf(hosts, 3, 900), [
+    [0.5, 0.5, 0],
+    [0.75, 0.25, 0],
+    [0, 0, 1],
+  ])
+  assert.deepEqual(columnsOf(hosts, 3, 1), [[0.75, 0.5, 1]])
+  assert.equal(columnsOf(Array(10000).fill(hosts[0]), 3, 1200.7).length, 1200)
+  assert.deepEqual([0, 1, 1e-3, 1e-9].map(strength), [0, 1, 0.5, 0.08])
 })
 
 test('a curve fills its place, also when nothing grew', () => {

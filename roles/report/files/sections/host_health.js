@@ -3,7 +3,7 @@
 import { bdi, el, hostLink, hostList, lead } from '../lib/dom.js'
 import { number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
-import { figure, grid } from '../lib/table.js'
+import { figure, grid, short } from '../lib/table.js'
 
 function leadText(health) {
   if (!health.hosts) return t('No host was read.')
@@ -58,6 +58,6 @@ const columns = () => [
 export function render(health, root) {
   root.append(lead(leadText(health)))
   if (!health.rows.length) return 0
-  grid(root, 'host_health', health.rows, columns())
+  grid(root, 'host_health', health.rows, columns(), short(health.rows))
   return health.rows.length
 }
