@@ -54,7 +54,7 @@ def make(args: dict, check_mode: bool) -> dict:
     fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), earlier)
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
-    render = formats.renderers(parts, parts.translate)
+    render = formats.renderers(parts, parts.translate, folder)
     sizes = {}
     for name, path in paths.items():
         text = render[name](fleet)

@@ -6,37 +6,50 @@ import { followColours, redrawCharts } from './lib/chart.js'
 import { closeDialog, followDialog } from './lib/dialog.js'
 import { byId, el } from './lib/dom.js'
 import { number } from './lib/format.js'
+import { FILTER_KEYS } from './lib/filter.js'
 import { t, useLanguage } from './lib/messages.js'
 import { useDomain } from './lib/names.js'
 import { index } from './lib/model.js'
-import { state } from './lib/state.js'
+import { unpack } from './lib/pack.js'
+import { followLinks, parse, state } from './lib/state.js'
 import { followPrint } from './lib/print.js'
 import { fold, openSection, sectionBody } from './lib/fold.js'
 import { prepareTables, redrawTables, tablesBuilt, turnTables } from './lib/table.js'
 import { applyFilter } from './page/findings.js'
+import { followSelection } from './page/selection.js'
 
 function showTrouble(text) {
   byId('trouble').textContent = text
   byId('trouble').hidden = false
 }
 
-async function unpack(text) {
-  const bytes = Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0))
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))
-  return new Response(stream).json()
+let before = parse('')
+
+/* Scrolls to a section and gives it the focus, as a link to it does. */
+function goTo(section) {
+  openSection(section.id)
+  section.tabIndex = -1
+  section.focus({ preventScroll: true })
+  section.scrollIntoView()
 }
 
 function follow(report) {
   applyFilter(report)
   const address = state()
+  const moved = (keys) => keys.some((key) => (address.get(key) || '') !== (before.get(key) || ''))
+  const [filtered, left] = [moved(FILTER_KEYS), moved(['at'])]
+  before = address
   const finding = report.groups.get(address.get('finding'))
   const host = report.hosts.get(address.get('host'))
-  if (finding) return showFinding(finding, report)
+  if (finding) return showFinding(finding, report, host && host.host)
   if (host) return showHost(host, report)
   closeDialog()
-  const filtered = ['severity', 'category', 'change', 'group'].some((key) => address.get(key))
+  const named = byId(address.get('at') || '')
+  const section = left && named?.parentElement?.id === 'sections' ? named : null
   if (address.get('finding') || address.get('host')) {
     showTrouble(t('The address names a finding or host that is not in this report.'))
+  } else if (section) {
+    goTo(section)
   } else if (filtered && !byId('findings').contains(document.activeElement)) {
     byId('findings').scrollIntoView()
   }
@@ -88,7 +101,9 @@ export async function start(parts) {
   document.querySelector('.sections').hidden = false
   prepareTables(fleet.scan.scan_id)
   const folded = render(parts, report)
+  followSelection(report)
   followDialog()
+  followLinks()
   followColours()
   await tablesBuilt()
   followWidth()

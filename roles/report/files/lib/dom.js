@@ -29,7 +29,9 @@ export const hostName = (name) => {
 }
 export const hostLink = (name) => el('a', { href: fragment({ host: name }), class: 'to-host' }, hostName(name))
 export const nameOrNone = (name) => (name === null ? NONE : bdi(name))
-export const findingLink = (id, title) => (id ? link('finding', id, title) : bdi(title))
+/* more: of the address, as the host whose evidence opens first. */
+export const findingLink = (id, title, more = {}) =>
+  id ? el('a', { href: fragment({ finding: id, ...more }), class: 'to-finding' }, bdi(title)) : bdi(title)
 export const task = ({ comm, pid }) => bdi(`${comm} (${pid})`)
 
 /* severity: or a state of a host, which has the colour of what is unknown. */

@@ -3,6 +3,7 @@
 import { cellNode, leastWidth, usedColumns, visibleLines } from './cells.js'
 import { csv } from './csv.js'
 import { bdi, el, hostLink, plainTable, shareBar } from './dom.js'
+import { filterable } from './filter.js'
 import { NONE, number } from './format.js'
 import { currentLanguage, t } from './messages.js'
 import { go, keep, pagesOf, sortOf, state } from './state.js'
@@ -166,8 +167,9 @@ function followAddress(table, name) {
 /* Appends a table to a node and returns it.
 
    listed: columns {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
+   follows: shows only rows of selected hosts.
    Other options are Tabulator's. */
-export function grid(parent, name, data, listed, { open, ...options } = {}) {
+export function grid(parent, name, data, listed, { open, follows = false, ...options } = {}) {
   const columns = usedColumns(listed, data)
   const place = el('div', { id: `${name}-table` })
   parent.append(place)
@@ -194,6 +196,7 @@ export function grid(parent, name, data, listed, { open, ...options } = {}) {
     ...options,
   })
   tables.push({ table, place, columns })
+  if (follows) filterable(table, (tests, row) => tests.row(row))
   const below = el('div', { class: 'tools' }, data.length ? exportButton(name, table, columns) : null)
   place.after(below)
   built.push(new Promise((resolve) => table.on('tableBuilt', resolve)).then(() => makeReachable(place, below)))

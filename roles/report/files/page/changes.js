@@ -33,11 +33,11 @@ function comparison({ baseline, ...drift }) {
 }
 
 /* For each change: how many hosts, and which. */
-function where({ counts, hosts: names }, known) {
+function where(names, known) {
   const host = (name) => (known.has(name) ? hostLink(name) : hostName(name))
   const part = (change) => {
-    const what = `${number(counts[change])} ${word(change)}: `
-    return el('span', {}, what, nameList(names[change], counts[change], host))
+    const what = `${number(names[change].length)} ${word(change)}: `
+    return el('span', {}, what, nameList(names[change], names[change].length, host))
   }
   return el('span', {}, listed(CHANGES.filter((change) => names[change]).map(part), '; '))
 }
@@ -55,8 +55,9 @@ function hostLists(drift) {
     .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
 }
 
-export function render(unused, root, { fleet, hosts }) {
-  const { drift } = fleet
+export function render(unused, root, report) {
+  const { drift } = report.fleet
+  const shown = (entry) => report.tests?.changes(entry) || entry.hosts
   if (!drift) {
     root.append(
       lead(
@@ -96,7 +97,7 @@ export function render(unused, root, { fleet, hosts }) {
         widthGrow: 4,
         responsive: 0,
         headerSort: false,
-        draw: (counts, entry) => where(entry, hosts),
+        draw: (counts, entry) => where(shown(entry), report.hosts),
       },
     ],
     {
@@ -105,6 +106,6 @@ export function render(unused, root, { fleet, hosts }) {
       placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
     },
   )
-  filterable(table, (tests, entry) => tests.change(entry))
+  filterable(table, (tests, entry) => tests.change(entry), { redraws: true })
   root.append(el('div', { id: 'changes-hosts' }, hostLists(drift)))
 }
