@@ -6,7 +6,7 @@ import { probability, webAddresses } from '../../roles/report/files/detail/findi
 import { decadesTo } from '../../roles/report/files/lib/chart.js'
 import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
-import { complianceShare } from '../../roles/report/files/page/compliance.js'
+import { complianceShare, scopeText } from '../../roles/report/files/page/compliance.js'
 import { reasons } from '../../roles/report/files/page/hosts.js'
 import { causes, rate } from '../../roles/report/files/page/memory_trend.js'
 import { factLines } from '../../roles/report/files/sections/exceptions.js'
@@ -37,6 +37,15 @@ test('changes are named in their order', () => {
 test('a rule that no host was evaluated by has no share', () => {
   assert.equal(complianceShare({ pass: 3, fail: 1, waived: 0, unknown: 9, off: 9 }), 0.75)
   assert.equal(complianceShare({ pass: 0, fail: 0, waived: 0, unknown: 9, off: 0 }), null)
+})
+
+test('a waiver says what it is about', () => {
+  const any = { rule: null, signature: null, hosts: null, groups: null }
+  assert.equal(scopeText({ ...any, rule: 'slab-growth' }), 'rule slab-growth; all hosts')
+  assert.equal(
+    scopeText({ ...any, signature: 'leak|*', hosts: ['web*'], groups: ['db'] }),
+    'signature leak|*; hosts web*; groups db',
+  )
 })
 
 test('a host says which probes did not measure', () => {

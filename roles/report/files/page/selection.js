@@ -81,7 +81,9 @@ function showWorst(report, views) {
   const section = document.querySelector('.worst')
   const shown = views.filter(({ severity }) => severity !== 'info').slice(0, WORST)
   const items = shown.map((view) => worstItem(view, report))
-  const body = items.length ? el('ol', {}, items) : el('p', { class: 'empty' }, t('No selected finding needs attention.'))
+  const body = items.length
+    ? el('ol', {}, items)
+    : el('p', { class: 'empty' }, t('No selected finding needs attention.'))
   section.replaceChildren(section.querySelector('h2'), body)
 }
 
@@ -99,7 +101,12 @@ export function followSelection(report) {
     const findings = plural(report.fleet.findings.length, 'finding')
     const all = el('a', { href: fragment(Object.fromEntries(FILTER_KEYS.map((key) => [key, '']))) }, t('Show all'))
     note.replaceChildren(
-      t('Selected: {n} of {hosts}, {m} of {findings}.', { n: number(tests.hosts), hosts, m: number(views.length), findings }),
+      t('Selected: {n} of {hosts}, {m} of {findings}.', {
+        n: number(tests.hosts),
+        hosts,
+        m: number(views.length),
+        findings,
+      }),
       ' ',
       t('The sentence above is about the whole fleet, as are charts and sums.'),
       ' ',
