@@ -240,6 +240,7 @@ class Entry:
             "severity": self.rule.severity,
             "category": self.rule.category,
             "enabled": self.rule.enabled,
+            "weight": spec.get("weight"),
             "references": spec.get("references", []),
             "parameters": [
                 {
