@@ -382,7 +382,7 @@ def test_self_tests_are_shown_with_their_limits(show, tmp_path):
 NAMES = set(
     """KSysAK ksysak.fleet ksysak_baseline selftest playbook UTC CSV CPU MAD KiB MiB GiB ms bcc procfs journal logs sysfs memleak runlatency
     interference os_exceptions hardirq softirq timer hrtimer ipi slab page vmalloc PID oops p50 p90 p99 p999 scan.json fleet.json
-    default ci95 meminfo host_health kdump memory""".split()
+    default ci95 meminfo host_health kdump memory kernel module acme severity info""".split()
 )
 SHOWN_TEXTS = """() => {
   const found = new Set()

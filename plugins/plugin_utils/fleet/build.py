@@ -21,6 +21,7 @@ from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .judged import not_judged
 from .measurement import Measurement
+from .modules import Modules
 from .order import ordered
 from .outliers import Outliers
 from .sections import Sections, listed as listed_sections, measured as measured_probes
@@ -49,7 +50,7 @@ def build(
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
     history = history or History(None, folder)
-    groups, sections, measurement = Groups(), Sections(known_bugs or KnownBugs([])), Measurement()
+    groups, sections, measurement, modules = Groups(), Sections(known_bugs or KnownBugs([])), Measurement(), Modules()
     analysis = _Analysis(policy, baseline, history)
     host_scan_id = None
     measured: set[str] = set()
@@ -66,6 +67,7 @@ def build(
         sections.add(document, evaluation.findings)
         analysis.add(document, evaluation)
         measurement.add(host, document["probes"])
+        modules.add(document)
         measured |= measured_probes(document).keys()
         hosts[host] = summary(document, evaluation.findings, requested)
     scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
@@ -102,6 +104,7 @@ def build(
         },
         "findings": listed,
         "hosts": entries,
+        "modules": modules.result([entry["host"] for entry in entries]),
         "sections": listed_sections(),
         **sections.result(listed),
         **analysed,

@@ -35,7 +35,7 @@ function searchField(report) {
   const field = el('input', {
     id: 'q',
     type: 'search',
-    placeholder: t('title, host, category, signature'),
+    placeholder: t('words, kernel:6.1, module:acme, -severity:info'),
     autocomplete: 'off',
     spellcheck: 'false',
   })
