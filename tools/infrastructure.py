@@ -83,9 +83,9 @@ LAYERS = (
     r"lib/(?:argv_split|assoc_array|bitmap|btree|bucket_locks|cpumask|debugobjects|generic-radix-tree|genalloc|idr|iov_iter|kasprintf|kfifo"
     r"|kobject\w*|list_lru|maple_tree|objagg|percpu[\w-]*|radix-tree|ref_tracker|rhashtable|sbitmap|scatterlist|sg_pool|stackdepot|string\w*"
     r"|xarray)\.c",
-    r"fs/(?:anon_inodes|file_table)\.c|fs/(?:kernfs|sysfs)/|security/security\.c",
-    # memory of devices
-    r"kernel/dma/|drivers/iommu/dma-iommu\.c|(?:\w+/)+devres\.c",
+    r"fs/(?:anon_inodes|char_dev|file_table|proc/generic)\.c|fs/(?:debugfs|kernfs|sysfs)/|security/security\.c",
+    # devices and their memory
+    r"kernel/dma/|drivers/iommu/dma-iommu\.c|(?:\w+/)+devres\.c|drivers/base/(?:bus|class|component|core|dd|driver|map|platform\w*|property|swnode)\.c",
     # buffers and devices of the network, block requests
     r"net/core/(?:dev|gro|page_pool|skbuff|sock)\.c|block/bio[\w-]*\.c",
     # headers of all of these
@@ -219,11 +219,20 @@ def nameset() -> ModuleType:
     return module
 
 
+def inlines(found: dict[str, set[str]], names: Iterable[str]) -> list[str]:
+    """Return those of the names, of an L(index), that a header defines: compilers put such a function into each module that calls it."""
+    return [name for name in names if any(path.startswith("include/") for path in found[name])]
+
+
+def rows(names: list[str]) -> str:
+    """Return names as the value of a constant of a shipped table."""
+    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
+    return "(\n%s\n)\n" % "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
+
+
 def table(names: list[str], what: str = "infrastructure") -> str:
     """Return the text of a shipped table of functions that are `what`."""
-    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
-    rows = "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
-    return HEAD.format(count=len(names), what=what) + f"NAMES = (\n{rows}\n)\n"
+    return HEAD.format(count=len(names), what=what) + "NAMES = " + rows(names)
 
 
 def main() -> None:
@@ -232,12 +241,14 @@ def main() -> None:
     if not sources or any(not source.exists() for source in sources):
         raise SystemExit(__doc__)
     layers = "--layers" in options
-    names = infrastructure(index(sources), LAYERS if layers else INFRASTRUCTURE)
+    found = index(sources)
+    names = infrastructure(found, LAYERS if layers else INFRASTRUCTURE)
     if "--names" in options:
         print("\n".join(names))
         return
     path, what = (LAYERS_TABLE, "layers of an allocation") if layers else (TABLE, "infrastructure")
-    path.write_text(table(names, what), encoding="ascii")
+    also = "\nINLINES = " + rows(inlines(found, names)) if layers else ""
+    path.write_text(table(names, what) + also, encoding="ascii")
     print(f"{path.relative_to(ROOT)}: {len(names)} names")
 
 
