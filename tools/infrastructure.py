@@ -78,7 +78,7 @@ INFRASTRUCTURE = (
 # Where functions are defined that allocate on behalf of whoever calls them.
 LAYERS = (
     # the allocators
-    r"mm/(?:dmapool|mempolicy|mempool|nommu|page_alloc|page_frag_cache|percpu[\w-]*|sla?b\w*|slob|slub|util|vmalloc)\.[ch]",
+    r"mm/(?:dmapool|internal|mempolicy|mempool|nommu|page_alloc|page_frag_cache|percpu[\w-]*|sla?b\w*|slob|slub|util|vmalloc)\.[ch]",
     # containers, strings and objects
     r"lib/(?:argv_split|assoc_array|bitmap|btree|bucket_locks|cpumask|debugobjects|generic-radix-tree|genalloc|idr|iov_iter|kasprintf|kfifo"
     r"|kobject\w*|list_lru|maple_tree|objagg|percpu[\w-]*|radix-tree|ref_tracker|rhashtable|sbitmap|scatterlist|sg_pool|stackdepot|string\w*"
@@ -89,7 +89,7 @@ LAYERS = (
     # buffers and devices of the network, block requests
     r"net/core/(?:dev|gro|page_pool|skbuff|sock)\.c|block/bio[\w-]*\.c",
     # headers of all of these
-    r"include/linux/(?:bio|bitmap|cpumask|device|dma-mapping|dmapool|genalloc|gfp|idr|kfifo|kobject|mempool|percpu|radix-tree|rhashtable[\w-]*"
+    r"include/linux/(?:bio|bitmap|cpumask|device|dma-mapping|dmapool|genalloc|gfp|idr|kfifo|kobject|mempool|mm|percpu|radix-tree|rhashtable[\w-]*"
     r"|scatterlist|skbuff|slab|string\w*|vmalloc|xarray)\.h",
     r"include/net/(?:page_pool/\w+|page_pool|sock)\.h",
 )
@@ -235,6 +235,12 @@ def table(names: list[str], what: str = "infrastructure") -> str:
     return HEAD.format(count=len(names), what=what) + "NAMES = " + rows(names)
 
 
+def layers_table(found: dict[str, set[str]], names: list[str]) -> str:
+    """Return the text of the shipped table of layers: first those that are no L(inlines)."""
+    put = set(inlines(found, names))
+    return table([name for name in names if name not in put], "layers of an allocation") + "\nINLINES = " + rows(sorted(put))
+
+
 def main() -> None:
     options = {word for word in sys.argv[1:] if word in ("--names", "--layers")}
     sources = [Path(word) for word in sys.argv[1:] if word not in options]
@@ -246,9 +252,8 @@ def main() -> None:
     if "--names" in options:
         print("\n".join(names))
         return
-    path, what = (LAYERS_TABLE, "layers of an allocation") if layers else (TABLE, "infrastructure")
-    also = "\nINLINES = " + rows(inlines(found, names)) if layers else ""
-    path.write_text(table(names, what) + also, encoding="ascii")
+    path = LAYERS_TABLE if layers else TABLE
+    path.write_text(layers_table(found, names) if layers else table(names), encoding="ascii")
     print(f"{path.relative_to(ROOT)}: {len(names)} names")
 
 

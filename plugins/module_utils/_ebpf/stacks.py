@@ -47,9 +47,9 @@ def is_layer(frame):
     if not _LAYERS:
         _LAYERS.extend(nameset.NameSet(base64.urlsafe_b64decode(names)) for names in (layers_table.NAMES, layers_table.INLINES))
     name = bare(frame)
-    if module_of(frame) is not None:
-        return name in _LAYERS[1]
-    return name in _LAYERS[0] or bool(_TRACING.match(name))
+    if name in _LAYERS[1]:
+        return True
+    return module_of(frame) is None and (name in _LAYERS[0] or bool(_TRACING.match(name)))
 
 
 def is_boundary(frame):
