@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 - name: Show the cause that took most time
   ansible.builtin.debug:
-    var: ansible_facts.ksysak_blocked.data.causes[0]
+    var: ansible_facts.ksysak_blocked.data.reasons[0]
 
 - name: Shorter waits too
   ksysak.fleet.blocked_facts:
@@ -79,7 +79,7 @@ ansible_facts:
                 interval_us:
                   description: Time between the last two.
                   type: float
-            causes:
+            reasons:
               description: Waits by what they were for, most time first. Of user processes alone.
               type: list
               elements: dict

@@ -140,14 +140,14 @@ class Waits:
         return doing(wait.waker_stack)
 
     def facts(self, top):
-        """Return {'causes', 'waits', 'services'}, each sorted, at most `top` long."""
+        """Return {'reasons', 'waits', 'services'}, each sorted, at most `top` long."""
         longest = [row[3] for row in sorted(self._longest, key=lambda row: row[:3], reverse=True)]
         by_tid = {}
         for wait in longest:
             by_tid.setdefault(wait.task.tid, []).append(wait)
         causes = sorted(self._causes.values(), key=lambda cause: -max(cause['total_ns'], cause['sampled_ns']))
         services = sorted(self._services.values(), key=lambda row: -row['blocked_ns'] - row['longest_ns'])
-        return {'causes': [_cause_facts(cause) for cause in causes[:top]],
+        return {'reasons': [_cause_facts(cause) for cause in causes[:top]],
                 'waits': [self._wait_facts(wait, by_tid) for wait in longest[:top]],
                 'services': [_service_facts(row) for row in services[:top]]}
 
