@@ -50,7 +50,11 @@ const blockedKinds = ({ blocked, window_us }) =>
     .map(([kind, value]) => el('div', { class: 'hint' }, `${word(kind)} ${percent(value / window_us)}`))
 
 const worstDelay = (one) =>
-  el('div', { class: 'hint' }, bdi(`${one.comm} (${one.pid}) ${micros(one.delay_us)}: ${one.words}${one.by ? ` (${one.by})` : ''}`))
+  el(
+    'div',
+    { class: 'hint' },
+    bdi(`${one.comm} (${one.pid}) ${micros(one.delay_us)}: ${one.words}${one.by ? ` (${one.by})` : ''}`),
+  )
 
 const serviceLine = (row) => [
   hostLink(row.host),
@@ -78,7 +82,10 @@ function whereTheTimeWent({ services, percentiles }, root) {
   }
   if (percentiles.length) {
     const heads = [t('Cause'), t('p50'), t('p90'), t('p99'), t('Most'), t('Most on')]
-    root.append(heading(t('Time lost over all hosts')), plainTable(heads, percentiles.map(percentileLine), [1, 2, 3, 4]))
+    root.append(
+      heading(t('Time lost over all hosts')),
+      plainTable(heads, percentiles.map(percentileLine), [1, 2, 3, 4]),
+    )
   }
 }
 
