@@ -8,7 +8,7 @@ import functools
 import os
 import re
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, slabs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
@@ -228,41 +228,35 @@ class Host:
         return dict((key, (process, together(some))) for key, (process, some) in found.items())
 
     def slabs(self):
-        """Return {slab cache: (active objects, size of one in bytes)} of /proc/slabinfo; empty where it cannot be read.
-
-        Caches of the same size may be merged: the name is that of one of them then, see cache().
-        """
+        """Return {slab cache: Cache} of /proc/slabinfo; empty where it cannot be read. See objects() for caches that are merged."""
         if self._slabs is None:
-            rows = [line.split(None, 4) for line in procfs.read_text(self.proc + '/slabinfo').splitlines()[2:]]
-            self._slabs = dict((row[0], (int(row[1]), int(row[3]))) for row in rows if len(row) == 5)
+            self._slabs = slabs.read(self.root)
         return self._slabs
+
+    def merged(self):
+        """Return slabs.aliases() of this host, read once."""
+        if self._merged is None:
+            self._merged = slabs.aliases(self.root)
+        return self._merged
 
     def objects(self, *caches):
         """Return the active objects of slab caches together, with those of caches that are merged with them; None: not known."""
-        slabs, found = self.slabs(), {}
+        counted, found = self.slabs(), {}
         for cache in caches:
-            name = cache if cache in slabs else self._merged_with(slabs).get(self._shared(cache))
-            if name in slabs:
-                found[name] = slabs[name][0]
+            for name in [cache] if cache in counted else self.merged().get(cache, ()):
+                if name in counted:
+                    found[name] = counted[name].objects
         return sum(found.values()) if found else None
 
-    def _merged_with(self, slabs):
-        """{folder that merged caches share: name under which /proc/slabinfo counts them}."""
-        if self._merged is None:
-            self._merged = dict((self._shared(name), name) for name in slabs)
-            self._merged.pop(None, None)
-        return self._merged
-
-    def _shared(self, cache):
-        try:
-            return os.readlink(os.path.join(self.root, 'sys/kernel/slab', cache))
-        except OSError:
-            return None
+    def exact_objects(self, cache):
+        """Return the number of objects of a slab cache, or None where it shares its slabs with others or is not known."""
+        found = self.slabs().get(cache)
+        return found.objects if found and cache not in self.merged() else None
 
     def object_bytes(self, cache):
         """Return what one object of a slab cache takes, also of one that is merged with others; None: not known."""
         if cache not in self._sizes:
-            self._sizes[cache] = sysfs.integer(os.path.join(self.root, 'sys/kernel/slab', cache, 'slab_size'))
+            self._sizes[cache] = slabs.object_bytes(cache, self.root)
         return self._sizes[cache]
 
     def bytes_of(self, caches):

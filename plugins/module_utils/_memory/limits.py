@@ -11,9 +11,9 @@ import os
 import resource
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, parse_sockstat, read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, picture, slabs, tmpfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, tmpfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 
 ROWS, _OF_A_KIND = 40, 3
@@ -75,8 +75,8 @@ class Limits:
 
     def _host_wide(self):
         """Yield (limit, Use) of what is the whole host's."""
-        page = picture.PAGE_BYTES
-        memory = parse_fields(read_text(os.path.join(self._host.proc, 'meminfo')))
+        page = meminfo.PAGE_BYTES
+        memory = meminfo.read(self._host.root)
         total = memory.get('MemTotal', 0)
         sockets = parse_sockstat(read_text(os.path.join(self._host.proc, 'net/sockstat')))
         for protocol in ('tcp', 'udp'):
@@ -112,11 +112,11 @@ class Limits:
             yield 'vmalloc space', Use(memory.get('VmallocUsed', 0), memory['VmallocTotal'], 'bytes', None)
         yield 'SUnreclaim of memory', Use(memory.get('SUnreclaim', 0), total, 'bytes', None)
         yield 'swap', Use(memory.get('SwapTotal', 0) - memory.get('SwapFree', 0), memory.get('SwapTotal', 0), 'bytes', None)
-        for size, pool in picture.huge_pools(os.path.join(self._host.root, 'sys/kernel/mm/hugepages')).items():
+        for size, pool in meminfo.huge_pools(self._host.root).items():
             taken = pool['nr'] - pool['free'] + pool['resv']
             yield 'huge pages of %d KiB' % (size // 1024), Use(taken, pool['nr'] + pool['overcommit'], 'pages', None)
         for name, cache, path in _SLAB_LIMITS:
-            used = slabs.exact(self._host, cache)
+            used = self._host.exact_objects(cache)
             if used is not None:
                 yield name, Use(used, self._integer(path), 'objects of all users', None)
         mounts = read_text(os.path.join(self._host.proc, 'self/mountinfo')).count('\n')

@@ -11,7 +11,7 @@ import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts, slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
@@ -184,7 +184,7 @@ class NetworkSource(Source):
         for task, count in by_process.most_common(_ROWS):
             if count > 1:
                 self._hold(held, ('children', task.key), self.host.owner_of(task), count, {'held_by': 'child processes'})
-        total = slabs.exact(self.host, 'net_namespace')
+        total = self.host.exact_objects('net_namespace')
         if total is not None and total - len(known) >= _LEAST_LOST:
             detail = {'held_by': 'not found' if self._links.whole else 'not found; not all descriptors were read'}
             self._hold(held, ('lost',), owner('kernel', 'no process, descriptor or mount'), total - len(known), detail)

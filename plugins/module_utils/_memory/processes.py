@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Processes: their threads, children that nobody waits for, and their own memory."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
 MIB = 1024 * 1024
@@ -26,7 +26,7 @@ class Processes(Source):
     def read(self):
         running = (sysfs.text(self.host.proc + '/loadavg') or '').split()
         threads = int(running[3].split('/')[1]) if len(running) > 3 else None
-        fields = procfs.parse_fields(procfs.read_text(self.host.proc + '/meminfo'))
+        fields = meminfo.read(self.host.root)
         self._stack_bytes = fields.get('KernelStack', 0) // threads if threads else 0
         return {'threads': (threads, fields.get('KernelStack')), 'memory': (None, fields.get('AnonPages', 0))}
 

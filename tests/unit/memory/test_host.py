@@ -138,7 +138,7 @@ def test_a_host_without_slab_counters_says_what_is_not_seen(root):
 
 
 def test_a_host_without_meminfo_is_not_measured(monkeypatch):
-    monkeypatch.setattr(probe.procfs, "read_text", lambda path: "")
+    monkeypatch.setattr(probe.meminfo, "read", lambda root="/": {})
     with pytest.raises(Unavailable, match="/proc/meminfo cannot be read"):
         probe.ProcfsEngine({"top": 24}).open()
 
@@ -160,7 +160,8 @@ def test_cgroups_of_all_hierarchies(text, path, name):
 
 
 def test_merged_caches_are_counted_under_the_name_that_the_kernel_kept(root):
-    root.file("proc/slabinfo", "slabinfo - version: 2.1\n# name\nmnt_cache 700 800 384 10 1 : x\nfilp 5 9 192 21 1 : x\n")
+    line = "%s %d 800 %d 10 1 : tunables 0 0 0 : slabdata 9 9 0\n"
+    root.file("proc/slabinfo", "slabinfo - version: 2.1\n# name\n" + line % ("mnt_cache", 700, 384) + line % ("filp", 5, 192))
     os.makedirs(f"{root.path}/sys/kernel/slab/:A-384")
     for name in ("mnt_cache", "posix_timers_cache"):
         os.symlink(":A-384", f"{root.path}/sys/kernel/slab/{name}")
