@@ -58,7 +58,7 @@ def aliases(root='/'):
 
 
 def cache_name(cache, merged):
-    """Return a slab cache's name with those that share it, of aliases(): whosever the objects are, the kernel shows the first one's name."""
+    """Return a slab cache's name with those that share it (of aliases()): the kernel shows the first one's name, whosever they are."""
     others = [name for name in merged.get(cache, ()) if name != cache]
     if not others:
         return cache

@@ -50,7 +50,8 @@ def parse_allocinfo(text):
 def snapshot():
     """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}, 'free_blocks': […]}.
 
-    meminfo: of meminfo.accounted(); caches: {cache: (objects in use, bytes an object)}. For who may not read them caches are empty, areas None.
+    meminfo: of meminfo.accounted(); caches: {cache: (objects in use, bytes an object)}. For who may not read them caches are empty, areas
+    None.
     """
     fields = meminfo.accounted()
     try:
@@ -86,7 +87,7 @@ def _holders():
 
 
 def cache_size(name):
-    """Return the bytes an object of a slab cache takes, also of one that is merged with another; None when there is no cache of that name."""
+    """Return the bytes an object of a slab cache takes, also of one that is merged with another; None: there is no cache of that name."""
     cache = slabs.read().get(name)
     return cache.object_bytes if cache else slabs.object_bytes(name)
 

@@ -21,7 +21,7 @@ _GOES_ON = 0.2  # growth of the second half, as a share of that of the first, th
 _UNLIMITED = 2 ** 60  # v1 shows no limit as a number close to 2^63
 _CGROUPS = 600
 _NOFILE_SHARE = 0.5  # below this share of a process's limit its descriptors are not counted one by one
-_INOTIFY_LINKS, _WATCHES_SHARE = 4000, 0.05
+_WATCHES_SHARE = 0.05
 _SLAB_LIMITS = (
     ('fs.epoll.max_user_watches', 'eventpoll_epi', 'sys/fs/epoll/max_user_watches'),
     ('user.max_user_namespaces', 'user_namespace', 'sys/user/max_user_namespaces'),
@@ -153,24 +153,21 @@ class Limits:
         return found
 
     def _inotify_instances(self):
-        """inotify instances and their watches by user: of the processes with fewest descriptors, at most _INOTIFY_LINKS in all."""
+        """inotify instances and their watches by user: of the processes with fewest descriptors first, see inotify.py."""
         most, most_watches = (self._integer('sys/fs/inotify/max_user_' + name) for name in ('instances', 'watches'))
         marks = self._host.objects('inotify_inode_mark')  # an upper bound: few need no look at each
         count_watches = most_watches and (marks is None or marks >= _WATCHES_SHARE * most_watches)
-        by_user, watches, left = collections.Counter(), collections.Counter(), _INOTIFY_LINKS
-        for count, one in sorted(((_number(one), one) for one in self._host.processes()), key=lambda row: row[0]):
-            left -= count
-            if left < 0:
-                break
-            folder = os.path.join(one.place, 'fd')
-            try:
-                uid = os.stat(one.place).st_uid
-                found = [name for name in os.listdir(folder) if os.readlink(os.path.join(folder, name)).startswith('anon_inode:inotify')]
-            except OSError:
-                continue
-            by_user[uid] += len(found)
-            if count_watches:
-                watches[uid] += sum(read_text(os.path.join(one.place, 'fdinfo', name)).count('inotify wd:') for name in found)
+        by_user, watches = collections.Counter(), collections.Counter()
+        for one in sorted(self._host.processes(), key=_number):
+            found = self._host.inotify.of(one)
+            if found:
+                try:
+                    uid = os.stat(one.place).st_uid  # the effective user, as the kernel accounts
+                except OSError:
+                    continue
+                by_user[uid] += len(found)
+                if count_watches:
+                    watches[uid] += sum(read_text('%s/fdinfo/%d' % (one.place, number)).count('inotify wd:') for number in found)
         found = {}
         for name, limit, counts in (('instances', most, by_user), ('watches', most_watches, watches)):
             for uid, count in counts.items():

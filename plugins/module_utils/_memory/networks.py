@@ -88,7 +88,7 @@ class NetworkSource(Source):
         self._tasks = host.tasks
         self._links = host.links
         self._watched, self._number = (), None
-        self._ticks = {}
+        self._cpu_s = {}
 
     def _file(self, pid, name):
         return read_text('%s/%s/net/%s' % (self.host.proc, pid, name))
@@ -146,9 +146,10 @@ class NetworkSource(Source):
         if kind in ('route', 'network_device'):
             tasks_now = self._tasks.now()
             users = [tasks_now[pid] for pid in netlink_users(self._file(members[0].pid, 'netlink')) if pid in tasks_now]
-            worked = dict((task, task.ticks - self._ticks.get(task.key, task.ticks)) for task in users)
+            now_s = dict((task, self.host.worked_s(task)) for task in users)
+            worked = dict((task, now_s[task] - self._cpu_s.get(task.key, now_s[task])) for task in users)
             for task in users:
-                self._ticks.setdefault(task.key, task.ticks)
+                self._cpu_s.setdefault(task.key, now_s[task])
             most = max(worked, key=worked.get, default=None)
             if most is not None and worked[most] > 0:
                 return self.host.owner_of(most)

@@ -13,7 +13,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.text import pri
 
 OWNERS, _CACHES_LOOKED_AT, _NAME_CHARS = 3, 24, 128
 _STACK_PAGES = 4  # THREAD_SIZE of x86_64
-_VMALLOCINFO_BYTES = 8 * 2 ** 20
+_VMALLOCINFO_BYTES = 4 * 2 ** 20
+_FEW_STACKS_BYTES, _LARGE_SHARE = 16 * 2 ** 20, 0.01
 
 
 class Reading(meminfo.Account):
@@ -62,7 +63,7 @@ def picture(first, last, owners, root='/', merged=None):
     first, last: Readings at the ends of the window; owners: {part: [(name, bytes)]} of what others know (processes, mounts, cgroups);
     merged: of slabs.aliases(). Slab caches and areas of vmalloc are read now.
     """
-    areas = read_areas(os.path.join(root, 'proc/vmallocinfo'))
+    areas = read_areas(os.path.join(root, 'proc/vmallocinfo')) if _is_worth_areas(last.fields) else {}
     stacks = stack_callers(areas)
     mapped_stacks = bool(stacks) or not areas
     before, after = first.parts(mapped_stacks), last.parts(mapped_stacks)
@@ -79,6 +80,12 @@ def picture(first, last, owners, root='/', merged=None):
     unaccounted = last.unaccounted_bytes(mapped_stacks)
     return {'total_bytes': total, 'parts': rows, 'unaccounted_bytes': unaccounted,
             'unaccounted_delta_bytes': unaccounted - first.unaccounted_bytes(mapped_stacks), 'within': _within(first, last)}
+
+
+def _is_worth_areas(fields):
+    """Each area costs 6 µs, and each task has one: with many tasks they are read only where others take much."""
+    stacks = fields.get('KernelStack', 0)
+    return stacks <= _FEW_STACKS_BYTES or fields.get('VmallocUsed', 0) - stacks >= _LARGE_SHARE * fields.get('MemTotal', 0)
 
 
 def _within(first, last):

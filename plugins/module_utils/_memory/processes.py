@@ -33,10 +33,16 @@ class Processes(Source):
     def census(self, classes):
         processes = self.host.processes()
         by_pid = dict((one.pid, one) for one in processes)
-        found = {}
-        for kind, field, least, shared in MEMORY:
-            values = self.host.sum_by_owner(((one, one.bytes(field)) for one in processes), max if shared else sum)
-            for key, (process, value) in values.items():
+        found, sums = {}, dict((row[0], {}) for row in MEMORY)
+        for one in processes:
+            key = self.host.key_of(one)
+            for kind, field, _least, shared in MEMORY:
+                value = int(one.fields.get(field, 0)) * 1024
+                if value:
+                    process, before = sums[kind].get(key, (one, 0))
+                    sums[kind][key] = (process, max(before, value) if shared else before + value)
+        for kind, _field, least, _shared in MEMORY:
+            for key, (process, value) in sums[kind].items():
                 if value >= least:
                     found[kind, key] = Holding(kind, self.host.later(process), None, value)
         self._add(found, 'thread', THREADS, ((one, one.threads) for one in processes if one.state != 'Z'))

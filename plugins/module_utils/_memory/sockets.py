@@ -9,7 +9,7 @@ import os
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import cgroups, descriptors, sock_diag
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
@@ -49,13 +49,14 @@ class Finder:
     def __init__(self, host):
         self._host = host
         self._found = {}  # {inode: (key of a process, descriptor)}
-        self._cgroups = {}  # {key of a process: inode of its cgroup's folder}
+        self._cgroups = {}  # {number of a cgroup: its processes}
+        self._v2 = cgroups.hierarchies(host.root).get('v2')
         self._left = self._more = 0  # links that may still be read in this census, and once more for a large group
         self._read = {}  # {key of a process: (descriptors, links that were read of them)}
 
     def begin(self):
         """A new census: links may be read again."""
-        self._left, self._more = LINKS, LINKS_OF_LARGE - LINKS
+        self._left, self._more, self._cgroups = LINKS, LINKS_OF_LARGE - LINKS, {}
 
     def find(self, group):
         """Return {Process: {its descriptor: inode}} of the processes that hold a group's sockets."""
@@ -111,21 +112,16 @@ class Finder:
 
         Those that hold many descriptors come last where few sockets are looked for, else first; the busiest where it may be several.
         """
+        members = set()
+        for number in group.cgroups:
+            if number not in self._cgroups:
+                self._cgroups[number] = cgroups.members(self._v2, number) if number and self._v2 else ()
+            members.update(self._cgroups[number])
+
         def rank(process):
-            return (self._cgroup(process) not in group.cgroups, process.uid not in group.uids and None not in group.uids,
+            return (process.pid not in members, process.uid not in group.uids and None not in group.uids,
                     0 if group.mixed else process.descriptors or 0 if group.count < INODES else -(process.descriptors or 0))
         return sorted(self._host.busiest(), key=rank)
-
-    def _cgroup(self, process):
-        key = process.key
-        if key not in self._cgroups:
-            text = procfs.read_text(process.place + '/cgroup')
-            path = [line[3:] for line in text.splitlines() if line.startswith('0::')]
-            try:
-                self._cgroups[key] = os.stat(os.path.join(self._host.root, 'sys/fs/cgroup') + path[0]).st_ino if path else 0
-            except OSError:
-                self._cgroups[key] = 0
-        return self._cgroups[key]
 
 
 class Sockets(Source):

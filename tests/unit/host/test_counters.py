@@ -86,7 +86,16 @@ def test_percentiles_are_the_upper_bound_of_their_bucket_but_never_above_the_max
     assert percentiles({}, 0.0) == {}
 
 
-MEMINFO = "MemTotal: 1000 kB\nMemFree: 400 kB\nAnonPages: 100 kB\nCached: 50 kB\nSlab: 90 kB\nSUnreclaim: 60 kB\nSReclaimable: 30 kB\nHugePages_Total: 3\n"
+MEMINFO = """\
+MemTotal: 1000 kB
+MemFree: 400 kB
+AnonPages: 100 kB
+Cached: 50 kB
+Slab: 90 kB
+SUnreclaim: 60 kB
+SReclaimable: 30 kB
+HugePages_Total: 3
+"""
 
 def test_unaccounted_is_what_nothing_else_explains(tmp_path):
     (tmp_path / "proc").mkdir()

@@ -44,7 +44,9 @@ def test_shared_memory_is_not_counted_as_page_cache_again(root):
     assert sum(parts.values()) == 1000 * 1024
 
 
-@pytest.mark.parametrize(("stack_areas", "vmalloc_kib"), [(100, 3400), (3, 5000)], ids=["mapped stacks", "a driver with few areas of that size"])
+@pytest.mark.parametrize(
+    ("stack_areas", "vmalloc_kib"), [(100, 3400), (3, 5000)], ids=["mapped stacks", "a driver with few areas of that size"]
+)
 def test_stacks_of_tasks_on_vmalloc_are_counted_once(root, stack_areas, vmalloc_kib):
     root.meminfo(MemTotal=100000, KernelStack=1600, VmallocUsed=5000)
     lines = ["0x1-0x2 20480 any_name_of_a_kernel+0x1/0x2 pages=4 vmalloc N0=4\n"] * stack_areas
