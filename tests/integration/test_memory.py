@@ -12,7 +12,7 @@ from pathlib import Path
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kernel_objects, rows, sockets
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import inotify, kernel_objects, rows, sockets
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
@@ -67,7 +67,7 @@ class Holder:
 def no_budget():
     """However much else runs on this machine, the programs of this test are looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel_objects, "LINKS", 10**6)
+        patch.setattr(inotify, "LINKS", 10**6)
         patch.setattr(kernel_objects, "MAPS_BYTES", 2**30)
         patch.setattr(sockets, "LINKS", 10**6)
         yield

@@ -46,6 +46,15 @@ def with_probe(name, probe_data, **changes):
     return document
 
 
+@pytest.mark.parametrize(("status", "severity"), [("degraded", "info"), ("skipped", "info"), ("failed", "warning")])
+@pytest.mark.parametrize("probe", ["memory", "runlatency"])
+def test_a_probe_that_failed_is_more_than_a_note(probe, status, severity):
+    document = data.host("web1")
+    measured = {"memory": data.memory, "runlatency": data.runlatency}[probe]()
+    document["probes"][probe] = data.envelope(probe, measured, status, "no answer", "scan again")
+    assert ("probe-status", severity) in found(document)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
