@@ -24,6 +24,8 @@ class Instances:
             count = descriptors.count(process) or int(process.fields.get('FDSize', 0))
         except PermissionError:
             return []
+        if not count:
+            return []  # a zombie
         before = self._found.get(process.key)
         if before and (before[0] == count or self._left <= 0):
             return before[1]

@@ -7,6 +7,7 @@ and reported as used by all users together).
 """
 
 import collections
+import functools
 import os
 import resource
 import time
@@ -20,7 +21,9 @@ ROWS, _OF_A_KIND = 40, 3
 _GOES_ON = 0.2  # growth of the second half, as a share of that of the first, that still goes on
 _UNLIMITED = 2 ** 60  # v1 shows no limit as a number close to 2^63
 _CGROUPS = 600
-_NOFILE_SHARE = 0.5  # below this share of a process's limit its descriptors are not counted one by one
+_OWN_SHARE = 0.3  # below this share of a limit of its own, a process or user is not listed
+_LEAST_OF_USER = 64  # threads or signals of a user whose limit is asked for
+_RLIMIT_SIGPENDING = 11  # for which Python 3.6 has no name
 _WATCHES_SHARE = 0.05
 _SLAB_LIMITS = (
     ('fs.epoll.max_user_watches', 'eventpoll_epi', 'sys/fs/epoll/max_user_watches'),
@@ -28,7 +31,7 @@ _SLAB_LIMITS = (
     ('user.max_net_namespaces', 'net_namespace', 'sys/user/max_net_namespaces'),
 )
 
-# One limit at one instant. unit: 'bytes' or what is counted
+# One limit at one instant. unit: 'bytes' or what is counted; owner: dict, None, or a function that returns it
 Use = collections.namedtuple('Use', 'used limit unit owner')
 
 
@@ -37,6 +40,7 @@ class Limits:
 
     def __init__(self, host):
         self._host, self._programs = host, bpf_objects.Table('prog')
+        self._rlimits = {}  # {(key of a process, limit): value or None}
         self._readings = []  # (seconds, {(limit, key of the owner): Use})
         self._places = cgroups.hierarchies(host.root)
 
@@ -53,7 +57,7 @@ class Limits:
         found, of_a_kind = [], collections.Counter()
         now_s, now = self._readings[-1]
         for (name, key), use in now.items():
-            if not use.limit or use.limit >= _UNLIMITED:
+            if not use.limit or use.limit >= _UNLIMITED or (name.startswith('RLIMIT_') and use.used < _OWN_SHARE * use.limit):
                 continue
             points = [(at_s, read[name, key].used) for at_s, read in self._readings if (name, key) in read]
             found.append(row(name, use, points))
@@ -63,6 +67,9 @@ class Limits:
             of_a_kind[one['limit']] += 1
             if of_a_kind[one['limit']] <= _OF_A_KIND:
                 kept.append(one)
+        for one in kept:
+            if callable(one['owner']):
+                one['owner'] = one['owner']()
         return kept[:ROWS]
 
     # what costs a few files
@@ -138,19 +145,39 @@ class Limits:
         return found
 
     def _processes(self):
-        """Descriptors of processes that may be near their limit: FDSize of status, which never shrinks, tells who cannot be."""
-        found = {}
+        """Limits of setrlimit(2): descriptors and locked memory by process, threads and queued signals by user."""
+        found, by_user = {}, {}
         for one in self._host.processes():
-            try:
-                most = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[0] if self._host.root == '/' else 0
-            except (OSError, ValueError):
-                continue
-            if most <= 0 or int(one.fields.get('FDSize', 0)) < _NOFILE_SHARE * most:
-                continue
-            used = _number(one)
-            if used >= _NOFILE_SHARE * most:
-                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', self._host.owner_of(one))
+            used, most = _number(one), self._rlimit(one, resource.RLIMIT_NOFILE)
+            if used and most:
+                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', functools.partial(self._host.owner_of, one))
+            if one.uid:  # root may exceed what follows
+                by_user.setdefault(one.uid, []).append(one)
+                locked = one.bytes('VmLck')
+                most = self._rlimit(one, resource.RLIMIT_MEMLOCK) if locked else None
+                if most:
+                    found['RLIMIT_MEMLOCK', one.key] = Use(locked, most, 'bytes', functools.partial(self._host.owner_of, one))
+        for uid, members in by_user.items():
+            who = owner('uid', str(uid), uid=uid)
+            threads, queued = sum(one.threads for one in members), max(int(one.fields.get('SigQ', 0)) for one in members)
+            for name, used, unit in (('NPROC', threads, 'threads'), ('SIGPENDING', queued, 'signals')):
+                if used >= _LEAST_OF_USER:
+                    limits = [self._rlimit(one, getattr(resource, 'RLIMIT_' + name, _RLIMIT_SIGPENDING)) for one in members]
+                    most = min((limit for limit in limits if limit), default=None)
+                    if most:
+                        found['RLIMIT_' + name, uid] = Use(used, most, unit, who)
         return found
+
+    def _rlimit(self, process, which):
+        """Return a soft limit of a process, None: there is none, or it has ended. Asked for once: hardly any process changes its own."""
+        key = (process.key, which)
+        if key not in self._rlimits:
+            try:
+                most = resource.prlimit(process.pid, which)[0] if self._host.root == '/' else 0
+            except (OSError, ValueError):
+                most = 0
+            self._rlimits[key] = most if most > 0 else None  # RLIM_INFINITY is -1
+        return self._rlimits[key]
 
     def _inotify_instances(self):
         """inotify instances and their watches by user: of the processes with fewest descriptors first, see inotify.py."""

@@ -7,7 +7,14 @@ import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, probe, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import (
+    descriptors,
+    host as host_module,
+    ipc,
+    kernel_objects,
+    probe,
+    sock_diag,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
@@ -113,6 +120,52 @@ def test_zombies_are_their_parents_and_a_first_thread_that_ended_is_none(root):
     held.read()
     [(key, holding)] = list(held.census({"memory"}).items())
     assert (key[0], holding.owner["pid"], holding.count) == ("zombie", 5, 10)
+
+
+def test_instances_are_looked_for_once_and_a_zombie_has_none(root):
+    root.process(7)
+    host = Host(root.path)
+    (process,) = host.processes()
+    for number, link in enumerate(("/dev/null", "anon_inode:inotify", "socket:[3]", "anon_inode:inotify")):
+        os.symlink(link, f"{root.path}/proc/7/fd/{number}")
+    process.descriptors = 4
+    assert sorted(host.inotify.of(process)) == [1, 3]
+    os.unlink(f"{root.path}/proc/7/fd/1")
+    assert sorted(host.inotify.of(process)) == [1, 3]  # as many descriptors as then
+    process.descriptors = 3
+    assert sorted(host.inotify.of(process)) == []  # the numbers are those below the count
+    process.fields["FDSize"], process.descriptors = "0", 0
+    assert host.inotify.of(process) == []
+
+
+def test_a_process_that_did_not_run_is_the_same_object_and_one_that_ran_is_not(monkeypatch):
+    host = Host()
+    monkeypatch.setattr(host_module, "cpu_s", lambda pid: 1.5)
+    before = {one.pid: one for one in host.processes()}
+    host.forget()
+    again = {one.pid: one for one in host.processes()}
+    assert all(again[pid] is before[pid] for pid in before.keys() & again.keys()) and before
+    host.forget()
+    host.fresh = True
+    assert not any(one is before.get(one.pid) for one in host.processes())
+    host.fresh = False
+    monkeypatch.setattr(host_module, "cpu_s", lambda pid: 1.6)
+    host.forget()
+    third = {one.pid: one for one in host.processes()}
+    assert not any(third[pid] is before[pid] for pid in before.keys() & third.keys())
+
+
+@pytest.mark.parametrize("groups", ["", "4 " * 9000], ids=["few groups", "a status longer than one read"])
+def test_fields_of_a_status_are_those_of_the_kernel_in_any_length(root, groups):
+    text = open("/proc/self/status").read().replace("Groups:\t", f"Groups:\t{groups}")
+    root.file("proc/7/status", text)
+    process = Host(root.path).read_process(7)
+    expected = {line.split(":")[0]: line.split()[1].split("/")[0] for line in text.splitlines() if len(line.split()) > 1}
+    assert process.fields == {name: expected[name] for name in host_module.STATUS_FIELDS if name in expected}
+    ended = "".join(line + "\n" for line in text.splitlines() if line.split(":")[0] not in host_module.MEMORY_FIELDS)
+    assert host_module.parse_status(ended) == {name: value for name, value in process.fields.items() if name not in host_module.MEMORY_FIELDS}
+    swapped = "".join(reversed([line + "\n" for line in text.splitlines()]))
+    assert host_module.parse_status(swapped) == process.fields
 
 
 def test_threads_of_the_kernel_hold_nothing(root):
