@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
 import { causesTable } from '../lib/causes.js'
-import { bdi, el, findingLink, heading, hostLink, lead, plainTable } from '../lib/dom.js'
+import { bar, legend } from '../lib/bar.js'
+import { bdi, el, findingLink, heading, hint, hostLink, lead, listed, plainTable } from '../lib/dom.js'
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 
@@ -37,13 +38,65 @@ const holderLine = (row) => [
 const amount = (row, value) => (row.unit === 'bytes' ? bytes(value) : number(value))
 const limitLine = (row) => [
   hostLink(row.host),
-  bdi(row.limit),
+  findingLink(row.finding, row.limit),
   row.owner === null ? NONE : bdi(row.owner),
   amount(row, row.used),
   amount(row, row.limit_value),
   percent(row.share),
   seconds(row.exhausted_in_s),
 ]
+
+/* Groups of the parts of memory, in the order in which they are drawn. */
+const GROUPS = {
+  programs: () => t('Programs'),
+  caches: () => t('Caches that the kernel gives back'),
+  kernel: () => t('Kernel'),
+  unaccounted: () => t('Unaccounted'),
+  free: () => t('Free'),
+}
+const ofGroup = (name) => `of-${name}`
+const change = (value) => (value ? (value > 0 ? '+' : '−') + bytes(Math.abs(value)) : NONE)
+const partLine = (total) => (part) => [
+  el('span', { class: `key ${ofGroup(part.group)}` }, word(part.part)),
+  bytes(part.bytes),
+  percent(part.bytes / total),
+  change(part.delta_bytes),
+  part.owners.length ? listed(part.owners.map(({ name, bytes: held }) => bdi(`${name}: ${bytes(held)}`))) : NONE,
+]
+
+function picture({ host, total_bytes: total, groups, parts }) {
+  const shares = Object.entries(GROUPS).map(([name, title]) => ({
+    class: ofGroup(name),
+    title: `${title()}: ${bytes(groups[name])} (${percent(groups[name] / total)})`,
+    value: Math.max(0, groups[name]),
+  }))
+  const heads = [t('Part'), t('Memory'), t('Share'), t('Change'), t('Largest holders')]
+  return el(
+    'div',
+    { class: 'picture' },
+    el('p', {}, hostLink(host), ` ${bytes(total)}`),
+    bar(shares),
+    el(
+      'details',
+      {},
+      el('summary', {}, plural(parts.length, 'part')),
+      plainTable(heads, parts.map(partLine(total || 1)), [1, 2, 3]),
+    ),
+  )
+}
+
+function pictures(root, memory) {
+  if (!memory.pictures.length) return
+  root.append(
+    heading(t('Where the memory is')),
+    legend(Object.entries(GROUPS).map(([name, title]) => ({ class: ofGroup(name), title: title() }))),
+    ...memory.pictures.map(picture),
+  )
+  if (memory.hosts > memory.pictures.length) {
+    const n = number(memory.pictures.length)
+    root.append(hint(t('The {n} hosts with the largest share of kernel memory that stays.', { n })))
+  }
+}
 
 function table(root, title, heads, rows, line, numeric) {
   if (!rows.length) return
@@ -53,6 +106,7 @@ function table(root, title, heads, rows, line, numeric) {
 export function render(memory, root) {
   root.append(lead(leadText(memory)))
   causesTable(root, memory.causes)
+  pictures(root, memory)
   const holder = [t('Host'), t('Kind'), t('Holder')]
   const growth = [...holder, t('Number'), t('Per second'), t('Growth'), t('What lists them')]
   table(root, t('What grows'), growth, memory.growth, growthLine, [3, 4, 5])
