@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memory and memleak say beside known situations of a host: `situations.py [CASE …] [--window 20]`, a line of JSON for each.
 
-LARGE: much of one kind that does not grow: one finding that names the holder. ORDINARY: hosts at work: none. Needs root and bcc; run
+LARGE: much of one kind that does not grow: one finding that names the holder. ORDINARY: hosts at work: none. GROWING: what programs
+were reported to leave behind, each after a public report: the first finding has the kind and the program. Needs root and bcc; run
 it with the test environment's Python: the probes and the situations run under /usr/bin/python3. Each situation ends with its input.
 """
 
@@ -352,6 +353,229 @@ def messages():
     return [child("rabbitmq", broker), child("sender", sender), child("receiver", receiver)]
 
 
+# programs of which something grows
+
+
+def repeated(name, per_s, step, prepare=None):
+    """A child that does a step so many times a second; prepare: returns what the step is given."""
+
+    def work():
+        many_descriptors()
+        given = prepare() if prepare else None
+        began_s, number, kept = time.monotonic(), 0, []
+        while True:
+            while number < (time.monotonic() - began_s) * per_s:
+                kept.append(step(number) if prepare is None else step(number, given))
+                number += 1
+            time.sleep(0.02)
+
+    return [child(name, work)]
+
+
+def called(number, *arguments):
+    result = libc.syscall(number, *arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def timers_and_epolls():
+    """Each error drops a timerfd and an epoll instance (grafana/pyroscope-rs#126)."""
+    return repeated("pyroscope", 60, lambda number: (called(283, 1, 0), called(291, 0)))
+
+
+def accept_queue():
+    """A server that does not accept, with a long queue: nobody has a descriptor of these connections."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+
+    server = child("app-stuck", forever)
+    address = listening.getsockname()
+    listening.close()
+    return [server, *repeated("clients", 60, lambda number: connect_to(address))]
+
+
+def connect_to(address):
+    client = socket.create_connection(address[:2])
+    client.sendall(b"x" * 2000)
+    return client
+
+
+def semaphores():
+    """Semaphore sets that a web server leaves behind when it restarts."""
+
+    def step(number):
+        identifier = libc.semget(0, 8, 0o1600)
+        if identifier < 0:
+            raise OSError(ctypes.get_errno(), "semget")
+        return identifier
+
+    before = set(_semaphore_sets())
+    pids = repeated("app-sem", 60, step)
+
+    def remove():
+        for identifier in set(_semaphore_sets()) - before:
+            libc.semctl(identifier, 0, 0)  # IPC_RMID
+
+    return [*pids, remove]
+
+
+def _semaphore_sets():
+    return [int(line.split()[1]) for line in Path("/proc/sysvipc/sem").read_text().splitlines()[1:]]
+
+
+def mappings():
+    """Mappings that are never unmapped, until vm.max_map_count."""
+
+    def step(number):
+        return mmap.mmap(-1, 8192, prot=mmap.PROT_READ if number % 2 else mmap.PROT_READ | mmap.PROT_WRITE)
+
+    return repeated("app-mmap", 1500, step)
+
+
+def queues():
+    """POSIX message queues that are never unlinked."""
+
+    def step(number):
+        result = libc.mq_open(f"/ksysak-{os.getpid()}-{number}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+        if result < 0:
+            raise OSError(ctypes.get_errno(), "mq_open")
+        return result
+
+    def remove():
+        for name in Path("/dev/mqueue").glob("ksysak-*") if Path("/dev/mqueue").is_dir() else ():
+            libc.mq_unlink(b"/" + name.name.encode())
+
+    return [*repeated("app-mq", 8, step), remove]
+
+
+def rulesets():
+    """Landlock rulesets that a sandbox does not close."""
+    return repeated("sandbox", 200, lambda number: called(444, struct.pack("Q", 1), 8, 0))
+
+
+def bpf_programs():
+    """Programs that an agent loads again and again."""
+
+    def step(number):
+        code = ctypes.create_string_buffer(struct.pack("BBhi", 0xB7, 0, 0, 0) + struct.pack("BBhi", 0x95, 0, 0, 0))
+        text = ctypes.create_string_buffer(b"GPL")
+        attributes = struct.pack("IIQQIIQI", 1, 2, ctypes.addressof(code), ctypes.addressof(text), 0, 0, 0, 0).ljust(120, b"\0")
+        return called(321, 5, attributes, 120)
+
+    return repeated("bpf-agent", 40, step)
+
+
+def neighbours():
+    """A scanner fills the table of neighbours; it has a network namespace of its own."""
+
+    def prepare():
+        libc.unshare(CLONE_NEWNET)
+        subprocess.run(["ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"], check=True)
+        subprocess.run(["ip", "link", "set", "v0", "up"], check=True)
+        return subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
+
+    def step(number, ip):
+        ip.stdin.write(
+            f"neigh add 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255} lladdr 02:00:00:00:00:01 dev v0 nud permanent\n"
+        )
+        ip.stdin.flush()
+
+    return repeated("scanner", 400, step, prepare)
+
+
+def packets():
+    """A capture that does not read, beside traffic."""
+
+    def capture():
+        receiving = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300)
+        receiving.setsockopt(socket.SOL_SOCKET, 33, 256 * MIB)  # SO_RCVBUFFORCE
+        receiving.bind(("lo", 3))
+        forever()
+
+    sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    return [child("tcpdump", capture), *repeated("traffic", 300, lambda number: sending.sendto(b"x" * 1000, ("127.0.0.1", 9)))]
+
+
+def netlink():
+    """A monitor of routes that does not read, in a network namespace of its own."""
+
+    def monitor():
+        receiving = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        receiving.setsockopt(socket.SOL_SOCKET, 33, 256 * MIB)
+        receiving.bind((os.getpid(), 0x40))  # RTMGRP_IPV4_ROUTE
+        forever()
+
+    def prepare():
+        libc.unshare(CLONE_NEWNET)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        child("monitor", monitor)
+        return subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
+
+    def step(number, ip):
+        ip.stdin.write(f"route {'del' if number % 2 else 'add'} 10.1.{number // 2 >> 8 & 255}.{number // 2 & 255}/32 dev lo\n")
+        ip.stdin.flush()
+
+    return repeated("router", 400, step, prepare)
+
+
+def extended_attributes():
+    """Extended attributes of files in tmpfs, which are kernel memory."""
+    folder = tempfile.mkdtemp(prefix="ksysak-situations-", dir="/dev/shm")
+
+    def step(number):
+        path = Path(folder, f"file-{number // 8}")
+        path.touch()
+        os.setxattr(path, f"trusted.label-{number % 8}", b"x" * 2000)
+
+    return [*repeated("labeler", 120, step), lambda: shutil.rmtree(folder)]
+
+
+def negative_dentries():
+    """Names that do not exist are looked up again and again (prometheus-community/ipmi_exporter#329): the kernel gives that back."""
+
+    def step(number):
+        for place in range(100):
+            Path(f"/var/tmp/ksysak-{number}-{place}").exists()
+
+    return repeated("exporter", 100, step)
+
+
+def shared_memory():
+    """POSIX shared memory that is never unlinked."""
+    folder = tempfile.mkdtemp(prefix="ksysak-situations-", dir="/dev/shm")
+    return [*repeated("app-shm", 8, lambda number: Path(folder, f"{number}").write_bytes(b"x" * MIB)), lambda: shutil.rmtree(folder)]
+
+
+def terminals():
+    """A terminal for each command that is never closed."""
+    return repeated("app-pty", 30, lambda number: os.openpty())
+
+
+def process_descriptors():
+    """A supervisor that keeps a pidfd for each check."""
+    return repeated("supervisor", 200, lambda number: called(434, os.getpid(), 0))
+
+
+def filters():
+    """Threads that start with a seccomp filter of their own and stay."""
+
+    def prepare():
+        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        threading.stack_size(65536)
+
+    def step(number, _given):
+        def thread():
+            instructions = struct.pack("HBBI", 0x06, 0, 0, 0x7FFF0000)
+            code = ctypes.create_string_buffer(struct.pack("HBBI", 0x20, 0, 0, 0) * 600 + instructions)
+            program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 601, ctypes.addressof(code)))
+            libc.prctl(22, 2, program, 0, 0)
+            threading.Event().wait()
+
+        threading.Thread(target=thread, daemon=True).start()
+
+    return repeated("sandbox", 25, step, prepare)
+
+
 LARGE = {"sockets": sockets, "zombies": zombies, "bpf_maps": bpf_maps, "dying_cgroups": dying_cgroups}
 ORDINARY = {
     "idle": idle, "build": build, "packages": packages, "web_server": web_server, "database": database, "tmpfs": tmpfs,
@@ -359,12 +583,31 @@ ORDINARY = {
 }  # fmt: skip
 
 
+# case: (words of the kind, one of them in the first finding; the program), None: nothing to report
+GROWING = {
+    "timers_and_epolls": (timers_and_epolls, ("timerfds", "epoll"), "pyroscope"),
+    "accept_queue": (accept_queue, ("unread", "accept", "connections"), "app-stuck"),
+    "semaphores": (semaphores, ("semaphore",), "app-sem"),
+    "mappings": (mappings, ("mapping",), "app-mmap"),
+    "queues": (queues, ("POSIX message queues",), "app-mq"),
+    "rulesets": (rulesets, ("anonymous inodes", "landlock"), "sandbox"),
+    "bpf_programs": (bpf_programs, ("BPF programs",), "bpf-agent"),
+    "neighbours": (neighbours, ("neighbour",), "scanner"),
+    "packets": (packets, ("unread packets",), "tcpdump"),
+    "netlink": (netlink, ("unread netlink",), "monitor"),
+    "extended_attributes": (extended_attributes, ("setxattr", "attribute"), "labeler"),
+    "negative_dentries": (negative_dentries, None, None),
+    "shared_memory": (shared_memory, ("files in tmpfs",), "app-shm"),
+    "terminals": (terminals, ("pseudoterminals",), "app-pty"),
+    "process_descriptors": (process_descriptors, ("pidfds",), "supervisor"),
+    "filters": (filters, ("threads", "seccomp"), "sandbox"),
+}
 SETTLE_S = {"web_server": 65}  # connections wait in TIME_WAIT for 60 s
 
 
 def hold(case):
     """Make a situation, say so, and end it with the input."""
-    made = {**LARGE, **ORDINARY}[case]
+    made = {**LARGE, **ORDINARY, **{name: row[0] for name, row in GROWING.items()}}[case]
     with contextlib.ExitStack() as stack:
         if case == "dying_cgroups":
             stack.enter_context(made())
@@ -374,7 +617,7 @@ def hold(case):
         print("made", flush=True)
         sys.stdin.read()
     ends = [one for one in kept if callable(one)]
-    for pid in (one for one in kept if isinstance(one, int) and case in ORDINARY):
+    for pid in (one for one in kept if isinstance(one, int) and case not in LARGE):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -405,8 +648,8 @@ def run(case, window_s, probes):
         made_s = time.monotonic() - began_s
         if line != "made\n":
             raise SystemExit(f"{case} could not be made")
-        if case in ORDINARY:
-            time.sleep(SETTLE_S.get(case, 8))  # a host at work has worked for a while
+        if case not in LARGE:
+            time.sleep(SETTLE_S.get(case, 8 if case in ORDINARY else 2))  # a host at work has worked for a while
         try:
             done = subprocess.run(
                 [python, __file__, "measure", str(window_s), *probes], capture_output=True, text=True, env=env, check=True
@@ -419,16 +662,24 @@ def run(case, window_s, probes):
     findings, problems = load(["default"]).findings(document)
     assert not problems, problems
     reported = [f"{one['severity']}: {one['title']}" for one in findings if one["severity"] != "info"]
-    return {"case": case, "made_s": round(made_s, 1), "findings": reported, "cpu_s": document["probes"]["memory"]["cost"]["cpu_s"]}
+    row = {"case": case, "right": _is_right(case, reported), "findings": reported}
+    return {**row, "made_s": round(made_s, 1), "cpu_s": document["probes"]["memory"]["cost"]["cpu_s"]}
+
+
+def _is_right(case, reported):
+    if case in GROWING and GROWING[case][1]:
+        _made, words, name = GROWING[case]
+        return bool(reported) and name in reported[0] and any(word.lower() in reported[0].lower() for word in words)
+    return len(reported) == (case in LARGE)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join([*LARGE, *ORDINARY])}; default: all")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join([*LARGE, *ORDINARY, *GROWING])}; default: all")
     parser.add_argument("--window", type=int, default=20)
     parser.add_argument("--probes", nargs="+", default=["memory", "memleak"])
     options = parser.parse_args()
-    for case in options.cases or [*LARGE, *ORDINARY]:
+    for case in options.cases or [*LARGE, *ORDINARY, *GROWING]:
         print(json.dumps(run(case, options.window, options.probes)), flush=True)
 
 

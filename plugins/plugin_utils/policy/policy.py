@@ -75,13 +75,9 @@ class Rule:
         self.rationale = translate.template(spec.get("rationale", ""))
         declared = spec.get("parameters", {})
         self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
-<<<<<<< HEAD
-        self._weight = spec.get("weight")
         self.beneath = spec.get("beneath")
-=======
         self._weight, self._last_seen = spec.get("weight"), spec.get("last_seen")
         self._threshold = self.parameters.get(spec.get("threshold", self._weight or ""))
->>>>>>> main
         try:
             self._expression = Expression(spec["evidence"], self.parameters)
             self._expression.check_fits_hosts()

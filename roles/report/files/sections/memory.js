@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
 import { causesTable } from '../lib/causes.js'
-<<<<<<< HEAD
 import { bar, legend } from '../lib/bar.js'
 import { bdi, el, findingLink, heading, hint, hostLink, lead, listed, plainTable } from '../lib/dom.js'
-=======
-import { bdi, el, findingLink, heading, lead } from '../lib/dom.js'
 import { foldedPart } from '../lib/fold.js'
->>>>>>> main
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { figure, grid, hostColumn, named, short } from '../lib/table.js'
@@ -64,18 +60,6 @@ const levelColumns = () => [
   figure(t('Memory'), 'bytes', bytes, { responsive: 1 }),
   commandColumn(),
 ]
-<<<<<<< HEAD
-const amount = (row, value) => (row.unit === 'bytes' ? bytes(value) : number(value))
-const limitLine = (row) => [
-  hostLink(row.host),
-  findingLink(row.finding, row.limit),
-  row.owner === null ? NONE : bdi(row.owner),
-  amount(row, row.used),
-  amount(row, row.limit_value),
-  percent(row.share),
-  seconds(row.exhausted_in_s),
-]
-
 /* Groups of the parts of memory, in the order in which they are drawn. */
 const GROUPS = {
   programs: () => t('Programs'),
@@ -128,11 +112,16 @@ function pictures(root, memory) {
   }
 }
 
-function table(root, title, heads, rows, line, numeric) {
-=======
 const limitColumns = () => [
   hostColumn(t('Host')),
-  named(t('Limit'), 'limit', { minWidth: 120, widthGrow: 2, responsive: 0 }),
+  {
+    title: t('Limit'),
+    field: 'limit',
+    minWidth: 120,
+    widthGrow: 2,
+    responsive: 0,
+    draw: (limit, row) => findingLink(row.finding, limit),
+  },
   named(t('Holder'), 'owner', { optional: true, minWidth: 110, widthGrow: 2, responsive: 3 }),
   figure(t('Used'), 'used', amount, { responsive: 2 }),
   figure(t('At most'), 'limit_value', amount, { responsive: 3 }),
@@ -141,7 +130,6 @@ const limitColumns = () => [
 ]
 
 function table(root, title, name, rows, columns, folds) {
->>>>>>> main
   if (!rows.length) return
   if (!folds) root.append(heading(title))
   grid(folds ? foldedPart(root, title, rows.length) : root, name, rows, columns(), short(rows))
@@ -149,21 +137,10 @@ function table(root, title, name, rows, columns, folds) {
 
 export function render(memory, root) {
   root.append(lead(leadText(memory)))
-<<<<<<< HEAD
-  causesTable(root, memory.causes)
-  pictures(root, memory)
-  const holder = [t('Host'), t('Kind'), t('Holder')]
-  const growth = [...holder, t('Number'), t('Per second'), t('Growth'), t('What lists them')]
-  table(root, t('What grows'), growth, memory.growth, growthLine, [3, 4, 5])
-  const level = [...holder, t('Number'), t('Memory'), t('What lists them')]
-  table(root, t('Who holds most'), level, memory.holders, holderLine, [3, 4])
-  const limit = [t('Host'), t('Limit'), t('Holder'), t('Used'), t('At most'), t('Share'), t('Time left')]
-  table(root, t('Limits'), limit, memory.limits, limitLine, [3, 4, 5, 6])
-=======
   causesTable(root, 'memory_causes', memory.causes)
+  pictures(root, memory)
   table(root, t('What grows'), 'memory_growth', memory.growth, growthColumns, memory.causes.length > 0)
   table(root, t('Who holds most'), 'memory_holders', memory.holders, levelColumns, memory.causes.length > 0)
   table(root, t('Limits'), 'memory_limits', memory.limits, limitColumns)
->>>>>>> main
   return memory.growth.length + memory.holders.length + memory.limits.length
 }
