@@ -395,9 +395,8 @@ def accept_queue():
 
 
 def connect_to(address):
-    client = socket.create_connection(address[:2])
-    client.sendall(b"x" * 2000)
-    return client
+    with socket.create_connection(address[:2]) as client:
+        client.sendall(b"x" * 2000)
 
 
 def semaphores():
@@ -430,22 +429,6 @@ def mappings():
         return mmap.mmap(-1, 8192, prot=mmap.PROT_READ if number % 2 else mmap.PROT_READ | mmap.PROT_WRITE)
 
     return repeated("app-mmap", 1500, step)
-
-
-def queues():
-    """POSIX message queues that are never unlinked."""
-
-    def step(number):
-        result = libc.mq_open(f"/ksysak-{os.getpid()}-{number}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
-        if result < 0:
-            raise OSError(ctypes.get_errno(), "mq_open")
-        return result
-
-    def remove():
-        for name in Path("/dev/mqueue").glob("ksysak-*") if Path("/dev/mqueue").is_dir() else ():
-            libc.mq_unlink(b"/" + name.name.encode())
-
-    return [*repeated("app-mq", 8, step), remove]
 
 
 def rulesets():
@@ -588,8 +571,7 @@ GROWING = {
     "timers_and_epolls": (timers_and_epolls, ("timerfds", "epoll"), "pyroscope"),
     "accept_queue": (accept_queue, ("unread", "accept", "connections"), "app-stuck"),
     "semaphores": (semaphores, ("semaphore",), "app-sem"),
-    "mappings": (mappings, ("mapping",), "app-mmap"),
-    "queues": (queues, ("POSIX message queues",), "app-mq"),
+    "mappings": (mappings, ("max_map_count",), "app-mmap"),
     "rulesets": (rulesets, ("anonymous inodes", "landlock"), "sandbox"),
     "bpf_programs": (bpf_programs, ("BPF programs",), "bpf-agent"),
     "neighbours": (neighbours, ("neighbour",), "scanner"),
@@ -661,9 +643,15 @@ def run(case, window_s, probes):
     document["probes"] = json.loads(done.stdout)
     findings, problems = load(["default"]).findings(document)
     assert not problems, problems
-    reported = [f"{one['severity']}: {one['title']}" for one in findings if one["severity"] != "info"]
+    reported = [_told(one) for one in findings if one["severity"] != "info"]
     row = {"case": case, "right": _is_right(case, reported), "findings": reported}
     return {**row, "made_s": round(made_s, 1), "cpu_s": document["probes"]["memory"]["cost"]["cpu_s"]}
+
+
+def _told(finding):
+    site = finding["evidence"].get("site")
+    place = f" [{site['culprit']}, {site['cache']}]" if site else ""
+    return f"{finding['severity']}: {finding['title']}{place}"
 
 
 def _is_right(case, reported):

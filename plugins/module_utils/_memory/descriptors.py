@@ -20,6 +20,7 @@ PROCESSES = 24  # of one family of which links are read
 EXAMPLES = 8  # descriptors of one kind whose size is read
 SMALL_TABLE, LISTED_TABLE = 64, 512
 PROTOCOLS = ('TCP', 'TCPv6', 'UDP', 'UDPv6', 'UNIX')
+_TERMINAL_BYTES = 13 * 1024  # of one end: struct tty_struct, and its line discipline in vmalloc (drivers/tty/n_tty.c)
 PAGE = os.sysconf('SC_PAGE_SIZE')
 
 # What the kernel calls the inode behind a descriptor (fs/anon_inodes.c and its callers): name in the link → kind.
@@ -189,7 +190,7 @@ class Descriptors(Source):
 
     def _bytes(self, key, kind, held):
         """Return (bytes,) of descriptors whose cost depends on what they are; (None,) where the kind's slab objects are all."""
-        measure = {'memfd': _file_bytes, 'io_uring': _ring_bytes}.get(kind)
+        measure = {'memfd': _file_bytes, 'io_uring': _ring_bytes, 'pty': lambda process, number: _TERMINAL_BYTES}.get(kind)
         sizes = [measure(process, number) for process, number in self._examples.get((key, kind), ())] if measure else []
         sizes = [size for size in sizes if size is not None]
         own = self.host.bytes_of(kinds.BY_NAME[kind].objects) or 0

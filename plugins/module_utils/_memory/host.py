@@ -170,6 +170,7 @@ class Host:
         self.fresh = False  # whether each process is read again in full in this census
         self.partial = False  # whether only processes that held something in an earlier census are read again
         self._held = set()  # their keys
+        self.mappings = {}  # {key of a process: (Process, its mappings)} of the last census of them
         self._before, self._generation = {}, 0  # {pid: Process} of the last census
         self.forget()
 

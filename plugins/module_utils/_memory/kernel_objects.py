@@ -12,6 +12,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
+MAPPINGS_BYTES, MANY_MAPPINGS = 4 * 1024 * 1024, 1000  # of maps that are read in one census, 100 bytes a mapping; that are listed
 MAPS_BYTES = 1024 * 1024  # of maps of processes that are read, of the busiest first
 
 
@@ -158,3 +159,31 @@ class InotifyWatches(Source):
             text, _whole = head('%s/fdinfo/%d' % (process.place, number), 64 * READ_BYTES)
             series.append(text.count(b'inotify wd:'))
         return series[-1]
+
+
+class Mappings(Source):
+    """Mappings of processes, a line each of their maps: of those that were busiest, and of the same ones in later censuses."""
+
+    STEPS = {'mappings': (1000, None)}
+
+    def __init__(self, host):
+        super().__init__(host)
+        self._seen = set()  # keys of processes that had many
+
+    def read(self):
+        return {'mappings': (self.host.objects('vm_area_struct'), None)}
+
+    def census(self, classes):
+        most, left, held = sysfs.integer(self.host.proc + '/sys/vm/max_map_count'), MAPPINGS_BYTES, []
+        for process in sorted(self.host.busiest(), key=lambda one: one.key not in self._seen):
+            text, _whole = head(process.place + '/maps', left)
+            left -= len(text)
+            number = text.count(b'\n')
+            if number >= MANY_MAPPINGS:
+                held.append((process, number))
+                self._seen.add(process.key)
+            if left <= 0:
+                break
+        self.host.mappings = dict((process.key, (process, number)) for process, number in held)
+        return dict((('mapping', key), Holding('mapping', self.host.later(process), number, limit=most))
+                    for key, (process, number) in self.host.sum_by_owner(held).items())

@@ -21,6 +21,7 @@ ROWS, _OF_A_KIND = 40, 3
 _GOES_ON = 0.2  # growth of the second half, as a share of that of the first, that still goes on
 _UNLIMITED = 2 ** 60  # v1 shows no limit as a number close to 2^63
 _CGROUPS = 600
+_OWN = ('RLIMIT_', 'vm.max_map_count')  # limits of processes and users
 _OWN_SHARE = 0.3  # below this share of a limit of its own, a process or user is not listed
 _LEAST_OF_USER = 64  # threads or signals of a user whose limit is asked for
 _RLIMIT_SIGPENDING = 11  # for which Python 3.6 has no name
@@ -48,7 +49,7 @@ class Limits:
         """Read how much is used now. dear: also what costs a file for each process, cgroup or mount."""
         found = dict(((name, None), use) for name, use in self._host_wide())
         if dear:
-            for rows in (self._keys(), self._processes(), self._inotify_instances(), self._cgroups(), self._tmpfs()):
+            for rows in (self._keys(), self._processes(), self._mappings(), self._inotify_instances(), self._cgroups(), self._tmpfs()):
                 found.update(rows)
         self._readings.append((time.monotonic(), found))
 
@@ -57,7 +58,7 @@ class Limits:
         found, of_a_kind = [], collections.Counter()
         now_s, now = self._readings[-1]
         for (name, key), use in now.items():
-            if not use.limit or use.limit >= _UNLIMITED or (name.startswith('RLIMIT_') and use.used < _OWN_SHARE * use.limit):
+            if not use.limit or use.limit >= _UNLIMITED or (name.startswith(_OWN) and use.used < _OWN_SHARE * use.limit):
                 continue
             points = [(at_s, read[name, key].used) for at_s, read in self._readings if (name, key) in read]
             found.append(row(name, use, points))
@@ -107,7 +108,8 @@ class Limits:
         for version, table in (('ipv4', 'arp_cache'), ('ipv6', 'ndisc_cache')):
             entries = networks.parse_stat(read_text(os.path.join(self._host.proc, 'net/stat', table)))
             most = self._integer('sys/net/%s/neigh/default/gc_thresh3' % version)
-            yield 'net.%s.neigh.default.gc_thresh3' % version, Use(entries, most, 'entries', None)
+            if entries <= (most or 0):  # permanent entries are counted, but have no limit: there are such ones
+                yield 'net.%s.neigh.default.gc_thresh3' % version, Use(entries, most, 'entries', None)
         jit = self._integer('sys/net/core/bpf_jit_limit')
         if jit and self._host.root == '/':
             try:
@@ -128,6 +130,12 @@ class Limits:
                 yield name, Use(used, self._integer(path), 'objects of all users', None)
         mounts = read_text(os.path.join(self._host.proc, 'self/mountinfo')).count('\n')
         yield 'fs.mount-max', Use(mounts, self._integer('sys/fs/mount-max'), 'mounts', None)
+
+    def _mappings(self):
+        """Mappings of the processes that were read when their number grew."""
+        most = self._integer('sys/vm/max_map_count')
+        return dict((('vm.max_map_count', key), Use(count, most, 'mappings', functools.partial(self._host.owner_of, one)))
+                    for key, (one, count) in self._host.mappings.items())
 
     def _keys(self):
         """Keys by user: /proc/key-users."""

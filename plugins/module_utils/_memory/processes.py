@@ -23,6 +23,11 @@ class Processes(Source):
     STEPS = {'memory': (None, 16 * MIB), 'threads': (32, None)}
     LARGE = {'memory': (None, 0)}
 
+    def __init__(self, host):
+        super().__init__(host)
+        self._stack_bytes = 0
+        self._each = None  # what one thread takes, as of the first census: another share of stacks is no growth
+
     def read(self):
         running = (sysfs.text(self.host.proc + '/loadavg') or '').split()
         threads = int(running[3].split('/')[1]) if len(running) > 3 else None
@@ -46,10 +51,11 @@ class Processes(Source):
                 if value >= least:
                     found[kind, key] = Holding(kind, self.host.later(process), None, value)
         self._add(found, 'thread', THREADS, ((one, one.threads) for one in processes if one.state != 'Z'))
-        each = self._stack_bytes + (self.host.bytes_of(('task_struct', 'pid')) or 0)
+        if self._each is None:
+            self._each = self._stack_bytes + (self.host.bytes_of(('task_struct', 'pid')) or 0)
         for (kind, _key), holding in found.items():
             if kind == 'thread':
-                holding.bytes = holding.count * each
+                holding.bytes = holding.count * self._each
         # The first thread of a process may have ended while others run: that one is no zombie.
         zombies = [one for one in processes if one.state == 'Z' and one.threads <= 1]
         self._add(found, 'zombie', ZOMBIES, ((by_pid[one.parent], 1) for one in zombies if one.parent in by_pid))
