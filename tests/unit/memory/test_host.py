@@ -16,6 +16,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory import (
     sock_diag,
 )
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.limits import Limits
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
 
@@ -313,3 +314,19 @@ def test_descriptors_are_counted_where_the_kernel_does_not_report_their_number(m
             os.close(one)
     small = int(process.fields["FDSize"]) <= descriptors.SMALL_TABLE
     assert counted == 0 if small else abs(counted - wanted) <= 8
+
+
+def test_mappings_are_counted_of_processes_that_have_many_and_know_their_limit(root):
+    line = "7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n"
+    for pid, number in ((7, 1500), (8, 40)):
+        root.process(pid, f"app-{pid}")
+        root.file(f"proc/{pid}/maps", line * number)
+    root.file("proc/sys/vm/max_map_count", "3000\n")
+    host = Host(root.path)
+    found = kernel_objects.Mappings(host).census({"mappings"})
+    ((kind, _key), holding) = next(iter(found.items()))
+    assert len(found) == 1 and (kind, holding.owner["pid"], holding.count, holding.limit) == ("mapping", 7, 1500, 3000)
+    limits = Limits(host)
+    limits.observe(dear=True)
+    (row,) = [row for row in limits.rows() if row["limit"] == "vm.max_map_count"]
+    assert (row["owner"]["name"], row["used"], row["share"]) == ("app-7", 1500, 0.5)
