@@ -439,7 +439,8 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
     parameters = {name: entry["value"] for name, entry in rule.get("parameters", {}).items()}
     Expression(rule["evidence"], parameters).check_fits_hosts()
     paths = re.findall(r"\b(?:probes|system|trend)\.[a-z_.]+[a-z_]", rule["evidence"])
-    paths += re.findall(r"\bheld\b", rule["evidence"])[:1] if rule["evidence"].startswith("causes") else []
+    of_join = {"causes": r"\bheld\b", "levels": r"\bdetail\b"}.get(rule["evidence"].partition("[")[0])
+    paths += re.findall(of_join, rule["evidence"])[:1] if of_join else []
     assert paths or "entries(probes)" in rule["evidence"] or rule["evidence"].startswith("system |")
     for path in paths:
         if "meminfo_delta_bytes." in path:
