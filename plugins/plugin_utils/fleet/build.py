@@ -12,6 +12,7 @@ from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..results.names import host_file_name
 from ..trend.history import History
 from . import load, memory_trend, selftest
+from .beneath import beneath
 from .compliance import Compliance
 from .drift import Drift
 from .evaluated import evaluated_hosts
@@ -78,7 +79,9 @@ def build(
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
-    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan, earlier or FindingHistory(None, folder))
+    grouped = groups.result()
+    beneath(grouped, {rule.id: rule.part_of for rule in policy.rules if rule.part_of})
+    listed, cut, analysed = analysis.result(grouped, set(hosts), scan, earlier or FindingHistory(None, folder))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}

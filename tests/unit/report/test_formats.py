@@ -304,7 +304,7 @@ def options(folder, **changes):
 def test_all_formats_are_written_beside_the_report(tmp_path):
     folder = data.write(tmp_path, mixed())
     result = report.make(options(folder), check_mode=False)
-    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl", "findings-history.json"}
     for name, file in result["files"].items():
         raw = (folder / formats.FILES[name]).read_bytes()
         assert (file["path"], file["bytes"]) == (str(folder / formats.FILES[name]), len(raw))

@@ -96,6 +96,12 @@ export function applyFilter(report, typing = false) {
   showSelection(selection, tests, report.fleet.findings.length)
 }
 
+/* Of a finding that another one explains: which. */
+function causeOf({ part_of: id }, { groups }) {
+  const cause = groups.get(id)
+  return cause ? el('div', { class: 'hint' }, t('part of: '), findingLink(cause.id, cause.title)) : null
+}
+
 export function render(findings, root, report) {
   const { drift } = report.fleet
   report.tests = testsOf(report, selectionOf(state()))
@@ -128,7 +134,8 @@ export function render(findings, root, report) {
         minWidth: 190,
         widthGrow: 5,
         responsive: 0,
-        draw: (title, group) => findingLink(group.id, view(group).title, first(group)),
+        draw: (title, group) =>
+          el('div', {}, findingLink(group.id, view(group).title, first(group)), causeOf(group, report)),
       },
       { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
       {
