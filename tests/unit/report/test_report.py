@@ -44,6 +44,7 @@ def options(folder, **changes):
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
     given.update(formats=["html", "json"], baseline=None, history=None, language="en", fail_on="never")
     given["known_bugs"] = []
+    given["runbooks"] = ""
     return {**given, "assets": str(ROLE), **changes}
 
 
