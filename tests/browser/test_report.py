@@ -108,8 +108,8 @@ def test_a_finding_is_reached_by_clicking_and_can_be_linked(show):
     page = report.open()
     page.locator("#findings-table").get_by_text(leak["title"]).click()
     dialog = page.locator("dialog[open]")
-    assert leak["remedy"] in dialog.inner_text()
-    assert "acme_ring_poll+0x4f [acme_nic]" in dialog.inner_text()
+    expect(dialog).to_contain_text(leak["remedy"])
+    expect(dialog).to_contain_text("acme_ring_poll+0x4f [acme_nic]")
     assert f"finding={leak['id']}" in page.url
     linked = page.url.removeprefix(report.url)
     page.keyboard.press("Escape")
