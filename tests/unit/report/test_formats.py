@@ -297,7 +297,16 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
 def options(folder, **changes):
     role = Path(__file__).resolve().parents[3] / "roles" / "report"
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
-    given.update(formats=list(formats.FILES), baseline=None, history=None, language="en", fail_on="never", known_bugs=[], runbooks="", assets=str(role))
+    given.update(
+        formats=list(formats.FILES),
+        baseline=None,
+        history=None,
+        language="en",
+        fail_on="never",
+        known_bugs=[],
+        runbooks="",
+        assets=str(role),
+    )
     return {**given, **changes}
 
 
