@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
 display = Display()
 
 OPTIONS = {"json": "json_dest"}
-BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
 
 
 def _paths(args: dict, folder: Path) -> dict[str, Path]:
@@ -47,6 +47,22 @@ def _history(results: str | None, folder: Path) -> tuple[history.History, findin
         return made(None)
 
 
+class RunbooksError(ValueError):
+    """The address of the runbooks is none that a page may link to."""
+
+
+def _runbooks(address: str) -> str | None:
+    """Return the address, to which a rule's id is added. Raises RunbooksError."""
+    if not address:
+        return None
+    if not re.fullmatch(r"https://[^\s<>\"'`\\]{1,500}", address):
+        raise RunbooksError(f"ksysak_runbooks: '{address[:64]}' is no address that begins with https://")
+    return address if address.endswith(("/", "=", "#")) else f"{address}/"
+
+
+BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError, RunbooksError)
+
+
 def make(args: dict, check_mode: bool) -> dict:
     """Return what the task returns. args: the task's options. Raises one of BAD_INPUT."""
     folder = load.find(args["results"], args["scan_id"] or None)
@@ -56,6 +72,7 @@ def make(args: dict, check_mode: bool) -> dict:
     parts = assets.Assets(args["assets"], args["language"])
     rules = policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
     fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), readings, earlier)
+    fleet["runbooks"] = _runbooks(args["runbooks"])
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
     render = formats.renderers(parts, parts.translate, folder)
@@ -108,6 +125,7 @@ class ActionModule(ActionBase):
                 "policies": {"type": "list", "elements": "path", "default": []},
                 "policy_overrides": {"type": "dict", "default": {}},
                 "known_bugs": {"type": "list", "elements": "path", "default": []},
+                "runbooks": {"type": "str", "default": ""},
                 "assets": {"type": "path", "required": True},
             },
         )

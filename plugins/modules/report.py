@@ -81,6 +81,12 @@ options:
     type: list
     elements: path
     default: []
+  runbooks:
+    description:
+      - Address of your runbooks. Each finding links to it with the id of its rule at the end. It begins with C(https://).
+      - When empty, there are no such links.
+    type: str
+    default: ""
   assets:
     description: Folder with C(templates/report.html.j2), C(files/vendor.json) and the files of the report, as the role has it.
     type: path

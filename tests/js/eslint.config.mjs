@@ -15,7 +15,7 @@ export default [
     files: ['roles/report/files/**/*.js'],
     languageOptions: {
       sourceType: 'module',
-      globals: { ...globals.browser, Tabulator: 'readonly', uPlot: 'readonly' },
+      globals: { ...globals.browser, Tabulator: 'readonly', uPlot: 'readonly', d3: 'readonly' },
     },
     rules: {
       'no-restricted-properties': [

@@ -15,6 +15,7 @@ import { daysOf, scannedAt } from '../../roles/report/files/sections/exceptions/
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
 import { bucketsOf } from '../../roles/report/files/sections/jitter/histogram.js'
 import { columnsOf, rowOf, strength, worstFirst } from '../../roles/report/files/sections/jitter/heatmap.js'
+import { functionOf, treeOf } from '../../roles/report/files/sections/leaks/icicle.js'
 import { openPage } from './page.mjs'
 
 beforeEach(() => openPage())
@@ -127,6 +128,29 @@ test('a heat map has a row for each doubling and a column for each host, or for 
   assert.deepEqual(columnsOf(hosts, 3, 1), [[0.75, 0.5, 1]])
   assert.equal(columnsOf(Array(10000).fill(hosts[0]), 3, 1200.7).length, 1200)
   assert.deepEqual([0, 1, 1e-3, 1e-9].map(strength), [0, 1, 0.5, 0.08])
+})
+
+test('an icicle graph has callers above, and equal callers once', () => {
+  assert.equal(functionOf('acme_rx_refill.isra.0+0x61/0x90 [acme_nic]'), 'acme_rx_refill.isra.0 [acme_nic]')
+  const entry = (size, finding, ...stack) => ({ stack, bytes_outstanding: size, finding })
+  const tree = treeOf([
+    entry(30, 'f1', 'alloc+0x1', 'poll+0x2', 'softirq'),
+    entry(10, null, 'other', 'poll+0x9', 'softirq'),
+    entry(5, null, 'poll', 'softirq'),
+    entry(0, null, 'x'),
+    entry(9, null),
+  ])
+  const [softirq] = tree.children
+  const [poll] = softirq.children
+  assert.deepEqual([tree.children.length, softirq.name, poll.name, poll.value], [1, 'softirq', 'poll', 5])
+  assert.deepEqual(
+    poll.children.map(({ name, value, suspect }) => [name, value, suspect]),
+    [
+      ['alloc', 30, true],
+      ['other', 10, false],
+    ],
+  )
+  assert.equal(poll.suspect, true)
 })
 
 test('a curve fills its place, also when nothing grew', () => {

@@ -99,6 +99,7 @@ def build(
         "generated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scan": _scan(scan, scan_id),
         "policies": policy.origins,
+        "runbooks": None,
         "verdict": {**result, "notes": [*result["notes"], *notes]},
         "counts": {
             "hosts": host_counts,

@@ -22,6 +22,7 @@ def _page(key: str, title: str, heading: str | None = None) -> Part:
 
 
 BEFORE = (
+    _page("fix_first", "Fix first", "Fix first: what one action closes"),
     _page("findings", "Findings"),
     _page("groups", "Groups", "Groups, kernels and distributions"),
     _page("trend", "Trend", "Findings of the last scans"),

@@ -23,7 +23,7 @@ NOTIFICATIONS = 1000
 
 def render(fleet: dict) -> str:
     """Return a fleet document (schema ksysak.fleet/1) as SARIF: a result for each finding and host, waived ones suppressed."""
-    rules = [_rule(rule) for rule in fleet["compliance"]["rules"]]
+    rules = [_rule(rule, fleet["runbooks"]) for rule in fleet["compliance"]["rules"]]
     places = {rule["id"]: place for place, rule in enumerate(rules)}
     results = [_result(group, member, places) for group in fleet["findings"] for member in group["hosts"]]
     results += _gone(fleet["drift"], places) if fleet["drift"] else []
@@ -63,7 +63,7 @@ def _guid(scan_id: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:ksysak.fleet:{scan_id}"))
 
 
-def _rule(rule: dict) -> dict:
+def _rule(rule: dict, runbooks: str | None) -> dict:
     """What is true of the rule wherever it finds something; what to do about one finding is in its result."""
     made = {
         "id": rule["rule"],
@@ -74,8 +74,8 @@ def _rule(rule: dict) -> dict:
         "defaultConfiguration": {"level": LEVELS[rule["severity"]], "rank": RANKS[rule["severity"]], "enabled": rule["enabled"]},
         "properties": {"category": rule["category"], "severity": rule["severity"], "tags": ["kernel", rule["category"]]},
     }
-    if rule["references"]:
-        made["helpUri"] = rule["references"][0]
+    if runbooks or rule["references"]:
+        made["helpUri"] = f"{runbooks}{rule['rule']}" if runbooks else rule["references"][0]
     return made
 
 

@@ -297,14 +297,24 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
 def options(folder, **changes):
     role = Path(__file__).resolve().parents[3] / "roles" / "report"
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
-    given.update(formats=list(formats.FILES), baseline=None, history=None, language="en", fail_on="never", known_bugs=[], assets=str(role))
+    given.update(
+        formats=list(formats.FILES),
+        baseline=None,
+        history=None,
+        language="en",
+        fail_on="never",
+        known_bugs=[],
+        runbooks="",
+        assets=str(role),
+    )
     return {**given, **changes}
 
 
 def test_all_formats_are_written_beside_the_report(tmp_path):
     folder = data.write(tmp_path, mixed())
     result = report.make(options(folder), check_mode=False)
-    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl", "findings-history.json"}
+    beside = {"hosts", "scan.json", "memory-counters.jsonl", "findings-history.json"}
+    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), *beside}
     for name, file in result["files"].items():
         raw = (folder / formats.FILES[name]).read_bytes()
         assert (file["path"], file["bytes"]) == (str(folder / formats.FILES[name]), len(raw))
@@ -355,3 +365,15 @@ def test_the_baseline_is_a_scan_or_the_last_one_before(tmp_path):
     assert "There is no earlier scan to compare with yet." in first["verdict"]["notes"]
     with pytest.raises(report.BAD_INPUT, match="ksysak_baseline: .*no such folder"):
         report.make(options(tmp_path, baseline=str(tmp_path / "none")), check_mode=True)
+
+
+def test_runbooks_have_the_rule_at_the_end_and_are_secure(tmp_path):
+    folder = data.write(tmp_path, mixed())
+    report.make(options(folder, formats=["json", "sarif"], runbooks="https://wiki.example.net/kernel"), check_mode=False)
+    assert json.loads((folder / "fleet.json").read_text(encoding="utf-8"))["runbooks"] == "https://wiki.example.net/kernel/"
+    (run,) = json.loads((folder / "findings.sarif").read_text(encoding="utf-8"))["runs"]
+    helped = {rule["id"]: rule["helpUri"] for rule in run["tool"]["driver"]["rules"]}
+    assert helped["runq-latency"] == "https://wiki.example.net/kernel/runq-latency"
+    for wrong in ("http://wiki.example.net/", "javascript:alert(1)//https://", "https://a b/", "https://x/<b>", 'https://x/"'):
+        with pytest.raises(report.BAD_INPUT, match="ksysak_runbooks"):
+            report.make(options(folder, runbooks=wrong), check_mode=True)

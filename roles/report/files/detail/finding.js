@@ -6,6 +6,7 @@ import { showDialog } from '../lib/dialog.js'
 import { badge, bdi, el, findingLink, heading, hint, hostName, listed, plainTable, webLink } from '../lib/dom.js'
 import { evidence } from '../lib/evidence.js'
 import { number, percent, plural } from '../lib/format.js'
+import { commandOf, copyButton, limitOf, runbookOf, ticketOf } from '../lib/handout.js'
 import { t, word } from '../lib/messages.js'
 import { factor } from '../lib/model.js'
 import { fragment } from '../lib/state.js'
@@ -111,6 +112,23 @@ function references(group) {
   return addresses.length ? el('p', {}, t('Read more: '), listed(links)) : null
 }
 
+/* What a reader takes along: hosts, command, ticket, runbook. */
+function handouts(group, { fleet, tests }) {
+  const members = tests.view(group)?.members || group.hosts
+  const { option, left } = limitOf(members.map(({ host }) => host))
+  const command = commandOf(group.remedy)
+  const runbook = runbookOf(fleet, group.rule)
+  return el(
+    'p',
+    { class: 'copying' },
+    option ? copyButton(t('Copy hosts as --limit'), () => option) : null,
+    command ? copyButton(t('Copy the command'), () => command) : null,
+    copyButton(t('Copy as Markdown ticket'), () => ticketOf(group, members, fleet)),
+    runbook ? webLink(runbook, t('Runbook')) : null,
+    left ? hint(t('{hosts} have names that no pattern can hold.', { hosts: plural(left, 'host') })) : null,
+  )
+}
+
 /* The policy in force as far as this finding depends on it. */
 function rulePart(group, { compliance }) {
   const rule = compliance.rules.find((one) => one.rule === group.rule)
@@ -159,6 +177,7 @@ export function showFinding(group, report, name) {
     heading(t('What to do')),
     el('p', { class: 'remedy' }, bdi(group.remedy)),
     references(group),
+    handouts(group, report),
     common(group),
     heading(
       group.host_count === 1 ? t('Evidence') : t('Evidence, worst host first ({n})', { n: number(group.host_count) }),

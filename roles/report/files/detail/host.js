@@ -104,7 +104,7 @@ async function fillFacts(body, host, report) {
 }
 
 export function showHost(host, report) {
-  const body = el('div', { class: 'facts' })
+  const body = el('div', { class: 'facts', translate: 'no' }) // fields as the schema names them
   showDialog(
     el('span', {}, badge(host.state)),
     host.host,

@@ -6,6 +6,7 @@ import { badge, bdi, findingLink, hostList, lead, stackDetails } from '../lib/do
 import { bytes, bytesPerSecond, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { figure, grid, short } from '../lib/table.js'
+import { iciclePart } from './leaks/icicle.js'
 
 function leadText(leaks, suspected) {
   if (!leaks.hosts) return t('No host measured kernel memory.')
@@ -93,5 +94,6 @@ export function render(leaks, root, { groups }) {
     ],
     leaks.causes.length ? short(leaks.outstanding) : {},
   )
+  iciclePart(leaks.outstanding, root)
   return suspected
 }
