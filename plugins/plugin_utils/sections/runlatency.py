@@ -106,7 +106,12 @@ class Section(Base):
     @staticmethod
     def summary(envelope: dict) -> dict:
         data = envelope["data"]
-        return {"p99_us": data["percentiles_us"].get("p99"), "max_us": data["max_us"], "count": data["count"], "waits_log2_us": by_log2(data["histograms"])}
+        return {
+            "p99_us": data["percentiles_us"].get("p99"),
+            "max_us": data["max_us"],
+            "count": data["count"],
+            "waits_log2_us": by_log2(data["histograms"]),
+        }
 
     def add(self, host: str, envelope: dict) -> None:
         data = envelope["data"]

@@ -300,14 +300,29 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
 def options(folder, **changes):
     role = Path(__file__).resolve().parents[3] / "roles" / "report"
     given = {"results": str(folder), "scan_id": "", "dest": None, "json_dest": None, "policies": [], "policy_overrides": {}}
-    given.update(formats=list(formats.FILES), baseline=None, history=None, language="en", fail_on="never", known_bugs=[], runbooks="", assets=str(role))
+    given.update(
+        formats=list(formats.FILES),
+        baseline=None,
+        history=None,
+        language="en",
+        fail_on="never",
+        known_bugs=[],
+        runbooks="",
+        assets=str(role),
+    )
     return {**given, **changes}
 
 
 def test_all_formats_are_written_beside_the_report(tmp_path):
     folder = data.write(tmp_path, mixed())
     result = report.make(options(folder), check_mode=False)
-    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl", "findings-history.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        *formats.FILES.values(),
+        "hosts",
+        "scan.json",
+        "memory-counters.jsonl",
+        "findings-history.json",
+    }
     for name, file in result["files"].items():
         raw = (folder / formats.FILES[name]).read_bytes()
         assert (file["path"], file["bytes"]) == (str(folder / formats.FILES[name]), len(raw))

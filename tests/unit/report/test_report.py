@@ -222,7 +222,14 @@ def test_a_report_is_always_made_and_says_how_it_is(tmp_path, name):
     fleet = json.loads(Path(result["fleet"]).read_text(encoding="utf-8"))
     validate(fleet)
     assert embedded(page) == as_embedded(fleet)
-    assert sorted(path.name for path in folder.iterdir()) == ["findings-history.json", "fleet.json", "hosts", "memory-counters.jsonl", "report.html", "scan.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "findings-history.json",
+        "fleet.json",
+        "hosts",
+        "memory-counters.jsonl",
+        "report.html",
+        "scan.json",
+    ]
 
 
 def test_a_report_speaks_one_language(tmp_path):
