@@ -171,46 +171,100 @@ def over(page, picture, wanted):
     raise AssertionError(f"{picture} never says {wanted}")
 
 
-def test_the_strip_shows_each_host_and_a_click_opens_it(show):
+def test_the_heat_map_shows_each_host_and_a_click_opens_it(show):
     report, fleet = show(mixed())
     page = report.open()
     measured = [host for host in fleet["hosts"] if (host.get("jitter") or {}).get("p99_us")]
     worst = max(measured, key=lambda host: host["jitter"]["p99_us"])
     assert len(measured) > 2
-    area, at = over(page, "jitter-strip", worst["host"])
+    area, at = over(page, "jitter-heat", worst["host"])
     assert at["x"] < area.bounding_box()["width"] / len(measured), "the worst host is the first"
     area.click(position=at)
     assert page.locator("dialog[open] h2").inner_text() == worst["host"]
 
 
-def test_kernel_exceptions_stand_on_a_line_of_time(show):
+DOMAIN = ".fra1.compute.prod.example-company.net"
+
+
+def test_kernel_exceptions_are_counted_by_day_and_open_to_a_dot_for_each_host(show):
     old = data.exception(signature="old", title="An oops of long ago", last_seen="2019-01-01T00:00:00Z", first_seen=None)
-    recent = data.exception(first_seen="2026-11-20T10:00:00Z", last_seen="2026-11-22T12:00:00Z")
     killed = data.exception(kind="oom", title="Out of memory", culprit=None, signature="oom:java", trace=[])
-    document = data.host("web1")
-    document["probes"]["os_exceptions"] = data.envelope("os_exceptions", data.os_exceptions(old, recent, killed))
-    report, fleet = show([document])
+    documents = []
+    for place in range(4):
+        recent = data.exception(first_seen="2026-11-20T10:00:00Z", last_seen=f"2026-11-2{place % 2}T12:00:00Z")
+        document = data.host(f"web{place}{DOMAIN}")
+        document["probes"]["os_exceptions"] = data.envelope("os_exceptions", data.os_exceptions(recent, killed, *([] if place else [old])))
+        documents.append(document)
+    report, _fleet = show(documents)
     page = report.open()
-    assert "1 without a date or from another month" in page.locator("#exceptions figcaption").inner_text()
+    figure = page.locator("#exceptions-days")
+    assert "1 without a date or from another month" in figure.locator("figcaption").inner_text()
     assert page.locator("#exceptions-table").get_by_text("An oops of long ago").count() == 1
     # the way in, of the two that have one
     assert page.locator("#exceptions-table").get_by_text("in acme_ring_poll, called by acme_poll").count() == 2
-    area, first = over(page, "exceptions-line", "BUG: unable to handle page fault")
-    assert "2026-11-22 12:00 UTC" in page.locator("#exceptions-line .u-legend").inner_text()
-    _area, second = over(page, "exceptions-line", "Out of memory")
-    assert first["x"] < second["x"], "time goes to the right"
-    assert first["y"] != second["y"], "each kind has a row of its own"
-    area.click(position=first)
-    event = next(event for event in fleet["exceptions"]["events"] if event["signature"] == recent["signature"])
-    assert f"finding={event['finding']}" in page.url
-    assert "BUG: unable to handle page fault" in page.locator("dialog[open] h2").inner_text()
+    heads = figure.locator("th").all_inner_texts()
+    assert heads == ["Kind", "11-20", "21", "22", "23"]
+    lanes = [row.locator("td").all_inner_texts() for row in figure.locator("tbody tr").all()]
+    assert [lane[1:] for lane in lanes] == [["2", "2", "", ""], ["", "", "", "4"]]
+    lane = figure.get_by_role("button", name="oops page fault")
+    lane.click()
+    dots = figure.locator("svg circle")
+    expect(dots).to_have_count(4)
+    assert dots.first.locator("title").text_content() in {f"web{place}: 2026-11-2{place % 2} 12:00 UTC" for place in range(4)}
+    left, right = (figure.locator("circle").nth(place).bounding_box()["x"] for place in (0, 1))
+    assert left != right, "time goes to the right"
+    lane.click()
+    expect(dots).to_have_count(0)
+
+
+def test_a_page_of_400_hosts_with_long_names_is_short(show):
+    report, _fleet = show([data.host(f"{role}-{place:05d}{DOMAIN}", data.KINDS[place % 5])
+                           for place, role in enumerate(["edge", "k8s-node", "db", "kafka"] * 100)])  # fmt: skip
+    page = report.open()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 9000
+    assert page.locator(".meta").get_by_text(DOMAIN).count() == 1
+    link = page.locator("#hosts-table a.to-host").first
+    assert DOMAIN not in link.inner_text()
+    assert link.locator("bdi").get_attribute("title").endswith(DOMAIN)
+
+
+def test_headings_are_whole_and_the_order_of_a_table_is_seen(show):
+    report, _fleet = show(mixed())
+    page = report.open()
+    page.evaluate("document.querySelectorAll('#sections details').forEach((part) => { part.open = true })")
+    cut = """() => [...document.querySelectorAll('.tabulator-col-title')].filter((node) => node.offsetParent
+      && node.scrollWidth > node.clientWidth + 1).map((node) => node.textContent)"""
+    assert page.evaluate(cut) == []
+    head = page.locator("#hosts-table .tabulator-col[tabulator-field=host]")
+    before = head.locator(".tabulator-col-title").evaluate("node => getComputedStyle(node).textDecorationLine")
+    head.click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    after = head.locator(".tabulator-col-title").evaluate("node => getComputedStyle(node).textDecorationLine")
+    assert (before, after) == ("none", "underline")
+
+
+def test_print_has_all_rows_in_light_colours_and_the_page_is_as_before_after_it(show):
+    report, fleet = show([data.host(f"web{place:02}{DOMAIN}", data.KINDS[place % 5]) for place in range(45)], scheme="dark")
+    page = report.open()
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    rows = page.locator("#hosts .printed tbody tr")
+    assert rows.count() == len(fleet["hosts"]) == 45
+    assert page.locator("#measurement .printed tbody tr").first.is_visible(), "what is folded is printed"
+    assert not page.locator("#hosts-table").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(26, 29, 33)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen", color_scheme="dark")
+    assert page.locator(".printed").count() == 0
+    assert page.locator("#hosts-table").is_visible()
+    assert not page.locator("#measurement-table").is_visible()
 
 
 def test_a_picture_of_nothing_is_not_shown(show):
     report, _fleet = show([data.host("web1")])
     page = report.open()
-    assert not page.locator("#jitter-strip").is_visible()
-    assert not page.locator("#exceptions-line").is_visible()
+    assert not page.locator("#jitter-heat").is_visible()
+    assert not page.locator("#exceptions-days").is_visible()
 
 
 def test_the_longest_runner_is_named_as_far_as_it_is_known(show):
@@ -301,7 +355,7 @@ def test_the_page_of_a_table_is_in_the_address_until_a_filter_makes_it_the_first
     expect(page).to_have_url(re.compile(r"page\.hosts=2"))
     page = report.open(page.url.removeprefix(report.url))
     rows = page.locator("#hosts-table .tabulator-row")
-    expect(rows.first).to_contain_text("web20")
+    expect(rows.first).to_contain_text("web10")
     page.locator("#q").fill("web0")
     expect(rows).to_have_count(10)
     expect(page).not_to_have_url(re.compile(r"page\.hosts"))

@@ -5,6 +5,7 @@ import { beforeEach, test } from 'node:test'
 import { probability, webAddresses } from '../../roles/report/files/detail/finding.js'
 import { segments } from '../../roles/report/files/lib/bar.js'
 import { decadesTo } from '../../roles/report/files/lib/chart.js'
+import { lastsFor } from '../../roles/report/files/lib/causes.js'
 import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
 import { complianceShare, scopeText } from '../../roles/report/files/page/compliance.js'
@@ -151,6 +152,15 @@ test('an icicle graph has callers above, and equal callers once', () => {
     ],
   )
   assert.equal(poll.suspect, true)
+})
+
+test('memory lasts as long as what is available does at the rate', () => {
+  const host = { memory: { available_bytes: 3600 * 1024 } }
+  assert.equal(lastsFor(1024, host), 3600)
+  assert.deepEqual(
+    [lastsFor(0, host), lastsFor(-5, host), lastsFor(1, {}), lastsFor(1, undefined)],
+    [null, null, null, null],
+  )
 })
 
 test('a curve fills its place, also when nothing grew', () => {

@@ -37,6 +37,12 @@ class Section(Base):
         self._limits: list[dict] = []
         self._pictures: list[dict] = []
 
+    @staticmethod
+    def summary(envelope: dict) -> dict | None:
+        """Return what the host can still give to programs, for the time until a leak has filled it."""
+        available = envelope["data"]["counters"]["bytes"].get("MemAvailable")
+        return None if available is None else {"available_bytes": available}
+
     def finding_key(self, evidence: dict) -> Hashable | None:
         """A finding is about what one owner holds of one kind, on any host, or about a limit and its owner."""
         owner = evidence.get("owner")

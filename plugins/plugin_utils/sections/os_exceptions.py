@@ -80,9 +80,7 @@ class Section(Base):
                     "kernels": sorted(entry["kernels"]),
                     "known": self.known_bugs.match(entry, entry["releases"]),
                     "host_count": len(hosts),
-                    "hosts": [
-                        {"host": host, "count": entry["hosts"][host], "last_seen": entry["seen"][host]} for host in hosts[:HOSTS]
-                    ],
+                    "hosts": [{"host": host, "count": entry["hosts"][host], "last_seen": entry["seen"][host]} for host in hosts[:HOSTS]],
                     "days": {day: days[day] for day in sorted(days)[-DAYS:]},
                     "title": group["title"] if group else entry["title"],
                     "severity": group["severity"] if group else None,

@@ -82,12 +82,12 @@ function target() {
 }
 
 /* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any.
-   Returns the keys of those that are folded at first: they found nothing, or export FOLDED. */
+   Returns the keys of those that are folded at first: those that export FOLDED say so, others when they found nothing. */
 function render(parts, report) {
   const folded = []
   for (const [key, part] of Object.entries(parts)) {
     const count = part.render(report.fleet[key], sectionBody(key), report)
-    if (count === 0 || part.FOLDED) folded.push(key)
+    if (part.FOLDED ?? count === 0) folded.push(key)
     if (count === undefined) continue
     document.querySelector(`.sections a[href="#${key}"]`).append(el('span', {}, number(count)))
   }

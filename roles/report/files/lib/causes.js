@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Causes of memory growth: who holds it, or that nobody does, with the parts of each beneath. */
 import { bdi, el, findingLink, heading, plainTable } from './dom.js'
-import { bytesPerSecond, NONE, number, plural } from './format.js'
+import { bytesPerSecond, NONE, number, plural, seconds } from './format.js'
 import { t, word } from './messages.js'
 import { figure, grid, hostColumn, short } from './table.js'
 
@@ -46,6 +46,7 @@ const columns = () => [
   { title: t('Held'), field: 'held', minWidth: 110, responsive: 2, draw: (held) => HELD[held]() },
   figure(t('Per second'), 'per_s', rate, { responsive: 3, optional: true }),
   figure(t('Growth'), 'bytes_per_s', memory, { responsive: 1 }),
+  figure(t('Memory lasts'), 'lasts_s', seconds, { optional: true, responsive: 2, minWidth: 110 }),
   {
     title: t('Parts'),
     field: 'parts',
@@ -57,9 +58,16 @@ const columns = () => [
   },
 ]
 
-/* name: of the table, of its own in the page. */
-export function causesTable(root, name, causes) {
+/* Seconds until what a host has available is used up at this rate; null: not known, or it does not grow. */
+export function lastsFor(bytesPerS, host) {
+  const available = host?.memory?.available_bytes ?? null
+  return available !== null && bytesPerS > 0 ? available / bytesPerS : null
+}
+
+/* name: of the table, of its own in the page; hosts: of the fleet document, by name. */
+export function causesTable(root, name, causes, hosts) {
   if (!causes.length) return
   root.append(heading(t('Why memory grows')))
-  grid(root, name, causes, columns(), short(causes))
+  const rows = causes.map((cause) => ({ ...cause, lasts_s: lastsFor(cause.bytes_per_s, hosts.get(cause.host)) }))
+  grid(root, name, rows, columns(), short(rows))
 }

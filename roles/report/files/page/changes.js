@@ -55,6 +55,9 @@ function hostLists(drift) {
     .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
 }
 
+/* The table of findings has the changes too: folded when the page opens. */
+export const FOLDED = true
+
 export function render(unused, root, report) {
   const { drift } = report.fleet
   const shown = (entry) => report.tests?.changes(entry) || entry.hosts

@@ -102,6 +102,9 @@ function causeOf({ part_of: id }, { groups }) {
   return cause ? el('div', { class: 'hint' }, t('part of: '), findingLink(cause.id, cause.title)) : null
 }
 
+/* The filter of the whole page is here. */
+export const FOLDED = false
+
 export function render(findings, root, report) {
   const { drift } = report.fleet
   report.tests = testsOf(report, selectionOf(state()))

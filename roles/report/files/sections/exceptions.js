@@ -4,7 +4,7 @@ import { badge, bdi, el, findingLink, heading, hostLink, hostList, lead, plainTa
 import { minute, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { bySeverity } from '../lib/schema.js'
-import { figure, grid } from '../lib/table.js'
+import { figure, grid, short } from '../lib/table.js'
 import { timelinePart } from './exceptions/timeline.js'
 
 function leadText(exceptions) {
@@ -128,6 +128,7 @@ export function render(exceptions, root, { fleet }) {
   root.append(lead(leadText(exceptions)))
   timelinePart(exceptions.events, root, fleet)
   grid(root, 'exceptions', exceptions.events, columns(), {
+    ...short(exceptions.events),
     open: ({ finding }) => ({ finding }),
     placeholder: exceptions.hosts ? t('No kernel exception was found.') : t('No log was read.'),
   })

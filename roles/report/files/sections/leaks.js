@@ -26,10 +26,10 @@ function curveLabel(points) {
   return t('from 0 to {size} in {time}', { size: bytes(size), time: seconds(end || 1) })
 }
 
-export function render(leaks, root, { groups }) {
+export function render(leaks, root, { groups, hosts }) {
   const suspected = leaks.outstanding.filter(({ finding }) => finding).length
   root.append(lead(leadText(leaks, suspected)))
-  causesTable(root, 'leak_causes', leaks.causes)
+  causesTable(root, 'leak_causes', leaks.causes, hosts)
   grid(
     root,
     'leaks',

@@ -135,9 +135,9 @@ function table(root, title, name, rows, columns, folds) {
   grid(folds ? foldedPart(root, title, rows.length) : root, name, rows, columns(), short(rows))
 }
 
-export function render(memory, root) {
+export function render(memory, root, { hosts }) {
   root.append(lead(leadText(memory)))
-  causesTable(root, 'memory_causes', memory.causes)
+  causesTable(root, 'memory_causes', memory.causes, hosts)
   pictures(root, memory)
   table(root, t('What grows'), 'memory_growth', memory.growth, growthColumns, memory.causes.length > 0)
   table(root, t('Who holds most'), 'memory_holders', memory.holders, levelColumns, memory.causes.length > 0)
