@@ -23,7 +23,7 @@ PYTHON = "/usr/bin/python3"
 LOOPS = {"call": 400000, "open": 20000, "pipe": 10000, "message": 20000, "fault": 600, "switch": 8000}
 BATCHES = 4
 RUNQ = "runlatency:irqoff_us=10000000:nosched_us=10000000"  # the run queue alone: no clock to speak of
-OURS = ["memleak", RUNQ, "runlatency", "runlatency:syscall_us=20000", "interference", "memleak,runlatency,interference"]
+OURS = ["memleak", RUNQ, "runlatency", "runlatency:syscall_us=20000", "interference", "blocked", "memleak,runlatency,interference"]
 IMPORTS = REPO / ".cache" / "collections"
 ENV = dict(os.environ, PYTHONPATH=str(IMPORTS))
 

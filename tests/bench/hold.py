@@ -5,11 +5,12 @@ import os
 import select
 import sys
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.probe import BlockedProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
-PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
+PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe, BlockedProbe)}
 
 # A process each, as in a scan.
 for name in sys.argv[1].split(","):

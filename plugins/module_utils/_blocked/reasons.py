@@ -123,6 +123,11 @@ ROWS = (
         'ksys_shmdt __do_sys_remap_file_pages do_mincore __do_sys_mincore do_migrate_pages kernel_mbind do_mbind do_pages_move '
         'add_folio_for_migration walk_page_range',
         'include/linux/mmap_lock.h is inline: these functions take the lock of an address space', depth=2, called=RWSEM),
+    Row('rmap_lock', 'the lock of who maps a file or an area of memory',
+        'unlink_file_vma_batch_process unlink_file_vma unlink_anon_vmas anon_vma_clone anon_vma_fork rmap_walk_anon rmap_walk_file '
+        'folio_lock_anon_vma_read page_lock_anon_vma_read vma_prepare vma_link __vma_adjust vma_link_file unlink_file_vma_batch_final',
+        'mm/rmap.c, mm/vma.c: i_mmap_rwsem and anon_vma->rwsem, of mmap, fork and exit against reclaim, migration and DAMON',
+        depth=3, called=RWSEM),
     Row('inode_lock', 'the inode lock of a directory',
         'path_openat open_last_lookups lookup_open filename_create do_unlinkat do_rmdir lock_rename lock_two_directories do_renameat2 '
         'vfs_rename lookup_slow __lookup_slow walk_component iterate_dir kern_path_locked vfs_rmdir vfs_unlink vfs_mkdir '

@@ -65,7 +65,7 @@ class BccEngine(engine.BccEngine):
         self._waking = None
         # A wait of the threshold is seen by a look, and wake-ups are followed before it ends.
         self._least_pause_s = min(_LOOK_S, max(_LEAST_LOOK_S, self._threshold_ns / 2.5e9))
-        self._suspect_ns = int(min(self._threshold_ns * 0.4, 1e9))
+        self._suspect_ns = int(min(self._threshold_ns * 0.3, 1e9))
 
     def compile_and_attach(self):
         types = btf_types.load()
@@ -151,7 +151,8 @@ class BccEngine(engine.BccEngine):
         self._looked_s = began_s
         self._passes += 1
         weight_ns = int((began_s - before_s) * 1e9 * max(1.0, wanted / max(1, len(found))))
-        self._collect()
+        if self._waking is not None:
+            self._collect()
         before, self._blocked = self._blocked, {}
         for row in found:
             reason = self._described(row)[1]
@@ -181,7 +182,8 @@ class BccEngine(engine.BccEngine):
 
     def _follow_wakeups(self):
         """Attach to each wake-up while tasks are blocked, and where looks come too rarely to tell."""
-        if self._sleepers or any(not wait.reason.expected for wait in self._blocked.values()) or self._pause_s > self._suspect_ns / 1e9:
+        late = self._suspect_ns + self._pause_s * 1e9 > self._threshold_ns
+        if self._sleepers or any(not wait.reason.expected for wait in self._blocked.values()) or late:
             self._needed_s = self._looked_s
             if self._waking is None:
                 self._waking = self._typed.attach('sched_waking', 'on_sched_waking')

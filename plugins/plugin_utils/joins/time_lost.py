@@ -68,8 +68,10 @@ def _add(worst: list[dict], wait: dict, events: list[dict]) -> None:
 
 def _waited(holder: dict | None, wait: dict, events: list[dict]) -> dict | None:
     """Return the wait for a CPU that the holder had during at least half of a wait; None when there is none."""
+    if holder is None:
+        return None
     begin_s = wait["at_s"] - wait["delay_us"] / 1e6
-    for event in events if holder else []:
+    for event in events:
         if event["pid"] == holder["tid"]:
             over_s = min(wait["at_s"], event["at_s"]) - max(begin_s, event["at_s"] - event["delay_us"] / 1e6)
             if over_s * 2e6 >= wait["delay_us"]:

@@ -13,6 +13,7 @@ BLOCKED = [
     ("mmap_lock", "down_read", ["do_user_addr_fault+0x4a2", "exc_page_fault+0x60", "asm_exc_page_fault+0x22"]),
     ("mmap_lock", "down_write_killable", ["__vm_munmap+0x60", "__x64_sys_munmap+0x17"]),
     ("inode_lock", "down_write", ["path_openat+0x2f0", "do_filp_open+0xb0", "do_sys_openat2+0x60", "__x64_sys_openat+0x4e"]),
+    ("rmap_lock", "down_write", ["unlink_file_vma_batch_process+0x4c", "free_pgtables+0x120", "exit_mmap+0x110", "__mmput+0x40"]),
     ("inode_lock", "down_write", ["do_unlinkat+0xc0", "__x64_sys_unlink+0x20"]),
     ("inode_lock", "down_write", ["ext4_buffered_write_iter+0x2d [ext4]", "vfs_write+0x1f0", "ksys_write+0x60"]),
     ("journal", "schedule", ["jbd2_log_wait_commit+0xd0 [jbd2]", "ext4_sync_file+0x1d0 [ext4]", "__x64_sys_fsync+0x30"]),
