@@ -47,6 +47,7 @@ struct pt_regs;
 u64 bpf_ktime_get_ns(void);
 u64 bpf_get_current_pid_tgid(void);
 u64 bpf_get_current_task(void);
+u64 bpf_get_current_cgroup_id(void);
 u32 bpf_get_smp_processor_id(void);
 int bpf_get_current_comm(void *to, u32 size);
 long bpf_get_stack(void *ctx, void *to, u32 size, u64 flags);

@@ -23,6 +23,17 @@ BUCKETS = 16
 BUCKET_SHIFT = 8
 TIMER_KINDS = ('hrtimer', 'timer')
 
+# What could not be kept, in the map `dropped`.
+DROPPED_IRQ, DROPPED_TIMER, DROPPED_FUNCTION, DROPPED_CAUSE = range(4)
+
+# What processes cause: tracepoint with its group, the condition on its arguments, and one of how many is kept.
+# tlb_flush: reason TLB_REMOTE_SEND_IPI of include/linux/mm_types_task.h, the same number since 3.16.
+CAUSES = (
+    ('packets_sent', 'net:net_dev_queue', '1', 16),
+    ('packets_received', 'skb:skb_copy_datagram_iovec', '1', 16),
+    ('tlb_shootdowns', 'tlb:tlb_flush', 'ctx->args[0] == 4', 1),
+)
+
 _TEXT = """
 struct stat_t {
   u64 count;
@@ -42,7 +53,11 @@ BPF_HASH(irqs, struct irq_key_t, struct stat_t, 16384);
 BPF_PERCPU_ARRAY(softirqs, struct stat_t, 16);
 BPF_PERCPU_ARRAY(vectors, struct stat_t, 16);
 BPF_PERCPU_ARRAY(clocks, struct clock_t, 1);
-BPF_ARRAY(dropped, u64, 2);
+BPF_ARRAY(dropped, u64, DROPPED_KINDS);
+struct process_t {
+  u64 count;
+  char comm[16];
+};
 
 static inline struct clock_t *clock_here(void) {
   u32 zero = 0;
@@ -100,7 +115,7 @@ int on_irq_handler_exit(struct bpf_raw_tracepoint_args *ctx) {
   if (stat)
     add(stat, took);
   else
-    drop(0);
+    drop(DROPPED_IRQ);
   return 0;
 }
 
@@ -161,7 +176,7 @@ struct timer_key_t {
   u32 padding;
 };
 struct expiring_t {
-  u64 timer;
+  u64 timer; /* 0: none */
   u64 entered;
   struct timer_key_t key;
 };
@@ -170,18 +185,23 @@ struct starter_key_t {
   u32 pid;
   u32 padding;
 };
-struct starter_t {
-  u64 count;
-  char comm[16];
-};
 BPF_TABLE("percpu_hash", struct timer_key_t, struct stat_t, timers, 256);
-BPF_PERCPU_ARRAY(expiring, struct expiring_t, 2);
-BPF_HASH(starters, struct starter_key_t, struct starter_t, 4096);
+BPF_PERCPU_ARRAY(expiring, struct expiring_t, 4);
+BPF_HASH(starters, struct starter_key_t, struct process_t, 4096);
+
+/* A timer that goes off within a softirq may be interrupted by others: each level has its place. */
+static inline struct expiring_t *expiring_here(u32 kind) {
+  struct clock_t *clock = gate_is_open() ? clock_here() : 0;
+  u32 place = kind * 2 + (clock && clock->hardirq_entered);
+  return clock ? expiring.lookup(&place) : 0;
+}
 
 static inline void expire(u32 kind, u64 timer, u64 function) {
-  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
+  struct expiring_t *now = expiring_here(kind);
   if (!now)
     return;
+  if (now->timer)
+    drop(DROPPED_TIMER); /* the end of the one before was not seen */
   now->timer = timer;
   now->key.function = function;
   now->key.kind = kind;
@@ -189,16 +209,20 @@ static inline void expire(u32 kind, u64 timer, u64 function) {
 }
 
 static inline void expired(u32 kind, u64 timer) {
-  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
-  if (!now || now->timer != timer)
+  struct expiring_t *now = expiring_here(kind);
+  if (!now)
     return;
+  if (now->timer != timer) {
+    drop(DROPPED_TIMER); /* its begin was not seen */
+    return;
+  }
   now->timer = 0;
   struct timer_key_t key = now->key;
   struct stat_t none = {}, *stat = timers.lookup_or_try_init(&key, &none);
   if (stat)
     add(stat, bpf_ktime_get_ns() - now->entered);
   else
-    drop(1);
+    drop(DROPPED_FUNCTION);
 }
 """
 
@@ -223,29 +247,73 @@ int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
   key.pid = bpf_get_current_pid_tgid() >> 32;
   if (!clock || clock->hardirq_entered || clock->softirq_entered || !key.pid)
     return 0;
-  struct starter_t *starter = starters.lookup(&key);
+  struct process_t *starter = starters.lookup(&key);
   if (!starter) {
-    struct starter_t first = {};
+    struct process_t first = {};
     bpf_get_current_comm(&first.comm, sizeof(first.comm));
     starter = starters.lookup_or_try_init(&key, &first);
   }
   if (starter)
     __sync_fetch_and_add(&starter->count, 1);
   else
-    drop(1);
+    drop(DROPPED_FUNCTION);
+  return 0;
+}
+"""
+
+# Which processes cause what interrupts others or their own CPU: what they do in their own context, one event in so many.
+_CAUSES = """
+struct cause_key_t {
+  u32 what;
+  u32 pid;
+};
+BPF_HASH(causes, struct cause_key_t, struct process_t, 4096);
+BPF_PERCPU_ARRAY(cause_counts, u64, 4);
+
+static inline void caused(u32 what, u64 sampled) {
+  u64 *count = gate_is_open() ? cause_counts.lookup(&what) : 0;
+  struct cause_key_t key = {};
+  if (!count)
+    return;
+  *count += 1;
+  key.what = what;
+  key.pid = bpf_get_current_pid_tgid() >> 32;
+  if (*count % sampled || !key.pid)
+    return;
+  struct process_t *process = causes.lookup(&key);
+  if (!process) {
+    struct process_t first = {};
+    bpf_get_current_comm(&first.comm, sizeof(first.comm));
+    process = causes.lookup_or_try_init(&key, &first);
+  }
+  if (process)
+    __sync_fetch_and_add(&process->count, sampled);
+  else
+    drop(DROPPED_CAUSE);
+}
+"""
+
+_CAUSE = """
+int on_%(event)s(struct bpf_raw_tracepoint_args *ctx) {
+  if (%(when)s)
+    caused(%(index)d, %(sampled)d);
   return 0;
 }
 """
 
 
-def text(vectors, pid=0, nmi=False, timers=(), starters=False):
+def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=()):
     """Return the C text.
 
     vectors: names out of VECTORS whose entry and exit this kernel can trace; pid: only what interrupts this process, 0: all;
-    nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start.
+    nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start;
+    causes: names out of CAUSES.
     """
     names = [name for name, _unused in VECTORS]
-    parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1'), _TEXT]
+    parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1')]
+    parts += ['#define %s %d\n' % pair for pair in (('DROPPED_IRQ', DROPPED_IRQ), ('DROPPED_TIMER', DROPPED_TIMER), ('DROPPED_FUNCTION',
+              DROPPED_FUNCTION), ('DROPPED_CAUSE', DROPPED_CAUSE), ('DROPPED_KINDS', 4))]
+    parts.append(_TEXT)
     parts += [_VECTOR % {'name': name, 'index': names.index(name)} for name in vectors]
     if nmi:
         parts.append(_NMI % {'index': NMI})
@@ -254,4 +322,8 @@ def text(vectors, pid=0, nmi=False, timers=(), starters=False):
     parts += [_EXPIRE % {'name': name, 'index': TIMER_KINDS.index(name)} for name in timers]
     if starters:
         parts.append(_STARTERS)
+    if causes:
+        parts.append(_CAUSES)
+    parts += [_CAUSE % {'event': event.partition(':')[2], 'when': when, 'index': index, 'sampled': sampled}
+              for index, (name, event, when, sampled) in enumerate(CAUSES) if name in causes]
     return ''.join(parts)

@@ -8,6 +8,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._interference import 
 
 _KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi', 'NMI': 'nmi', 'PMI': 'nmi',
           'MCE': 'mce', 'MCP': 'mce', 'THR': 'mce', 'DFR': 'mce'}
+_LONG_BUCKET = 13  # runs of at least 2 ms: 2 ** (13 + bpf.BUCKET_SHIFT) ns
 _DISAGREEMENT_SHARE = 0.02
 _DEGRADED_SHARE = 0.05
 _DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
@@ -64,7 +65,20 @@ def times(stats, window_s):
         'mean_us': _us(float(total_ns) / sum(stat['count'] for stat in timed)) if timed else None,
         'longest_us': _us(max(stat['longest_ns'] for stat in timed)) if timed else None,
         'histogram_ns': _histogram(stat['histogram'] for stat in timed) if timed else None,
+        'long_runs': sum(count for stat in timed for count in stat['histogram'][_LONG_BUCKET:]) if timed else None,
     }
+
+
+def charge_timers(timers, by_cpu, expirations, cpus, window_s):
+    """Set 'cpu_share' of rows of 'timers': what the interrupts of a function's timers take of all CPUs' time; None where it is not known.
+
+    by_cpu: {cpu: stat} of the local timer, which also has what is needed to enter and to leave the interrupt; expirations: of all
+    high-resolution timers, among which that time is divided.
+    """
+    total_ns = sum(stat['total_ns'] or 0 for stat in by_cpu.values())
+    for row in timers:
+        share = total_ns / 1e9 / window_s / cpus * row['count'] / expirations if expirations and row['kind'] == 'hrtimer' else None
+        row['cpu_share'] = share and round(share, 6)
 
 
 def _histogram(histograms):
