@@ -33,7 +33,7 @@ def _runlatency():
 def _interference():
     every = [name for name, _row in interference.VECTORS]
     timers = ((), ("hrtimer",), ("timer",), ("hrtimer", "timer"))
-    causes = ((), [name for name, *_rest in interference.CAUSES])
+    causes = ((), [event for event, *_rest in interference.CAUSE_EVENTS])
     for vectors, pid, nmi, kinds, starters, caused in itertools.product(
         ((), every), (0, 4711), (False, True), timers, (False, True), causes
     ):

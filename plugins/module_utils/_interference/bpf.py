@@ -26,12 +26,16 @@ TIMER_KINDS = ('hrtimer', 'timer')
 # What could not be kept, in the map `dropped`.
 DROPPED_IRQ, DROPPED_TIMER, DROPPED_FUNCTION, DROPPED_CAUSE = range(4)
 
-# What processes cause: tracepoint with its group, the condition on its arguments, and one of how many is kept.
+# What processes cause: its name, and one of how many is kept.
+CAUSES = (('packets_sent', 16), ('packets_received', 16), ('tlb_shootdowns', 1))
+# Tracepoint with its group, which cause it is, and the condition on its arguments; of several tracepoints of a cause the first that there is.
+# sock_recv_length (from 6.3): every read of a socket; small datagrams pass skb_copy_datagram_iovec.
 # tlb_flush: reason TLB_REMOTE_SEND_IPI of include/linux/mm_types_task.h, the same number since 3.16.
-CAUSES = (
-    ('packets_sent', 'net:net_dev_queue', '1', 16),
-    ('packets_received', 'skb:skb_copy_datagram_iovec', '1', 16),
-    ('tlb_shootdowns', 'tlb:tlb_flush', 'ctx->args[0] == 4', 1),
+CAUSE_EVENTS = (
+    ('net:net_dev_queue', 'packets_sent', '1'),
+    ('sock:sock_recv_length', 'packets_received', 'is_internet(ctx->args[0])'),
+    ('skb:skb_copy_datagram_iovec', 'packets_received', '1'),
+    ('tlb:tlb_flush', 'tlb_shootdowns', 'ctx->args[0] == 4'),
 )
 
 _TEXT = """
@@ -270,6 +274,13 @@ struct cause_key_t {
 BPF_HASH(causes, struct cause_key_t, struct process_t, 4096);
 BPF_PERCPU_ARRAY(cause_counts, u64, 4);
 
+/* Whether a socket is one of IPv4 or IPv6: sock.__sk_common.skc_family, at the same place since 2.6. */
+static inline int is_internet(u64 sock) {
+  u16 family = 0;
+  bpf_probe_read(&family, sizeof(family), (void *)(sock + 16));
+  return family == 2 || family == 10;
+}
+
 static inline void caused(u32 what, u64 sampled) {
   u64 *count = gate_is_open() ? cause_counts.lookup(&what) : 0;
   struct cause_key_t key = {};
@@ -307,7 +318,7 @@ def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=()):
 
     vectors: names out of VECTORS whose entry and exit this kernel can trace; pid: only what interrupts this process, 0: all;
     nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start;
-    causes: names out of CAUSES.
+    causes: tracepoints out of CAUSE_EVENTS.
     """
     names = [name for name, _unused in VECTORS]
     parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1')]
@@ -324,6 +335,7 @@ def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=()):
         parts.append(_STARTERS)
     if causes:
         parts.append(_CAUSES)
-    parts += [_CAUSE % {'event': event.partition(':')[2], 'when': when, 'index': index, 'sampled': sampled}
-              for index, (name, event, when, sampled) in enumerate(CAUSES) if name in causes]
+    kinds = [name for name, _sampled in CAUSES]
+    parts += [_CAUSE % {'event': event.partition(':')[2], 'when': when, 'index': kinds.index(name), 'sampled': dict(CAUSES)[name]}
+              for event, name, when in CAUSE_EVENTS if event in causes]
     return ''.join(parts)

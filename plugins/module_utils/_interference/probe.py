@@ -45,6 +45,7 @@ class _KernelAccounting:
             over_us = sum(row['cpu_us'] for row in listed if row['pid'] not in self._runnable)
             rows.check_busy(check, over_us, self._busy_before, self._busy_after)
         return {'steal': rows.steal(steal[0], steal[1], window_s), 'kernel_threads': listed[:self._top],
+                'kernel_thread_families': rows.families(listed),
                 'process': self._process(process[0], process[1], found, limits) if self._pid else None}
 
     def _process(self, before, after, found, limits):
@@ -74,15 +75,14 @@ class BccEngine(engine.BccEngine):
         vectors = [name for name, _unused in bpf.VECTORS if program.tracepoint_fields('irq_vectors:%s_exit' % name) is not None]
         nmi = program.tracepoint_fields('nmi:nmi_handler') is not None
         timers, starters = self._timers() if self.options['timers'] and not self.options['pid'] else ([], False)
-        causes = [] if self.options['pid'] else [name for name, event, _when, _sampled in bpf.CAUSES
-                                                 if program.tracepoint_fields(event) is not None]
+        causes = {} if self.options['pid'] else _cause_events()
         try:
-            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters, causes))
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters, causes.values()))
         except Unavailable as error:
             if not timers and not starters:
                 raise
             # The arguments of timers have had types that come and go.
-            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, causes=causes))
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, causes=causes.values()))
             timers, starters = [], False
             self.degradations.append('timers were left out: %s' % error.reason)
         events = [event for event, _unused in _EVENTS] + ['nmi_handler'] * nmi
@@ -91,7 +91,7 @@ class BccEngine(engine.BccEngine):
             self._program.attach_raw(event, 'on_' + event)
         for event in ['%s_expire_%s' % (name, edge) for name in timers for edge in ('entry', 'exit')] + ['hrtimer_start'] * starters:
             self._program.attach('timer:' + event, 'on_' + event)
-        self._causes = [name for name, event, _when, _sampled in bpf.CAUSES if name in causes and self._attached(name, event)]
+        self._causes = [name for name, event in causes.items() if self._attached(name, event)]
         self._has_timers = bool(timers or starters)
         self._traced_rows = set(row for name, row in bpf.VECTORS if name in vectors)
         if 'LOC' not in self._traced_rows:
@@ -163,7 +163,7 @@ class BccEngine(engine.BccEngine):
             by_kind.setdefault(key.what, []).append({'pid': key.pid, 'comm': process.comm.decode('utf-8', 'replace'),
                                                      'rate_per_s': round(process.count / window_s, 1)})
         found = []
-        for index, (name, _event, _when, _sampled) in enumerate(bpf.CAUSES):
+        for index, (name, _sampled) in enumerate(bpf.CAUSES):
             count = sum(self._program.table('cause_counts')[index])
             if name in self._causes and count:
                 processes = sorted(by_kind.get(index, []), key=lambda row: (-row['rate_per_s'], row['pid']))
@@ -249,6 +249,15 @@ class ProcfsEngine(Engine):
                 'cpus': [], 'timers': [], 'causes': [], 'cross_check': None}
         data.update(self._accounting.data({}, None, window_s, self.degradations))
         return data
+
+
+def _cause_events():
+    """Return {name of a cause: the first tracepoint of it that this kernel has}."""
+    found = {}
+    for event, name, _when in bpf.CAUSE_EVENTS:
+        if name not in found and program.tracepoint_fields(event) is not None:
+            found[name] = event
+    return found
 
 
 def _changed_cpus(before, after, consequence):

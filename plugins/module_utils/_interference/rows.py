@@ -4,11 +4,14 @@
 A stat is {'count', 'total_ns', 'longest_ns', 'histogram' [count by bucket]}; of what was not timed all but the count are None.
 """
 
+import re
+
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, devices
 
 _KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi', 'NMI': 'nmi', 'PMI': 'nmi',
           'MCE': 'mce', 'MCP': 'mce', 'THR': 'mce', 'DFR': 'mce'}
 _LONG_BUCKET = 13  # runs of at least 2 ms: 2 ** (13 + bpf.BUCKET_SHIFT) ns
+_FAMILIES, _NAMES = 10, 5
 _DISAGREEMENT_SHARE = 0.02
 _DEGRADED_SHARE = 0.05
 _DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
@@ -143,6 +146,22 @@ def kernel_threads(before, after, window_s, top):
     rows = [{'pid': pid, 'comm': after[pid][0], 'cpu_us': _us(took_ns), 'share': round(took_ns / 1e9 / window_s, 6)}
             for pid, took_ns in grown(before, after).items()]
     return sorted(rows, key=lambda row: (-row['cpu_us'], row['pid']))[:top]
+
+
+def families(threads):
+    """Return the rows of 'kernel_thread_families', most CPU time first: kernel threads whose names begin alike, together.
+
+    threads: all rows of kernel_threads().
+    """
+    sums = {}
+    for row in threads:
+        family = re.match(r'[^/:]*?(?=[/:]|[-._]?\d*$)', row['comm']).group(0) or row['comm']
+        found = sums.setdefault(family, {'family': family, 'threads': 0, 'cpu_us': 0.0, 'share': 0.0, 'names': []})
+        found['threads'] += 1
+        found['cpu_us'] = round(found['cpu_us'] + row['cpu_us'], 3)
+        found['share'] = round(found['share'] + row['share'], 6)
+        found['names'] = (found['names'] + [row['comm']])[:_NAMES]
+    return sorted(sums.values(), key=lambda row: (-row['cpu_us'], row['family']))[:_FAMILIES]
 
 
 def cross_check(traced, at_least, at_most, names):

@@ -76,9 +76,10 @@ def _counted(wait, began_ns):
 
 
 def who_ran(wait):
-    """Return {'longest_runner', 'blockers', 'commands', 'idle_us', 'paused_us', 'unattributed_us'} of a reported wait.
+    """Return {'longest_runner', 'longest_slice', 'blockers', 'commands', 'idle_us', 'paused_us', 'unattributed_us'} of a reported wait.
 
-    wait: struct wait_t of the BPF text. blockers: tasks, and commands of several tasks (pid None); commands: the same by command.
+    wait: struct wait_t of the BPF text. blockers: tasks, and commands of several tasks (pid None); commands: the same by command;
+    longest_slice: the longest part of the wait that one task ran without a switch, None where none is kept.
     """
     began_ns = wait.ended_ns - wait.delay_ns
     kept_ns, last = _kept(wait, began_ns)
@@ -124,10 +125,19 @@ def who_ran(wait):
     for comm in sorted(commands, key=lambda comm: -commands[comm])[:_COMMANDS]:
         only = next(iter(single[comm])) if len(single[comm]) == 1 else None
         prio = next((row[2] for row in rows.values() if command_of(row[1]) == comm), 120)
-        by_command.append(_row(only, comm, prio, commands[comm]))
+        by_command.append(dict(_row(only, comm, prio, commands[comm]), share=round(commands[comm] / float(wait.delay_ns), 4)))
     known = by_command and by_command[0]['ran_us'] * 1e3 >= max(idle_ns, unattributed_ns, paused_ns)
-    return {'longest_runner': by_command[0] if known else None, 'blockers': blockers, 'commands': by_command,
+    return {'longest_runner': by_command[0] if known else None, 'longest_slice': _longest_slice(wait, began_ns, paused_ns), 'blockers': blockers, 'commands': by_command,
             'idle_us': _us(idle_ns), 'paused_us': _us(paused_ns), 'unattributed_us': _us(unattributed_ns)}
+
+
+def _longest_slice(wait, began_ns, paused_ns):
+    longest_ns, longest = 0, None
+    for timeslice in wait.long_slices.slices:
+        overlap_ns = min(timeslice.ended_ns, wait.ended_ns) - max(timeslice.ended_ns - timeslice.ran_ns, began_ns) - paused_ns
+        if timeslice.tid and timeslice.ended_ns and overlap_ns > longest_ns:
+            longest_ns, longest = overlap_ns, timeslice
+    return longest and _row(longest.tid, longest.comm.decode('utf-8', 'replace'), longest.prio, longest_ns)
 
 
 def _tasks(wait, kept_ns, last):

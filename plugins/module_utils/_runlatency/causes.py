@@ -4,7 +4,7 @@
 import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import quota
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import attribution, quota
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import groups as bpf_groups
 
 CAUSES = ('run_queue', 'throttled', 'realtime_throttled', 'affinity', 'cpu_not_running', 'idle')
@@ -12,6 +12,7 @@ _MOST_GROUPS = 16384
 _WORST = 3
 _REALTIME = 100  # priorities below
 _HALF = 0.5
+_SCHED_IDLE = 5  # of include/uapi/linux/sched.h
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h: the kernel binds its threads to CPUs for its own ends
 _FLAGS_COLUMN = 6  # of /proc/PID/stat, behind the name
 
@@ -26,6 +27,16 @@ def allowed_cpus(tid, online):
     except OSError:
         return None
     return allowed if allowed and not online <= allowed else None
+
+
+def policy_of(tid, prio):
+    """Return the scheduling class of a task by its priority; 'idle' also for SCHED_IDLE, which has the priority of others."""
+    try:
+        if os.sched_getscheduler(tid) == _SCHED_IDLE:
+            return 'idle'
+    except OSError:
+        pass
+    return attribution.policy(prio)
 
 
 def of_event(event, facts):
@@ -132,6 +143,15 @@ def services(sums, events, throttled, virtual, top, interrupts=0.0):
             entry['worst'].append({'at_s': event['at_s'], 'delay_us': event['delay_us'], 'pid': event['pid'], 'comm': event['comm'],
                                    'cause': event['cause'], 'by': by and by['comm']})
     return sorted(found.values(), key=lambda row: (-lost_ns(row), -row['running_ns']))[:top]
+
+
+def wait_shares(sums, throttled, virtual):
+    """Return {'throttled', 'cpu_not_running'}: their shares of the time that all tasks waited, 0.0 when none did. Arguments as of services()."""
+    rows = services(sums, [], throttled, virtual, len(sums))
+    waited_ns = float(sum(row['wait_ns'] for row in sums.values()))
+    taken_ns = sum(min(row['idle_wait_ns'], row['wait_ns']) for path, row in sums.items() if virtual and not quota.above(path, throttled))
+    found = {'throttled': sum(row['throttled_ns'] for row in rows), 'cpu_not_running': taken_ns}
+    return dict((name, round(min(1.0, ns / waited_ns), 4) if waited_ns else 0.0) for name, ns in found.items())
 
 
 def lost_ns(row):

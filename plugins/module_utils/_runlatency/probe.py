@@ -9,6 +9,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, 
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import attribution, causes, counters, kernel_time, quota, stalls, targets
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
 
+_WAITING = 3
+_LONG_US = 8192  # waits from here on are counted by length in 'long_waits'
 _EVENTS = (
     ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
     ('sched_wakeup_new', ('pid', 'comm', 'target_cpu')),
@@ -124,9 +126,10 @@ class BccEngine(engine.BccEngine):
             'events': events,
             'commands': accounts.commands(self.options['top']), 'idle_share': accounts.idle_share(),
             'services': self._services(accounts, sums, events),
+            'wait_shares': causes.wait_shares(sums, self._throttled, self._virtual), 'long_waits': long_waits(histograms.values()),
             'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
             'tasks': self._most(tasks), 'waits_unattributed': max(0, count - sum(task['count'] for task in tasks)),
-            'throttled': [_throttled(row) for row in sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']]],
+            'throttled': [_throttled(row, events) for row in sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']]],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }
         data.update(counters.compare(self._before, self._after, window_s))
@@ -166,7 +169,7 @@ class BccEngine(engine.BccEngine):
     def _event(self, wait, accounts):
         event = {'kind': 'runq', 'wait': constants.Wait(wait.wait).name.lower(), 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                  'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
-                 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': attribution.policy(wait.prio),
+                 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': causes.policy_of(wait.tid, wait.prio),
                  'cgroup': causes.group_of(wait.tid), 'throttled': quota.of_task(wait.tid, self._throttled),
                  'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6)}
         event.update(attribution.who_ran(wait))
@@ -189,8 +192,12 @@ def _now_ns():
     return int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
 
 
-def _throttled(row):
-    return dict((key, row[key]) for key in ('cgroup', 'times', 'total_us'))
+def _throttled(row, events=None):
+    found = dict((key, row[key]) for key in ('cgroup', 'times', 'total_us'))
+    if events is not None:
+        waiting = [event['comm'] for event in events if event['throttled'] and event['throttled']['cgroup'] == row['cgroup']]
+        found['waiting'] = sorted(set(waiting), key=waiting.index)[:_WAITING]
+    return found
 
 
 class ProcfsEngine(Engine):
@@ -217,7 +224,8 @@ class ProcfsEngine(Engine):
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
                 'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [],
-                'waits_unattributed': 0, 'throttled': [], 'followed': None, 'commands': [], 'services': [], 'idle_share': None}
+                'waits_unattributed': 0, 'throttled': [], 'followed': None, 'commands': [], 'services': [], 'idle_share': None,
+                'wait_shares': None, 'long_waits': []}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 
@@ -269,6 +277,16 @@ def _row(parts, kinds):
     max_us = max(part.longest_ns for part in parts) / 1e3
     return {'count': sum(histogram.values()), 'total_us': round(sum(part.total_ns for part in parts) / 1e3, 1),
             'max_us': round(max_us, 3), 'percentiles_us': percentiles(histogram, max_us), 'histogram': histogram}
+
+
+def long_waits(histograms):
+    """Return [{'at_least_us', 'count'}] of waits by length, from _LONG_US on; histograms: as in the facts."""
+    merged = {}
+    for histogram in histograms:
+        for bound, waits in histogram.items():
+            merged[int(bound)] = merged.get(int(bound), 0) + waits
+    bounds = sorted(bound for bound in merged if bound >= _LONG_US)
+    return [{'at_least_us': bound, 'count': sum(merged[other] for other in bounds if other >= bound)} for bound in bounds]
 
 
 def percentiles(histogram, max_us):
