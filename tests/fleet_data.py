@@ -137,6 +137,9 @@ def wait(delay_us, comm="nginx", longest_runner="stress-ng", **changes):
     other = {"pid": 999, "comm": longest_runner, "ran_us": delay_us * 0.9} if longest_runner else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
     known = {"idle_us": 0.0, "unattributed_us": delay_us * 0.1} if longest_runner else {"idle_us": delay_us, "unattributed_us": 0.0}
+    known.update(cause="run_queue" if other else "idle", paused_us=0.0, policy="normal", cgroup="/system.slice/web.service", from_cpu=1)
+    known["commands"] = [{**other, "share": 0.9}] if other else []
+    known["longest_slice"] = other and {**other, "ran_us": delay_us}
     return {**event, "longest_runner": other, **known, **changes}
 
 
@@ -166,6 +169,10 @@ def runlatency(*events, rng=None, scale=1):
         "cpus": [{"cpu": cpu, **waited(count // 2, 9.5 * scale, longest)} for cpu in (1, 0)],
         "tasks": [{"pid": 4711 + number, "comm": "nginx", **waited(count // 40, 9.5 * scale, longest)} for number in range(20)],
         "waits_unattributed": count - 20 * (count // 40),
+        "long_waits": [{"at_least_us": 16384, "count": sum(event["delay_us"] >= 16384 for event in events)}],
+        "wait_shares": {"throttled": 0.0, "cpu_not_running": 0.0},
+        "idle_share": 0.2,
+        "commands": [{"comm": "nginx", "pid": None, "policy": "normal", "ran_us": 9e6, "share": 0.45, "waits": 900, "wait_us": 8e3}],
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
     }
