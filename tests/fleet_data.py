@@ -213,6 +213,7 @@ def vector(kind, name, irq, cpus):
         "total_us": total_us,
         "mean_us": total_us / count,
         "longest_us": max(row["longest_us"] for row in rows),
+        "long_runs": sum(row["longest_us"] >= 2097 for row in rows),
         "histogram_ns": {"1024": count - 1, "8192": 1},
         "concentration": {"cpu": rows[0]["cpu"], "share": share, "coefficient": 2 * (share * share + (1 - share) ** 2) - 1},
         "by_cpu": rows,
@@ -230,13 +231,21 @@ def timer(function, rate_per_s, total_us, *started_by, kind="hrtimer"):
         "total_us": total_us,
         "mean_us": total_us / count,
         "longest_us": 31.0,
+        "long_runs": 0,
+        "cpu_share": round(rate_per_s * 1e-6, 6) if kind == "hrtimer" else None,
         "histogram_ns": {"2048": count},
         "started_by": [{"pid": pid, "comm": comm, "started": started} for pid, comm, started in started_by],
     }
 
 
-def interference(*vectors, timers=(), threads=(), steal=0.0):
-    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0."""
+def caused(kind, rate_per_s, *processes):
+    """What processes cause. processes: (pid, comm, rate)."""
+    rows = [{"pid": pid, "comm": comm, "rate_per_s": rate} for pid, comm, rate in processes]
+    return {"kind": kind, "count": int(rate_per_s * 20), "rate_per_s": rate_per_s, "processes": rows}
+
+
+def interference(*vectors, timers=(), threads=(), steal=0.0, causes=()):
+    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0; causes: of caused()."""
     quiet = [
         vector("timer", "LOC", None, {0: (5000, 20000.0, 31.0), 1: (4800, 19100.0, 28.0)}),
         vector("softirq", "NET_RX", None, {0: (900, 9100.0, 210.0), 1: (300, 2200.0, 90.0)}),
@@ -256,6 +265,11 @@ def interference(*vectors, timers=(), threads=(), steal=0.0):
             {"pid": pid, "comm": comm, "cpu_us": share * 2e7, "share": share}
             for pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
         ],
+        "kernel_thread_families": [
+            {"family": comm.split("/")[0], "threads": 1, "cpu_us": share * 2e7, "share": share, "names": [comm]}
+            for _pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
+        ],
+        "causes": list(causes),
         "steal": sorted(({"cpu": cpu, "share": share} for cpu, share in ((0, steal), (1, 0.0))), key=lambda entry: -entry["share"]),
         "process": None,
         "cross_check": {"compared": 9, "largest_share": 0.0004, "disagreements": []},
