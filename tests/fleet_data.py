@@ -172,6 +172,7 @@ def runlatency(*events, rng=None, scale=1):
         "long_waits": [{"at_least_us": 16384, "count": sum(event["delay_us"] >= 16384 for event in events)}],
         "wait_shares": {"throttled": 0.0, "cpu_not_running": 0.0},
         "idle_share": 0.2,
+        "services": [],
         "commands": [{"comm": "nginx", "pid": None, "policy": "normal", "ran_us": 9e6, "share": 0.45, "waits": 900, "wait_us": 8e3}],
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
@@ -244,8 +245,8 @@ def caused(kind, rate_per_s, *processes):
     return {"kind": kind, "count": int(rate_per_s * 20), "rate_per_s": rate_per_s, "processes": rows}
 
 
-def interference(*vectors, timers=(), threads=(), steal=0.0, causes=()):
-    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0; causes: of caused()."""
+def interference(*vectors, timers=(), threads=(), steal=0.0, sources=()):
+    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0; sources: of caused()."""
     quiet = [
         vector("timer", "LOC", None, {0: (5000, 20000.0, 31.0), 1: (4800, 19100.0, 28.0)}),
         vector("softirq", "NET_RX", None, {0: (900, 9100.0, 210.0), 1: (300, 2200.0, 90.0)}),
@@ -269,7 +270,7 @@ def interference(*vectors, timers=(), threads=(), steal=0.0, causes=()):
             {"family": comm.split("/")[0], "threads": 1, "cpu_us": share * 2e7, "share": share, "names": [comm]}
             for _pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
         ],
-        "causes": list(causes),
+        "sources": list(sources),
         "steal": sorted(({"cpu": cpu, "share": share} for cpu, share in ((0, steal), (1, 0.0))), key=lambda entry: -entry["share"]),
         "process": None,
         "cross_check": {"compared": 9, "largest_share": 0.0004, "disagreements": []},

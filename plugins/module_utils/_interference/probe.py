@@ -147,15 +147,15 @@ class BccEngine(engine.BccEngine):
             self.degradations.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (
                 grave, check['compared']))
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after_close)), names, window_s),
-                'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'causes': self._cause_rows(window_s),
+                'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'sources': self._source_rows(window_s),
                 'cross_check': check}
         cpus = len(counters.cpus(self._after_close))
         rows.charge_timers(data['timers'], traced.get(('vector', 'LOC'), {}), self._expirations, cpus, window_s)
         data.update(self._accounting.data(traced, check, window_s, self.degradations))
         return data
 
-    def _cause_rows(self, window_s):
-        """Return the rows of 'causes'."""
+    def _source_rows(self, window_s):
+        """Return the rows of 'sources'."""
         if not self._causes:
             return []
         by_kind = {}
@@ -246,7 +246,7 @@ class ProcfsEngine(Engine):
         self.degradations.extend(_changed_cpus(self._before, self._after, 'interrupts are counted on the others only'))
         found = dict((key, rows.counted(by_cpu)) for key, by_cpu in counters.difference(self._before, self._after).items())
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after)), counters.descriptions(), window_s),
-                'cpus': [], 'timers': [], 'causes': [], 'cross_check': None}
+                'cpus': [], 'timers': [], 'sources': [], 'cross_check': None}
         data.update(self._accounting.data({}, None, window_s, self.degradations))
         return data
 

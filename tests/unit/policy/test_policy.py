@@ -186,7 +186,7 @@ def test_the_longest_wait_sets_the_severity(delay_us, severity):
     ],
 )
 def test_one_wait_is_a_finding_by_its_cause_and_by_how_often(changes, expected):
-    measured = data.runlatency(data.wait(40000.0, **{name: value for name, value in changes.items() if name != "long_waits"}))
+    measured = data.runlatency(data.wait(**{"delay_us": 40000.0, **{name: value for name, value in changes.items() if name != "long_waits"}}))
     measured["long_waits"] = [{"at_least_us": 8192, "count": 500}, {"at_least_us": 16384, "count": changes.get("long_waits", 1)}]
     assert {rule for rule, _severity in found(with_probe("runlatency", measured))} == expected
 
@@ -211,7 +211,7 @@ def test_p99_and_pressure_are_findings():
     assert found(with_probe("runlatency", slow)) == {("runq-latency-p99", "warning"), ("cpu-pressure", "warning")}
     findings, _problems = load().findings(with_probe("runlatency", slow))
     assert {finding["title"] for finding in findings} == {
-        "p99 run-queue latency is 16 ms (%d waits), CPUs used by nginx" % slow["count"],
+        "p99 run-queue latency is 16.4 ms (%d waits), CPUs used by nginx" % slow["count"],
         "At least one task waited for a CPU during 70 % of the window, CPUs used by nginx",
     }
 
@@ -308,11 +308,11 @@ NET_RX = data.vector("softirq", "NET_RX", None, {1: (400000, 2e6, 9.0)})
         (data.interference(timers=[data.timer("hrtimer_wakeup", 49999.0, 9e5)]), None),
         (data.interference(timers=[data.timer("tick_sched_timer", 128000.0, 9e5)]), None),
         (data.interference(timers=[{**data.timer("timerfd_tmrproc", 9000.0, 9e5), "cpu_share": 0.05}]), "timer-storm"),
-        (data.interference(causes=[data.caused("tlb_shootdowns", 5000.0, (5, "java", 4990.0))]), "tlb-shootdowns"),
-        (data.interference(causes=[data.caused("tlb_shootdowns", 4999.0, (5, "java", 4990.0))]), None),
-        (data.interference(NET_RX, causes=[data.caused("packets_sent", 2e4, (5, "iperf3", 2e4))]), "packet-rate"),
-        (data.interference(NET_RX, causes=[data.caused("packets_sent", 1.9e4, (5, "iperf3", 2e4))]), None),
-        (data.interference(causes=[data.caused("packets_sent", 2e5, (5, "iperf3", 2e5))]), None),  # they cost little
+        (data.interference(sources=[data.caused("tlb_shootdowns", 5000.0, (5, "java", 4990.0))]), "tlb-shootdowns"),
+        (data.interference(sources=[data.caused("tlb_shootdowns", 4999.0, (5, "java", 4990.0))]), None),
+        (data.interference(NET_RX, sources=[data.caused("packets_sent", 2e4, (5, "iperf3", 2e4))]), "packet-rate"),
+        (data.interference(NET_RX, sources=[data.caused("packets_sent", 1.9e4, (5, "iperf3", 2e4))]), None),
+        (data.interference(sources=[data.caused("packets_sent", 2e5, (5, "iperf3", 2e5))]), None),  # they cost little
         (data.interference(threads=[(14, "ksoftirqd/0", 0.5)]), "kernel-thread-busy"),
         (data.interference(threads=[(14, "ksoftirqd/0", 0.49)]), None),
         (data.interference(steal=0.1), "cpu-steal"),
@@ -325,12 +325,12 @@ def test_storms_and_what_takes_a_cpu(measured, expected):
 
 def test_storms_name_who_and_where():
     timer = data.timer("hrtimer_wakeup.isra.0", 50000.0, 9e5, (77, "spinner", 9))
-    causes = [
+    sources = [
         data.caused("packets_sent", 203000.0, (5, "iperf3", 202000.0), (6, "sshd", 12.0)),
         data.caused("packets_received", 150000.0, (7, "sink", 150000.0)),
         data.caused("tlb_shootdowns", 10000.0, (8, "java", 9990.0)),
     ]
-    storm = data.interference(NET_RX, timers=[timer], threads=[(14, "ksoftirqd/0", 0.5)], causes=causes)
+    storm = data.interference(NET_RX, timers=[timer], threads=[(14, "ksoftirqd/0", 0.5)], sources=sources)
     findings, problems = load().findings(with_probe("interference", storm))
     assert problems == []
     assert {finding["signature"]: finding["title"] for finding in findings} == {
