@@ -174,9 +174,27 @@ def test_who_kept_the_cpu_is_not_hidden_by_a_crowd_that_came_after(on_host):
     truth = result["truth"]
     event = next(event for event in result["data"]["events"] if event["pid"] == truth["victim"])
     assert event["longest_runner"]["pid"] == truth["hog"] and event["longest_runner"]["ran_us"] >= 0.9 * truth["least_us"]
-    assert 0 < event["unattributed_us"] < event["delay_us"] - truth["least_us"] * 0.9
+    assert event["unattributed_us"] <= 0.05 * event["delay_us"]
     known_us = sum(row["ran_us"] for row in event["blockers"]) + event["idle_us"]
     assert known_us + event["unattributed_us"] <= event["delay_us"] + 0.01
+
+
+def test_a_storm_of_short_turns_is_told_by_name_and_to_the_end(on_host):
+    """20,000 turns of a few microseconds each: far more than timeslices that any CPU keeps."""
+    result = on_host("turns", 6, 20000)
+    validate_data("ksysak.runlatency/1", result["data"])
+    truth = result["truth"]
+    event = next(event for event in result["data"]["events"] if event["pid"] == truth["victim"] and event["wait"] == "wakeup")
+    assert event["delay_us"] >= 0.9 * sum(truth["ran_us"].values())
+    assert event["unattributed_us"] <= 0.05 * event["delay_us"]
+    ran = {row["comm"]: row["ran_us"] for row in event["commands"]}
+    whole = {row["comm"]: row["ran_us"] for row in result["data"]["commands"]}
+    for comm, ran_us in truth["ran_us"].items():
+        # Its own clock leaves out the switch itself, and the way to its first turn.
+        assert 0.9 * ran_us - 1000 <= ran[comm] <= 1.5 * ran_us + 1000, (comm, ran, truth)
+        assert whole[comm] >= 0.9 * ran_us
+    named = [row for row in event["commands"] if row["comm"] in truth["ran_us"]]
+    assert all(row["policy"] == "realtime" for row in named) and event["cause"] == "run_queue"
 
 
 def test_a_wait_knows_how_many_were_queued(on_host):
@@ -341,7 +359,14 @@ def test_a_wait_for_quota_is_told_from_one_for_a_cpu(on_host):
     assert result["data"]["followed"]["by"] == "cgroup"
     events = result["data"]["events"]
     assert events and {event["pid"] for event in events} == {truth["limited"]}
-    assert all(event["throttled"] == group and event["policy"] == "normal" for event in events)
+    own = {name: group[name] for name in ("cgroup", "times", "total_us")}
+    assert all(event["throttled"] == own and event["policy"] == "normal" for event in events)
+    assert any(event["cause"] == "throttled" for event in events)
+    assert result["data"]["wait_shares"]["throttled"] > 0
+    services = {row["cgroup"]: row for row in result["data"]["services"]}
+    if services:  # on a kernel that tells groups apart
+        service = services[truth["cgroup"]]
+        assert service["throttled_ns"] > 0 and service["running_ns"] > 0 and service["worst"][0]["comm"] == events[0]["comm"]
 
 
 @pytest.mark.parametrize("name", ["pid", "tid", "comm"])
