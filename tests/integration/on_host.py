@@ -833,6 +833,7 @@ CASES = {
         refused,
         queue_delay,
         queue_delay_and_crowd,
+        turns,
         stalls,
         stalls_under_way,
         syscalls,
