@@ -12,6 +12,9 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import clean
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import SchemaError, validate
 
+# Fields that only order findings.
+RANKING = ("weight", "bytes_per_s", "excess", "last_seen")
+
 
 def findings(document: object, policies: list | None = None, overrides: dict | None = None) -> list[dict]:
     """Return the findings of a host document, worst first. Raises AnsibleFilterError."""
@@ -25,7 +28,7 @@ def findings(document: object, policies: list | None = None, overrides: dict | N
         raise AnsibleFilterError(f"ksysak.fleet.findings: {error}") from None
     if problems:
         raise AnsibleFilterError(f"ksysak.fleet.findings: {problems[0]}")
-    return [{name: value for name, value in finding.items() if name not in ("weight", "bytes_per_s")} for finding in found]
+    return [{name: value for name, value in finding.items() if name not in RANKING} for finding in found]
 
 
 class FilterModule:
