@@ -28,7 +28,7 @@ DROPPED_IRQ, DROPPED_TIMER, DROPPED_FUNCTION, DROPPED_CAUSE = range(4)
 
 # What processes cause: its name, and one of how many is kept.
 CAUSES = (('packets_sent', 16), ('packets_received', 16), ('tlb_shootdowns', 1))
-# Tracepoint with its group, which cause it is, and the condition on its arguments; of several tracepoints of a cause the first that there is.
+# Tracepoint with its group, which cause it is, the condition on its arguments; of several tracepoints of a cause the first that exists.
 # sock_recv_length (from 6.3): every read of a socket; small datagrams pass skb_copy_datagram_iovec.
 # tlb_flush: reason TLB_REMOTE_SEND_IPI of include/linux/mm_types_task.h, the same number since 3.16.
 CAUSE_EVENTS = (

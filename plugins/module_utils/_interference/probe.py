@@ -202,7 +202,8 @@ class BccEngine(engine.BccEngine):
         for key, by_cpu in self._program.table('timers').items():
             for cpu, stat in enumerate(by_cpu):
                 rows.merge(found, (bpf.TIMER_KINDS[key.kind], self._function(key.function)), cpu, stat)
-        self._expirations = sum(stat['count'] for (kind, _function), by_cpu in found.items() for stat in by_cpu.values() if kind == 'hrtimer')
+        hrtimers = (by_cpu for (kind, _function), by_cpu in found.items() if kind == 'hrtimer')
+        self._expirations = sum(stat['count'] for by_cpu in hrtimers for stat in by_cpu.values())
         owners = {}
         for key, starter in self._program.table('starters').items():
             owners.setdefault(self._function(key.function), []).append(

@@ -50,9 +50,10 @@ def _counted(wait, began_ns):
     the two snapshots, in proportion.
     """
     runners, found = wait.runners, _Sums()
-    after = dict(((index, runner.after) for index, runner in enumerate(runners.runners)), idle=runners.idle_after, paused=runners.paused_after)
-    around = dict(((index, runner.around) for index, runner in enumerate(runners.runners)),
-                  idle=runners.idle_around, paused=runners.paused_around)
+    after = dict((index, runner.after) for index, runner in enumerate(runners.runners))
+    after.update(idle=runners.idle_after, paused=runners.paused_after)
+    around = dict((index, runner.around) for index, runner in enumerate(runners.runners))
+    around.update(idle=runners.idle_around, paused=runners.paused_around)
     total = sum(after.values()) << constants.UNIT_SHIFT
     head_ns = runners.after_ns - began_ns
     if head_ns < 0:  # no snapshot since the begin: a little more than the wait
@@ -125,9 +126,11 @@ def who_ran(wait):
     for comm in sorted(commands, key=lambda comm: -commands[comm])[:_COMMANDS]:
         only = next(iter(single[comm])) if len(single[comm]) == 1 else None
         prio = next((row[2] for row in rows.values() if command_of(row[1]) == comm), 120)
-        by_command.append(dict(_row(only, comm, prio, commands[comm]), share=round(commands[comm] / float(wait.delay_ns), 4)))
+        row = _row(only, comm, prio, commands[comm])
+        by_command.append(dict(row, share=round(commands[comm] / float(wait.delay_ns), 4)))
     known = by_command and by_command[0]['ran_us'] * 1e3 >= max(idle_ns, unattributed_ns, paused_ns)
-    return {'longest_runner': by_command[0] if known else None, 'longest_slice': _longest_slice(wait, began_ns, paused_ns), 'blockers': blockers, 'commands': by_command,
+    return {'longest_runner': by_command[0] if known else None, 'longest_slice': _longest_slice(wait, began_ns, paused_ns),
+            'blockers': blockers, 'commands': by_command,
             'idle_us': _us(idle_ns), 'paused_us': _us(paused_ns), 'unattributed_us': _us(unattributed_ns)}
 
 
@@ -162,7 +165,7 @@ def _us(value_ns):
 class Accounts:
     """CPU time and waits of the window by command and control group.
 
-    by_cpu: {number: struct cpu_t}; commands: [(struct command_key_t, struct command_t)]; began_ns, now_ns: of the window by CLOCK_MONOTONIC.
+    by_cpu: {number: struct cpu_t}; commands: [(struct command_key_t, struct command_t)]; began_ns, now_ns: of the window (CLOCK_MONOTONIC).
     """
 
     def __init__(self, by_cpu, commands, began_ns, now_ns):

@@ -18,7 +18,7 @@ _FLAGS_COLUMN = 6  # of /proc/PID/stat, behind the name
 
 
 def allowed_cpus(tid, online):
-    """Return the set of CPUs that a task may use, when that is fewer than those online; else None. None of kernel threads, and when it ended."""
+    """Return the CPUs that a task may use as a set, when they are fewer than those online; None: all, a kernel thread, or it has ended."""
     fields = procfs.read_text('/proc/%d/stat' % tid).rpartition(')')[2].split()
     if len(fields) <= _FLAGS_COLUMN or int(fields[_FLAGS_COLUMN]) & _KERNEL_THREAD:
         return None
@@ -146,7 +146,7 @@ def services(sums, events, throttled, virtual, top, interrupts=0.0):
 
 
 def wait_shares(sums, throttled, virtual):
-    """Return {'throttled', 'cpu_not_running'}: their shares of the time that all tasks waited, 0.0 when none did. Arguments as of services()."""
+    """Return {'throttled', 'cpu_not_running'}: their shares of the time that all tasks waited. Arguments as of services()."""
     rows = services(sums, [], throttled, virtual, len(sums))
     waited_ns = float(sum(row['wait_ns'] for row in sums.values()))
     taken_ns = sum(min(row['idle_wait_ns'], row['wait_ns']) for path, row in sums.items() if virtual and not quota.above(path, throttled))

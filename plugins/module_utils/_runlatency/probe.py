@@ -6,7 +6,15 @@ import time
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import host
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, kallsyms, maps, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import attribution, causes, counters, kernel_time, quota, stalls, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import (
+    attribution,
+    causes,
+    counters,
+    kernel_time,
+    quota,
+    stalls,
+    targets,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
 
 _WAITING = 3
@@ -38,7 +46,8 @@ class BccEngine(engine.BccEngine):
         self._offsets, self._cpus_possible = text.offsets(), counters.possible_cpus()
         if self._offsets['groups'] is None:
             self.degradations.append('control groups are not told apart: this kernel has no BTF')
-        self._program = program.Program(text.text(self.options, targets.MOST if self._targets.by_tid else None, self._offsets, self._cpus_possible))
+        threads = targets.MOST if self._targets.by_tid else None
+        self._program = program.Program(text.text(self.options, threads, self._offsets, self._cpus_possible))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
         modules = kallsyms.ModuleSymbols()
@@ -129,7 +138,7 @@ class BccEngine(engine.BccEngine):
             'wait_shares': causes.wait_shares(sums, self._throttled, self._virtual), 'long_waits': long_waits(histograms.values()),
             'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
             'tasks': self._most(tasks), 'waits_unattributed': max(0, count - sum(task['count'] for task in tasks)),
-            'throttled': [_throttled(row, events) for row in sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']]],
+            'throttled': [_throttled(row, events) for row in self._most(self._throttled.values())],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }
         data.update(counters.compare(self._before, self._after, window_s))

@@ -186,13 +186,17 @@ def test_the_longest_wait_sets_the_severity(delay_us, severity):
     ],
 )
 def test_one_wait_is_a_finding_by_its_cause_and_by_how_often(changes, expected):
-    measured = data.runlatency(data.wait(**{"delay_us": 40000.0, **{name: value for name, value in changes.items() if name != "long_waits"}}))
+    measured = data.runlatency(
+        data.wait(**{"delay_us": 40000.0, **{name: value for name, value in changes.items() if name != "long_waits"}})
+    )
     measured["long_waits"] = [{"at_least_us": 8192, "count": 500}, {"at_least_us": 16384, "count": changes.get("long_waits", 1)}]
     assert {rule for rule, _severity in found(with_probe("runlatency", measured))} == expected
 
 
 def test_a_wait_names_the_commands_that_had_the_cpu():
-    commands = [{"pid": None, "comm": comm, "ran_us": share * 4e4, "share": share} for comm, share in (("kworker", 0.47), ("app", 0.4), ("sh", 0.1))]
+    commands = [
+        {"pid": None, "comm": comm, "ran_us": share * 4e4, "share": share} for comm, share in (("kworker", 0.47), ("app", 0.4), ("sh", 0.1))
+    ]
     measured = data.runlatency(data.wait(40000.0, commands=commands))
     findings, problems = load().findings(with_probe("runlatency", measured))
     assert problems == []
@@ -334,7 +338,8 @@ def test_storms_name_who_and_where():
     findings, problems = load().findings(with_probe("interference", storm))
     assert problems == []
     assert {finding["signature"]: finding["title"] for finding in findings} == {
-        "timer-storm|hrtimer|hrtimer_wakeup": "50000 timers a second call hrtimer_wakeup and take 5 % of all CPUs, most of them started by spinner",
+        "timer-storm|hrtimer|hrtimer_wakeup": "50000 timers a second call hrtimer_wakeup and take 5 % of all CPUs, "
+        "most of them started by spinner",
         "kernel-thread-busy|ksoftirqd": "The kernel thread ksoftirqd takes 50 % of a CPU: ksoftirqd/0",
         "packet-rate|packets": "203000 packets a second, sent by iperf3, received by sink, take 10 % of CPU 1 in softirqs",
         "tlb-shootdowns|java": "java interrupts other CPUs 10000 times a second: it unmaps memory that its threads share",

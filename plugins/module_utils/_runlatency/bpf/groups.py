@@ -11,7 +11,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 
 V2_ROOTS = ('/sys/fs/cgroup', '/sys/fs/cgroup/unified')
 V1_ROOTS = ('/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct')
-_PATH = (('task_struct', 'sched_task_group'), ('task_group', 'css'), ('cgroup_subsys_state', 'cgroup'), ('cgroup', 'kn'), ('kernfs_node', 'id'))
+_PATH = (('task_struct', 'sched_task_group'), ('task_group', 'css'), ('cgroup_subsys_state', 'cgroup'), ('cgroup', 'kn'),
+         ('kernfs_node', 'id'))
 
 NONE = """
 static inline u64 group_of_current(void) {
