@@ -40,6 +40,8 @@ def _interference():
     ):
         name = f"{len(vectors)}vectors-pid{pid}-nmi{nmi:d}-{'+'.join(kinds) or 'notimers'}-starters{starters:d}-{len(caused)}causes"
         yield name, interference.text(vectors, pid, nmi, kinds, starters, caused)
+        if kinds or starters:
+            yield name + "-raw", interference.text(vectors, pid, nmi, kinds, starters, caused, {"hrtimer": 40, "timer": 24})
 
 
 def _memleak():

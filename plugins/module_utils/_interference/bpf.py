@@ -172,7 +172,8 @@ int on_nmi_handler(struct bpf_raw_tracepoint_args *ctx) {
 }
 """
 
-# Which functions timers call. Ordinary tracepoints: their arguments have names, a timer's members have other places on each kernel.
+# Which functions timers call. Raw tracepoints where the kernel's BTF says where a timer has its function: an ordinary tracepoint's program
+# is not run on top of another program, and kernels before 6.7 do not count that. Else ordinary ones, whose arguments have names.
 _TIMERS = """
 struct timer_key_t {
   u64 function;
@@ -241,16 +242,28 @@ int on_%(name)s_expire_exit(struct tracepoint__timer__%(name)s_expire_exit *args
 }
 """
 
+_EXPIRE_RAW = """
+int on_%(name)s_expire_entry(struct bpf_raw_tracepoint_args *ctx) {
+  u64 function = 0;
+  bpf_probe_read(&function, sizeof(function), (void *)(ctx->args[0] + %(at)d));
+  expire(%(index)d, ctx->args[0], function);
+  return 0;
+}
+int on_%(name)s_expire_exit(struct bpf_raw_tracepoint_args *ctx) {
+  expired(%(index)d, ctx->args[0]);
+  return 0;
+}
+"""
+
 # What starts a timer within an interrupt is not the task that runs there. The type is that of an argument which is not read.
 _STARTERS = """
-enum hrtimer_mode { SOME_HRTIMER_MODE };
-int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
+static inline void started(u64 function) {
   struct clock_t *clock = gate_is_open() ? clock_here() : 0;
   struct starter_key_t key = {};
-  key.function = (u64)args->function;
+  key.function = function;
   key.pid = bpf_get_current_pid_tgid() >> 32;
   if (!clock || clock->hardirq_entered || clock->softirq_entered || !key.pid)
-    return 0;
+    return;
   struct process_t *starter = starters.lookup(&key);
   if (!starter) {
     struct process_t first = {};
@@ -261,6 +274,22 @@ int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
     __sync_fetch_and_add(&starter->count, 1);
   else
     drop(DROPPED_FUNCTION);
+}
+"""
+
+_START = """
+enum hrtimer_mode { SOME_HRTIMER_MODE };
+int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
+  started((u64)args->function);
+  return 0;
+}
+"""
+
+_START_RAW = """
+int on_hrtimer_start(struct bpf_raw_tracepoint_args *ctx) {
+  u64 function = 0;
+  bpf_probe_read(&function, sizeof(function), (void *)(ctx->args[0] + %d));
+  started(function);
   return 0;
 }
 """
@@ -313,12 +342,13 @@ int on_%(event)s(struct bpf_raw_tracepoint_args *ctx) {
 """
 
 
-def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=()):
+def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=(), functions_at=None):
     """Return the C text.
 
     vectors: names out of VECTORS whose entry and exit this kernel can trace; pid: only what interrupts this process, 0: all;
     nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start;
-    causes: tracepoints out of CAUSE_EVENTS.
+    causes: tracepoints out of CAUSE_EVENTS; functions_at: {name out of TIMER_KINDS: where such a timer has its function, in bytes} for
+    raw tracepoints of timers; None for ordinary ones.
     """
     names = [name for name, _unused in VECTORS]
     parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1')]
@@ -330,9 +360,11 @@ def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=()):
         parts.append(_NMI % {'index': NMI})
     if timers or starters:
         parts.append(_TIMERS)
-    parts += [_EXPIRE % {'name': name, 'index': TIMER_KINDS.index(name)} for name in timers]
+    for name in timers:
+        values = {'name': name, 'index': TIMER_KINDS.index(name), 'at': functions_at[name] if functions_at else 0}
+        parts.append((_EXPIRE_RAW if functions_at else _EXPIRE) % values)
     if starters:
-        parts.append(_STARTERS)
+        parts += [_STARTERS, _START_RAW % functions_at['hrtimer'] if functions_at else _START]
     if causes:
         parts.append(_CAUSES)
     kinds = [name for name, _sampled in CAUSES]

@@ -3,7 +3,7 @@
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, program
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, counters, cputime, rows
 
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
@@ -76,8 +76,9 @@ class BccEngine(engine.BccEngine):
         nmi = program.tracepoint_fields('nmi:nmi_handler') is not None
         timers, starters = self._timers() if self.options['timers'] and not self.options['pid'] else ([], False)
         causes = {} if self.options['pid'] else _cause_events()
+        functions_at = _functions_at()
         try:
-            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters, causes.values()))
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters, causes.values(), functions_at))
         except Unavailable as error:
             if not timers and not starters:
                 raise
@@ -90,7 +91,10 @@ class BccEngine(engine.BccEngine):
         for event in events:
             self._program.attach_raw(event, 'on_' + event)
         for event in ['%s_expire_%s' % (name, edge) for name in timers for edge in ('entry', 'exit')] + ['hrtimer_start'] * starters:
-            self._program.attach('timer:' + event, 'on_' + event)
+            if functions_at:
+                self._program.attach_raw(event, 'on_' + event)
+            else:
+                self._program.attach('timer:' + event, 'on_' + event)
         self._causes = [name for name, event in causes.items() if self._attached(name, event)]
         self._has_timers = bool(timers or starters)
         self._traced_rows = set(row for name, row in bpf.VECTORS if name in vectors)
@@ -250,6 +254,12 @@ class ProcfsEngine(Engine):
                 'cpus': [], 'timers': [], 'sources': [], 'cross_check': None}
         data.update(self._accounting.data({}, None, window_s, self.degradations))
         return data
+
+
+def _functions_at():
+    """Return {kind of timer: where it has its function, in bytes}; None where the kernel does not report it."""
+    found = dict((kind, btf.offsets(name, ['function'])) for kind, name in (('hrtimer', 'hrtimer'), ('timer', 'timer_list')))
+    return None if None in found.values() else dict((kind, at['function']) for kind, at in found.items())
 
 
 def _cause_events():
