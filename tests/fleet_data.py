@@ -173,6 +173,7 @@ def runlatency(*events, rng=None, scale=1):
         "wait_shares": {"throttled": 0.0, "cpu_not_running": 0.0},
         "idle_share": 0.2,
         "services": [],
+        "normal": {"count": count, "percentiles_us": {"p50": 8 * scale, "p90": 32 * scale, "p99": 128 * scale, "p999": 512 * scale}},
         "commands": [{"comm": "nginx", "pid": None, "policy": "normal", "ran_us": 9e6, "share": 0.45, "waits": 900, "wait_us": 8e3}],
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},

@@ -458,8 +458,21 @@ ansible_facts:
                 cpu_not_running:
                   description: The virtual machine did not have the CPU.
                   type: float
+            normal:
+              description: 'Waits of tasks that are not nice: those of low priority wait by design. Null: not traced.'
+              type: dict
+              sample:
+                count: 21012
+                percentiles_us: {p50: 16.0, p90: 512.0, p99: 4096.0, p999: 8192.0}
+              contains:
+                count:
+                  description: Number of waits.
+                  type: int
+                percentiles_us:
+                  description: Percentiles of the waits, as above.
+                  type: dict
             long_waits:
-              description: Number of long waits by least length.
+              description: Number of long waits by least length, of tasks that are not nice.
               type: list
               elements: dict
               sample:

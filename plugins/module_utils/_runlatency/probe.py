@@ -117,9 +117,11 @@ class BccEngine(engine.BccEngine):
         tasks = self._tasks()
         table = self._program.table('cpus')
         by_cpu = dict((number, table[number]) for number in range(self._cpus_possible))
-        histograms = dict((wait, _histogram(by_cpu.values(), index * constants.WAIT_BUCKETS, constants.WAIT_BUCKETS))
-                          for index, wait in enumerate(constants.names(constants.Wait)))
-        whole = _row(by_cpu.values(), 2)
+        kinds = constants.names(constants.Wait)
+        rows = [_histogram(by_cpu.values(), index * constants.WAIT_BUCKETS, constants.WAIT_BUCKETS) for index in range(2 * len(kinds))]
+        histograms = dict((wait, merged([rows[index], rows[index + len(kinds)]])) for index, wait in enumerate(kinds))
+        normal = merged(rows[:len(kinds)])
+        whole = _row(by_cpu.values(), 2 * len(kinds))
         count = whole['count']
         lost = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
         self.account_lost(lost, count, 'waits', 'counts are too low')
@@ -135,8 +137,9 @@ class BccEngine(engine.BccEngine):
             'events': events,
             'commands': accounts.commands(self.options['top']), 'idle_share': accounts.idle_share(),
             'services': self._services(accounts, sums, events),
-            'wait_shares': causes.wait_shares(sums, self._throttled, self._virtual), 'long_waits': long_waits(histograms.values()),
-            'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
+            'wait_shares': causes.wait_shares(sums, self._throttled, self._virtual), 'long_waits': long_waits(normal),
+            'normal': {'count': sum(normal.values()), 'percentiles_us': percentiles(normal, whole['max_us'])},
+            'cpus': self._most(dict(_row([cpu], 2 * len(kinds)), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
             'tasks': self._most(tasks), 'waits_unattributed': max(0, count - sum(task['count'] for task in tasks)),
             'throttled': [_throttled(row, events) for row in self._most(self._throttled.values())],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
@@ -234,7 +237,7 @@ class ProcfsEngine(Engine):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
                 'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [],
                 'waits_unattributed': 0, 'throttled': [], 'followed': None, 'commands': [], 'services': [], 'idle_share': None,
-                'wait_shares': None, 'long_waits': []}
+                'wait_shares': None, 'long_waits': [], 'normal': None}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 
@@ -288,14 +291,19 @@ def _row(parts, kinds):
             'max_us': round(max_us, 3), 'percentiles_us': percentiles(histogram, max_us), 'histogram': histogram}
 
 
-def long_waits(histograms):
-    """Return [{'at_least_us', 'count'}] of waits by length, from _LONG_US on; histograms: as in the facts."""
-    merged = {}
+def merged(histograms):
+    """Return the sum of histograms, as in the facts."""
+    found = {}
     for histogram in histograms:
         for bound, waits in histogram.items():
-            merged[int(bound)] = merged.get(int(bound), 0) + waits
-    bounds = sorted(bound for bound in merged if bound >= _LONG_US)
-    return [{'at_least_us': bound, 'count': sum(merged[other] for other in bounds if other >= bound)} for bound in bounds]
+            found[bound] = found.get(bound, 0) + waits
+    return found
+
+
+def long_waits(histogram):
+    """Return [{'at_least_us', 'count'}] of waits by length, from _LONG_US on; histogram: as in the facts."""
+    bounds = sorted(int(bound) for bound in histogram if int(bound) >= _LONG_US)
+    return [{'at_least_us': bound, 'count': sum(histogram[str(other)] for other in bounds if other >= bound)} for bound in bounds]
 
 
 def percentiles(histogram, max_us):

@@ -210,7 +210,7 @@ def test_a_wait_names_the_commands_that_had_the_cpu():
 
 def test_p99_and_pressure_are_findings():
     slow = data.runlatency()
-    slow["percentiles_us"]["p99"] = 16384
+    slow["normal"]["percentiles_us"]["p99"] = 16384
     slow["pressure"]["some_share"] = 0.7
     assert found(with_probe("runlatency", slow)) == {("runq-latency-p99", "warning"), ("cpu-pressure", "warning")}
     findings, _problems = load().findings(with_probe("runlatency", slow))
@@ -226,12 +226,12 @@ def test_p99_and_pressure_are_findings():
         ({"idle_share": 0.25}, {"runq-latency-p99"}),  # CPUs are free: more of them would not help
         ({"wait_shares": {"throttled": 0.5, "cpu_not_running": 0.0}}, set()),
         ({"wait_shares": {"throttled": 0.0, "cpu_not_running": 0.5}}, set()),
-        ({"idle_share": None, "wait_shares": None, "commands": []}, {"runq-latency-p99", "cpu-pressure"}),  # without tracing
+        ({"idle_share": None, "wait_shares": None, "commands": []}, {"runq-latency-p99", "cpu-pressure"}),
     ],
 )
 def test_pressure_says_that_cpus_are_few_only_where_they_are(changes, expected):
     slow = {**data.runlatency(), **changes}
-    slow["percentiles_us"]["p99"] = 16384
+    slow["normal"]["percentiles_us"]["p99"] = 16384
     slow["pressure"]["some_share"] = 0.7
     assert {rule for rule, _severity in found(with_probe("runlatency", slow))} == expected
 

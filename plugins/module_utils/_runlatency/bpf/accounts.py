@@ -47,7 +47,7 @@ struct cpu_t {
   u32 padding;
   u64 running_name[2];
   u64 kept_ns[WORST_WAITS];
-  u64 histogram[WAIT_KINDS * WAIT_BUCKETS];
+  u64 histogram[2 * WAIT_KINDS * WAIT_BUCKETS]; /* the second half: of tasks of low priority */
   struct timeslices_t long_slices;
   struct account_t accounts[ACCOUNTS];
   u64 ran_ns[ACCOUNTS];

@@ -26,6 +26,7 @@ STALL_CLASSES = 6  # lengths from the threshold on, each class reaches to twice 
 KERNEL_STACKS = 1024  # stacks of kernel time that goes on
 MIN_FRAMES = 4  # a shorter stack could not be unwound
 PAGE_FAULT = 0xffffffff  # in place of the number of a system call
+DEFAULT_PRIO = 120  # of nice 0; tasks above are nice, and wait by design
 PREEMPTED_IN_KERNEL = 0x100  # TASK_REPORT_MAX in prev_state, since 4.14
 
 
@@ -57,7 +58,7 @@ _NUMBERS = (('THREADS', THREADS), ('TASKS', TASKS), ('WORST_WAITS', WORST_WAITS)
             ('KERNEL_STACKS', KERNEL_STACKS), ('STACK_DEPTH', DEPTH), ('MIN_FRAMES', MIN_FRAMES), ('PAGE_FAULT', '%dU' % PAGE_FAULT),
             ('ACCOUNTS', ACCOUNTS), ('COMMANDS', COMMANDS), ('SNAPSHOTS', SNAPSHOTS), ('RINGS', RINGS), ('SNAPSHOT_NS', SNAPSHOT_NS),
             ('UNIT_SHIFT', UNIT_SHIFT), ('IDLE', IDLE), ('KWORKER', '%#xULL' % int.from_bytes(b'kworker/', 'little')),
-            ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL), ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
+            ('DEFAULT_PRIO', DEFAULT_PRIO), ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL), ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
 _KINDS = (('WAIT', Wait), ('STALL', Stall), ('NEED_RESCHED', NeedResched))
 
 

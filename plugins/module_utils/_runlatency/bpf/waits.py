@@ -167,7 +167,8 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   here->waited_ns = delay;
   here->waited_idle_ns = 0;
   here->waited_index = index;
-  here->histogram[(index + wait * WAIT_BUCKETS) & (WAIT_KINDS * WAIT_BUCKETS - 1)] += 1;
+  u32 row = wait + (args->next_prio > DEFAULT_PRIO ? WAIT_KINDS : 0);
+  here->histogram[(index + row * WAIT_BUCKETS) & (2 * WAIT_KINDS * WAIT_BUCKETS - 1)] += 1;
   here->total_ns += delay;
   if (here->longest_ns < delay)
     here->longest_ns = delay;
