@@ -58,7 +58,8 @@ _NUMBERS = (('THREADS', THREADS), ('TASKS', TASKS), ('WORST_WAITS', WORST_WAITS)
             ('KERNEL_STACKS', KERNEL_STACKS), ('STACK_DEPTH', DEPTH), ('MIN_FRAMES', MIN_FRAMES), ('PAGE_FAULT', '%dU' % PAGE_FAULT),
             ('ACCOUNTS', ACCOUNTS), ('COMMANDS', COMMANDS), ('SNAPSHOTS', SNAPSHOTS), ('RINGS', RINGS), ('SNAPSHOT_NS', SNAPSHOT_NS),
             ('UNIT_SHIFT', UNIT_SHIFT), ('IDLE', IDLE), ('KWORKER', '%#xULL' % int.from_bytes(b'kworker/', 'little')),
-            ('DEFAULT_PRIO', DEFAULT_PRIO), ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL), ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
+            ('DEFAULT_PRIO', DEFAULT_PRIO), ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL),
+            ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
 _KINDS = (('WAIT', Wait), ('STALL', Stall), ('NEED_RESCHED', NeedResched))
 
 
