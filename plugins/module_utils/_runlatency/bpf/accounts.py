@@ -22,9 +22,9 @@ struct account_t {
   u64 idle_wait_ns; /* of the waits over the threshold: how long the CPU was idle */
   u64 longest_ns;
   u64 paused_ns;
-  u32 waits;
   u32 tid;
   s32 prio;
+  u32 waits;
   u32 tasks; /* how often another task than the one before had the name */
 };
 struct cpu_t {
@@ -222,8 +222,7 @@ static inline void runners_note(struct runners_t *kept, struct cpu_t *there, u32
     u32 ran = there->ran_ns[i] >> UNIT_SHIFT, is_new = account->taken_ns > since;
     runner->name[0] = account->name[0];
     runner->name[1] = account->name[1];
-    runner->tid = account->tid;
-    runner->prio = account->prio;
+    __builtin_memcpy(&runner->tid, &account->tid, 8); /* and the priority: the verifier of 4.19 counts instructions */
     runner->tasks = account->tasks;
     runner->after = ran - (is_new ? (u32)(account->since_ns >> UNIT_SHIFT) : after->ran[i]);
     runner->around = is_new ? 0 : after->ran[i] - before->ran[i];
