@@ -147,7 +147,8 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
     assert (event["longest_runner"]["pid"], event["longest_runner"]["comm"]) == (truth["hog"], "ks-hog")
     assert 0.9 * truth["least_us"] <= event["longest_runner"]["ran_us"] <= event["delay_us"]
-    assert event["blockers"][0] == event["longest_runner"]
+    assert event["commands"][0] == event["longest_runner"] and event["cause"] == "run_queue"
+    assert {**event["blockers"][0], "share": event["longest_runner"]["share"]} == event["longest_runner"]
     assert sum(row["ran_us"] for row in event["blockers"]) <= event["delay_us"] + 0.1
     assert data["over_threshold"] >= 1
     assert data["max_us"] >= event["delay_us"]
