@@ -137,6 +137,9 @@ def wait(delay_us, comm="nginx", longest_runner="stress-ng", **changes):
     other = {"pid": 999, "comm": longest_runner, "ran_us": delay_us * 0.9} if longest_runner else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
     known = {"idle_us": 0.0, "unattributed_us": delay_us * 0.1} if longest_runner else {"idle_us": delay_us, "unattributed_us": 0.0}
+    known.update(cause="run_queue" if other else "idle", paused_us=0.0, policy="normal", cgroup="/system.slice/web.service", from_cpu=1)
+    known["commands"] = [{**other, "share": 0.9}] if other else []
+    known["longest_slice"] = other and {**other, "ran_us": delay_us}
     return {**event, "longest_runner": other, **known, **changes}
 
 
@@ -166,6 +169,12 @@ def runlatency(*events, rng=None, scale=1):
         "cpus": [{"cpu": cpu, **waited(count // 2, 9.5 * scale, longest)} for cpu in (1, 0)],
         "tasks": [{"pid": 4711 + number, "comm": "nginx", **waited(count // 40, 9.5 * scale, longest)} for number in range(20)],
         "waits_unattributed": count - 20 * (count // 40),
+        "long_waits": [{"at_least_us": 16384, "count": sum(event["delay_us"] >= 16384 for event in events)}],
+        "wait_shares": {"throttled": 0.0, "cpu_not_running": 0.0},
+        "idle_share": 0.2,
+        "services": [],
+        "normal": {"count": count, "percentiles_us": {"p50": 8 * scale, "p90": 32 * scale, "p99": 128 * scale, "p999": 512 * scale}},
+        "commands": [{"comm": "nginx", "pid": None, "policy": "normal", "ran_us": 9e6, "share": 0.45, "waits": 900, "wait_us": 8e3}],
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
     }
@@ -206,6 +215,7 @@ def vector(kind, name, irq, cpus):
         "total_us": total_us,
         "mean_us": total_us / count,
         "longest_us": max(row["longest_us"] for row in rows),
+        "long_runs": sum(row["longest_us"] >= 2097 for row in rows),
         "histogram_ns": {"1024": count - 1, "8192": 1},
         "concentration": {"cpu": rows[0]["cpu"], "share": share, "coefficient": 2 * (share * share + (1 - share) ** 2) - 1},
         "by_cpu": rows,
@@ -223,13 +233,21 @@ def timer(function, rate_per_s, total_us, *started_by, kind="hrtimer"):
         "total_us": total_us,
         "mean_us": total_us / count,
         "longest_us": 31.0,
+        "long_runs": 0,
+        "cpu_share": round(rate_per_s * 1e-6, 6) if kind == "hrtimer" else None,
         "histogram_ns": {"2048": count},
         "started_by": [{"pid": pid, "comm": comm, "started": started} for pid, comm, started in started_by],
     }
 
 
-def interference(*vectors, timers=(), threads=(), steal=0.0):
-    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0."""
+def caused(kind, rate_per_s, *processes):
+    """What processes cause. processes: (pid, comm, rate)."""
+    rows = [{"pid": pid, "comm": comm, "rate_per_s": rate} for pid, comm, rate in processes]
+    return {"kind": kind, "count": int(rate_per_s * 20), "rate_per_s": rate_per_s, "processes": rows}
+
+
+def interference(*vectors, timers=(), threads=(), steal=0.0, sources=()):
+    """Data of interference. threads: (pid, comm, share of a CPU); steal: share of CPU 0; sources: of caused()."""
     quiet = [
         vector("timer", "LOC", None, {0: (5000, 20000.0, 31.0), 1: (4800, 19100.0, 28.0)}),
         vector("softirq", "NET_RX", None, {0: (900, 9100.0, 210.0), 1: (300, 2200.0, 90.0)}),
@@ -249,6 +267,11 @@ def interference(*vectors, timers=(), threads=(), steal=0.0):
             {"pid": pid, "comm": comm, "cpu_us": share * 2e7, "share": share}
             for pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
         ],
+        "kernel_thread_families": [
+            {"family": comm.split("/")[0], "threads": 1, "cpu_us": share * 2e7, "share": share, "names": [comm]}
+            for _pid, comm, share in sorted([*threads, *busy], key=lambda thread: -thread[2])
+        ],
+        "sources": list(sources),
         "steal": sorted(({"cpu": cpu, "share": share} for cpu, share in ((0, steal), (1, 0.0))), key=lambda entry: -entry["share"]),
         "process": None,
         "cross_check": {"compared": 9, "largest_share": 0.0004, "disagreements": []},

@@ -124,6 +124,9 @@ ansible_facts:
                 longest_us:
                   description: 'Longest time in the handler. Null: not measured.'
                   type: float
+                long_runs:
+                  description: 'Runs of at least 2.1 ms. Null: not measured.'
+                  type: int
                 histogram_ns:
                   description: 'Times in the handler: lower bound of the bucket in nanoseconds (0, then powers of two from 512;
                     the last, 8388608, has no upper bound) and count. Null: not measured.'
@@ -187,11 +190,44 @@ ansible_facts:
                 longest_us:
                   description: 'Longest time. Null: not measured.'
                   type: float
+                long_runs:
+                  description: As above.
+                  type: int
+                cpu_share:
+                  description: 'Share of all CPUs'' time that the interrupts of these timers take: that of the local timer,
+                    divided by the number of calls. Null: not known.'
+                  type: float
                 histogram_ns:
                   description: Times in the function, as above.
                   type: dict
                 started_by:
                   description: Processes that started timers of this function, most timers first. Of C(hrtimer) alone.
+                  type: list
+                  elements: dict
+            sources:
+              description: 'Processes that cause interrupts and packets, by what they do in their own context. Empty: not traced.'
+              type: list
+              elements: dict
+              sample:
+                - kind: packets_sent
+                  count: 2030112
+                  rate_per_s: 203011.2
+                  processes:
+                    - {pid: 4711, comm: iperf3, rate_per_s: 202880.0}
+              contains:
+                kind:
+                  description: 'C(packets_sent) (to a network device), C(packets_received) (datagrams and streams that a process
+                    read), or C(tlb_shootdowns) (another CPU had to flush: C(munmap), C(mprotect), C(madvise) of a program with
+                    threads).'
+                  type: str
+                count:
+                  description: Events within the window.
+                  type: int
+                rate_per_s:
+                  description: Events per second.
+                  type: float
+                processes:
+                  description: Processes that caused most. Of packets one in 16 is looked at, so their rates are estimates.
                   type: list
                   elements: dict
             kernel_threads:
@@ -214,6 +250,33 @@ ansible_facts:
                 share:
                   description: CPU time as a share of one CPU.
                   type: float
+            kernel_thread_families:
+              description: Kernel threads whose names begin alike, together, by CPU time within the window, most first.
+              type: list
+              elements: dict
+              sample:
+                - family: kworker
+                  threads: 4
+                  cpu_us: 4712338.1
+                  share: 0.471
+                  names: ['kworker/u4:2-events_unbound']
+              contains:
+                family:
+                  description: Begin of their names.
+                  type: str
+                threads:
+                  description: Number of threads that ran.
+                  type: int
+                cpu_us:
+                  description: CPU time.
+                  type: float
+                share:
+                  description: CPU time as a share of one CPU.
+                  type: float
+                names:
+                  description: Names of those that ran most.
+                  type: list
+                  elements: str
             steal:
               description: 'Share of each CPU''s time that the hypervisor gave to others, in steps of 10 ms, largest first.
                 Empty: not known.'

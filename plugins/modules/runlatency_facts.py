@@ -195,7 +195,14 @@ ansible_facts:
                   prio: 120
                   policy: normal
                   throttled: null
+                  cgroup: /
+                  cause: run_queue
+                  allowed_cpus: null
+                  idle_elsewhere_share: null
+                  paused_us: 0.0
                   at_s: 2.150436
+                  commands:
+                    - {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                   longest_runner: {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
                   blockers:
                     - {pid: 77, comm: kdamond.0, prio: 120, policy: normal, ran_us: 3891.207}
@@ -238,23 +245,53 @@ ansible_facts:
                   description: 'The CPU quota that the task''s control group, or one above it, used up within the window. Null:
                     none, or the task has ended.'
                   type: dict
+                cgroup:
+                  description: 'Control group of the task, as in C(services). Null: the task has ended.'
+                  type: str
+                cause:
+                  description: 'Why the task waited: C(run_queue) (others ran), C(throttled) (CPU quota), C(realtime_throttled)
+                    (the kernel''s limit for real-time tasks), C(affinity) (the task may not use CPUs that were idle), C(cpu_not_running)
+                    (the virtual machine did not have the CPU), C(idle) (the CPU was idle, the kernel does not tell why).'
+                  type: str
+                allowed_cpus:
+                  description: 'CPUs that the task may use, as C(0-3,8). Null: all, a thread of the kernel, or the task has
+                    ended.'
+                  type: str
+                idle_elsewhere_share:
+                  description: 'Share of the window in which the CPUs that the task may not use were idle. Null: none, or not
+                    known.'
+                  type: float
                 at_s:
                   description: When the wait ended, in seconds from the start of the window.
                   type: float
-                blockers:
-                  description: Tasks that ran on the CPU during the wait, longest first. Each CPU keeps its 16 most recent short
-                    timeslices and its 16 most recent long ones (at least a sixteenth of C(threshold_us)).
+                commands:
+                  description: 'Commands that ran on the CPU C(from_cpu) during the wait, longest first: all tasks of one name
+                    together, all kworkers together.'
                   type: list
                   elements: dict
+                longest_slice:
+                  description: 'The longest part of the wait that one task ran without a switch. Null: none is kept.'
+                  type: dict
+                blockers:
+                  description: The same as C(commands), by task. Each CPU keeps its 16 most recent long timeslices one by one
+                    (at least a sixteenth of C(threshold_us)); shorter and older ones are rows of a command, with C(pid) null
+                    where it had several tasks.
+                  type: list
+                  elements: dict
+                paused_us:
+                  description: 'How long the CPU did not run during the wait, although it had a task: the hypervisor or the
+                    firmware had it.'
+                  type: float
                 idle_us:
                   description: How long the CPU was idle during the wait.
                   type: float
                 unattributed_us:
-                  description: Part of the wait in timeslices that the CPU no longer keeps.
+                  description: 'Part of the wait that is in none of these: the CPU had more different commands than the probe
+                    keeps.'
                   type: float
                 longest_runner:
-                  description: 'The task that ran longest on the CPU during the wait. Null: the CPU was idle for longer, or
-                    C(unattributed_us) is longer.'
+                  description: 'The first of C(commands). Null: the CPU was idle, did not run, or ran what is not known for
+                    longer.'
                   type: dict
             cpus:
               description: The C(top) CPUs with the largest sum of waits, largest first. A wait counts on the CPU on which the
@@ -313,6 +350,9 @@ ansible_facts:
                 total_us:
                   description: Sum of the waits.
                   type: float
+                ran_us:
+                  description: How long the task ran after these waits.
+                  type: float
                 max_us:
                   description: The longest wait.
                   type: float
@@ -322,6 +362,129 @@ ansible_facts:
                 histogram:
                   description: Histogram of the waits. Its last bucket, from 1048576 µs, has no upper bound.
                   type: dict
+            commands:
+              description: 'The C(top) commands by CPU time within the window, most first. All tasks of one name are one command,
+                and all kworkers. Exact: counted at each switch.'
+              type: list
+              elements: dict
+              sample:
+                - {comm: kworker, pid: null, policy: normal, ran_us: 9412338.1, share: 0.4706, waits: 81200, wait_us: 811230.5}
+              contains:
+                comm:
+                  description: Name of the tasks.
+                  type: str
+                pid:
+                  description: 'Thread id. Null: several tasks.'
+                  type: int
+                policy:
+                  description: Scheduling class of the last one of them.
+                  type: str
+                ran_us:
+                  description: CPU time, interrupts included.
+                  type: float
+                share:
+                  description: The same as a share of all CPUs' time.
+                  type: float
+                waits:
+                  description: Number of waits.
+                  type: int
+                wait_us:
+                  description: Sum of the waits.
+                  type: float
+            idle_share:
+              description: 'Share of the window in which the CPUs were idle, all together. Null: not traced.'
+              type: float
+              sample: 0.412
+            services:
+              description: 'The C(top) control groups by time lost, most first: what became of the time in which their tasks
+                wanted to run. Sums over tasks: eight tasks that each wait for a second lost eight seconds. Empty: this kernel
+                does not tell.'
+              type: list
+              elements: dict
+              sample:
+                - cgroup: /system.slice/nginx.service
+                  unit: nginx.service
+                  running_ns: 8120000000
+                  run_queue_ns: 911000000
+                  throttled_ns: 0
+                  interrupted_ns: 81000000
+                  steal_ns: 12000000
+                  waits: 51200
+                  longest_wait_ns: 31000000
+                  worst:
+                    - {at_s: 3.15, delay_us: 31000.1, pid: 4711, comm: nginx, cause: run_queue, by: kworker}
+              contains:
+                cgroup:
+                  description: 'Path, as in C(/proc/PID/cgroup): of cgroup v2, else of version 1''s cpu controller. C((ended)):
+                    groups that are gone.'
+                  type: str
+                unit:
+                  description: 'Unit of systemd. Null: none.'
+                  type: str
+                running_ns:
+                  description: Time on a CPU, interrupts included.
+                  type: int
+                run_queue_ns:
+                  description: Time in which its tasks were runnable and others ran.
+                  type: int
+                throttled_ns:
+                  description: Time in which its tasks were runnable and its CPU quota, or that of a group above, was used up.
+                  type: int
+                interrupted_ns:
+                  description: 'Estimate: its running time times the share of interrupts in all CPUs'' busy time (C(/proc/stat)).'
+                  type: int
+                steal_ns:
+                  description: 'Time in which its CPU did not run: between late ticks, and waits on an idle CPU of a virtual
+                    machine.'
+                  type: int
+                waits:
+                  description: Number of waits.
+                  type: int
+                longest_wait_ns:
+                  description: The longest one.
+                  type: int
+                worst:
+                  description: Its longest ones among C(events).
+                  type: list
+                  elements: dict
+            wait_shares:
+              description: 'Shares of the time that all tasks waited in which no CPU was missing. Null: not traced.'
+              type: dict
+              sample: {throttled: 0.91, cpu_not_running: 0.0}
+              contains:
+                throttled:
+                  description: A CPU quota was used up.
+                  type: float
+                cpu_not_running:
+                  description: The virtual machine did not have the CPU.
+                  type: float
+            normal:
+              description: 'Waits of tasks that are not nice: those of low priority wait by design. Null: not traced.'
+              type: dict
+              sample:
+                count: 21012
+                percentiles_us: {p50: 16.0, p90: 512.0, p99: 4096.0, p999: 8192.0}
+              contains:
+                count:
+                  description: Number of waits.
+                  type: int
+                percentiles_us:
+                  description: Percentiles of the waits, as above.
+                  type: dict
+            long_waits:
+              description: Number of long waits by least length, of tasks that are not nice.
+              type: list
+              elements: dict
+              sample:
+                - {at_least_us: 8192, count: 31}
+                - {at_least_us: 16384, count: 2}
+              contains:
+                at_least_us:
+                  description: Lower bound of the bucket.
+                  type: int
+                count:
+                  description: Waits of at least that.
+                  type: int
             waits_unattributed:
               description: Waits that the probe could not assign to a task. In a report of a running measurement, this includes
                 waits that came while it was read.
@@ -338,6 +501,10 @@ ansible_facts:
                 cgroup:
                   description: Path, as in C(/proc/PID/cgroup).
                   type: str
+                waiting:
+                  description: Tasks of the group among C(events).
+                  type: list
+                  elements: str
                 times:
                   description: Periods in which the quota ran out.
                   type: int
@@ -419,6 +586,9 @@ ansible_facts:
                   type: float
                 syscall_nr:
                   description: 'Of a C(syscall): its number on the host''s architecture. Null: it was a page fault.'
+                  type: int
+                times:
+                  description: Stalls of the same kind and culprit within the window, among those that are kept.
                   type: int
                 certain:
                   description: 'True: nothing contradicts this kind and this culprit.'

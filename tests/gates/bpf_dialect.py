@@ -48,6 +48,7 @@ struct pt_regs;
 u64 bpf_ktime_get_ns(void);
 u64 bpf_get_current_pid_tgid(void);
 u64 bpf_get_current_task(void);
+u64 bpf_get_current_cgroup_id(void);
 u64 bpf_jiffies64(void);
 long bpf_get_task_stack(void *task, void *to, u32 size, u64 flags);
 u32 bpf_get_smp_processor_id(void);

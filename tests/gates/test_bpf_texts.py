@@ -20,19 +20,28 @@ from ansible_collections.ksysak.fleet.tests.gates.bpf_dialect import TRACEPOINTS
 
 def _runlatency():
     targets = {"all": (None, None), "tid": (1024, None), "comm": (None, "fifteen bytes !")}
-    offsets = {"btf": {"run_queue": (640, 8, 4), "pid": 2000}, "no-btf": {"run_queue": None, "pid": 0}}
+    offsets = {
+        "btf": {"run_queue": (640, 8, 4), "pid": 2000, "groups": (1000, 24, 48, 104)},
+        "no-btf": {"run_queue": None, "pid": 0, "groups": None},
+        "v2": {"run_queue": (640, 8, 4), "pid": 2000, "groups": "v2"},
+    }
     for syscall_us, target, known in itertools.product((None, 20000), targets, offsets):
         threads, comm = targets[target]
         options = {"runq_us": 1000, "irqoff_us": 10000, "nosched_us": 8000, "syscall_us": syscall_us, "comm": comm}
-        yield f"{target}-{known}-{'syscall' if syscall_us else 'nosyscall'}", runlatency.text(options, threads, offsets[known])
+        yield f"{target}-{known}-{'syscall' if syscall_us else 'nosyscall'}", runlatency.text(options, threads, offsets[known], 256)
 
 
 def _interference():
     every = [name for name, _row in interference.VECTORS]
     timers = ((), ("hrtimer",), ("timer",), ("hrtimer", "timer"))
-    for vectors, pid, nmi, kinds, starters in itertools.product(((), every), (0, 4711), (False, True), timers, (False, True)):
-        name = f"{len(vectors)}vectors-pid{pid}-nmi{nmi:d}-{'+'.join(kinds) or 'notimers'}-starters{starters:d}"
-        yield name, interference.text(vectors, pid, nmi, kinds, starters)
+    causes = ((), [event for event, *_rest in interference.CAUSE_EVENTS])
+    for vectors, pid, nmi, kinds, starters, caused in itertools.product(
+        ((), every), (0, 4711), (False, True), timers, (False, True), causes
+    ):
+        name = f"{len(vectors)}vectors-pid{pid}-nmi{nmi:d}-{'+'.join(kinds) or 'notimers'}-starters{starters:d}-{len(caused)}causes"
+        yield name, interference.text(vectors, pid, nmi, kinds, starters, caused)
+        if kinds or starters:
+            yield name + "-raw", interference.text(vectors, pid, nmi, kinds, starters, caused, {"hrtimer": 40, "timer": 24})
 
 
 def _memleak():

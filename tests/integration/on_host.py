@@ -363,6 +363,55 @@ def queue_delay_and_crowd(turns):
             os.waitpid(pid, 0)
 
 
+def turns(tasks, number):
+    """One task is woken on a CPU on which real-time tasks then take so many short turns, in a ring; each has a name of its own.
+
+    Truth: how long each of them was on the CPU, by its own clock, from the first turn to the last.
+    """
+    cpu, tasks, number = max(os.sched_getaffinity(0)), int(tasks), int(number)
+    wake, told = os.pipe(), os.pipe()
+    victim = _sleeping_victim(cpu, wake, told)
+    ring, ran, members = [os.pipe() for _unused in range(tasks)], os.pipe(), []
+
+    def member(place):
+        os.sched_setaffinity(0, {cpu})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))
+        with open("/proc/self/comm", "w") as stream:
+            stream.write("ks-turn-%d" % place)
+        os.write(told[1], b"r")
+        began_ns = None
+        while True:
+            left = struct.unpack("q", os.read(ring[place][0], 8))[0]
+            if began_ns is None:
+                began_ns = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) * 1e9
+            if left == number:
+                os.write(wake[1], b"w")
+            if left > 0:
+                os.write(ring[(place + 1) % tasks][1], struct.pack("q", left - 1))
+            elif left > -tasks:  # each is told once that it is over
+                os.write(ring[(place + 1) % tasks][1], struct.pack("q", left - 1))
+                os.write(ran[1], struct.pack("qq", place, int(time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) * 1e9 - began_ns)))
+
+    try:
+        for place in range(tasks):
+            members.append(os.fork())
+            if members[-1] == 0:
+                member(place)
+            os.read(told[0], 1)
+
+        def happen():
+            os.write(ring[0][1], struct.pack("q", number))
+            times = dict(struct.unpack("qq", os.read(ran[0], 16)) for _unused in range(tasks))
+            os.read(told[0], 8)
+            return {"victim": victim, "cpu": cpu, "ran_us": {"ks-turn-%d" % place: ns / 1e3 for place, ns in times.items()}}
+
+        return measured_while(make("runlatency", top=1000), happen)
+    finally:
+        for pid in members:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
 # A program at a tracepoint keeps the CPU by walking its stack, again and again: with interrupts off in the midst of a
 # switch of tasks, with them on at the entry of a system call, or where a page fault gets a page that can be moved (GFP flag 8).
 SPIN = """
@@ -784,6 +833,7 @@ CASES = {
         refused,
         queue_delay,
         queue_delay_and_crowd,
+        turns,
         stalls,
         stalls_under_way,
         syscalls,

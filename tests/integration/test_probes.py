@@ -147,7 +147,8 @@ def test_runlatency_measures_a_wait_and_names_who_ran_instead(on_host):
     assert (event["cpu"], event["comm"], event["wait"]) == (truth["cpu"], "ks-victim", "wakeup")
     assert (event["longest_runner"]["pid"], event["longest_runner"]["comm"]) == (truth["hog"], "ks-hog")
     assert 0.9 * truth["least_us"] <= event["longest_runner"]["ran_us"] <= event["delay_us"]
-    assert event["blockers"][0] == event["longest_runner"]
+    assert event["commands"][0] == event["longest_runner"] and event["cause"] == "run_queue"
+    assert {**event["blockers"][0], "share": event["longest_runner"]["share"]} == event["longest_runner"]
     assert sum(row["ran_us"] for row in event["blockers"]) <= event["delay_us"] + 0.1
     assert data["over_threshold"] >= 1
     assert data["max_us"] >= event["delay_us"]
@@ -162,10 +163,11 @@ def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit
         event = events.get(truth["victim"])
         assert event, truth
         assert truth["least_us"] <= event["delay_us"] <= truth["most_us"]
-        ran = {row["pid"]: row["ran_us"] for row in event["blockers"]}
-        # Only 16 later long timeslices can hide it: a sixteenth of the threshold each.
-        hidden_us = event["unattributed_us"] if event["delay_us"] - truth["least_us"] >= 500 else 0
-        assert event["cpu"] == truth["cpu"] and 0.9 * truth["least_us"] <= ran.get(truth["hog"], hidden_us) <= event["delay_us"]
+        # As a task, or in the row of its command where 16 later long timeslices came after it.
+        hog_us = sum(row["ran_us"] for row in event["blockers"] if row["comm"] == "ks-hog")
+        if hog_us < 0.9 * truth["least_us"]:
+            assert len(event["blockers"]) == 16, (event, truth)  # on a busy machine others have run for longer
+        assert event["cpu"] == truth["cpu"] and hog_us <= event["delay_us"]
 
 
 def test_who_kept_the_cpu_is_not_hidden_by_a_crowd_that_came_after(on_host):
@@ -174,9 +176,27 @@ def test_who_kept_the_cpu_is_not_hidden_by_a_crowd_that_came_after(on_host):
     truth = result["truth"]
     event = next(event for event in result["data"]["events"] if event["pid"] == truth["victim"])
     assert event["longest_runner"]["pid"] == truth["hog"] and event["longest_runner"]["ran_us"] >= 0.9 * truth["least_us"]
-    assert 0 < event["unattributed_us"] < event["delay_us"] - truth["least_us"] * 0.9
+    assert event["unattributed_us"] <= 0.05 * event["delay_us"]
     known_us = sum(row["ran_us"] for row in event["blockers"]) + event["idle_us"]
     assert known_us + event["unattributed_us"] <= event["delay_us"] + 0.01
+
+
+def test_a_storm_of_short_turns_is_told_by_name_and_to_the_end(on_host):
+    """20,000 turns of a few microseconds each: far more than timeslices that any CPU keeps."""
+    result = on_host("turns", 6, 20000)
+    validate_data("ksysak.runlatency/1", result["data"])
+    truth = result["truth"]
+    event = next(event for event in result["data"]["events"] if event["pid"] == truth["victim"] and event["wait"] == "wakeup")
+    assert event["delay_us"] >= 0.9 * sum(truth["ran_us"].values())
+    assert event["unattributed_us"] <= 0.05 * event["delay_us"]
+    ran = {row["comm"]: row["ran_us"] for row in event["commands"]}
+    whole = {row["comm"]: row["ran_us"] for row in result["data"]["commands"]}
+    for comm, ran_us in truth["ran_us"].items():
+        # Its own clock leaves out the switch itself, and the way to its first turn.
+        assert 0.9 * ran_us - 1000 <= ran[comm] <= 1.5 * ran_us + 1000, (comm, ran, truth)
+        assert whole[comm] >= 0.9 * ran_us
+    named = [row for row in event["commands"] if row["comm"] in truth["ran_us"]]
+    assert all(row["policy"] == "realtime" for row in named) and event["cause"] == "run_queue"
 
 
 def test_a_wait_knows_how_many_were_queued(on_host):
@@ -341,7 +361,14 @@ def test_a_wait_for_quota_is_told_from_one_for_a_cpu(on_host):
     assert result["data"]["followed"]["by"] == "cgroup"
     events = result["data"]["events"]
     assert events and {event["pid"] for event in events} == {truth["limited"]}
-    assert all(event["throttled"] == group and event["policy"] == "normal" for event in events)
+    own = {name: group[name] for name in ("cgroup", "times", "total_us")}
+    assert all(event["throttled"] == own and event["policy"] == "normal" for event in events)
+    assert any(event["cause"] == "throttled" for event in events)
+    assert result["data"]["wait_shares"]["throttled"] > 0
+    services = {row["cgroup"]: row for row in result["data"]["services"]}
+    if services:  # on a kernel that tells groups apart
+        service = services[truth["cgroup"]]
+        assert service["throttled_ns"] > 0 and service["running_ns"] > 0 and service["worst"][0]["comm"] == events[0]["comm"]
 
 
 @pytest.mark.parametrize("name", ["pid", "tid", "comm"])

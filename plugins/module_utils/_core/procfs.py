@@ -4,7 +4,7 @@
 import os
 import re
 
-_STEAL = 8  # the column of a cpu line of /proc/stat (proc(5))
+_IRQ, _SOFTIRQ, _STEAL = 6, 7, 8  # columns of a cpu line of /proc/stat (proc(5))
 
 
 def read_text(path):
@@ -41,9 +41,18 @@ def parse_fields(text):
 
 def parse_steal_us(text):
     """Return {CPU: microseconds that the hypervisor took from it} of /proc/stat's text; empty where the kernel does not report them."""
+    return _columns_us(text, _STEAL)
+
+
+def parse_interrupts_us(text):
+    """Return {CPU: microseconds in hardware interrupts and softirqs} of /proc/stat's text."""
+    return _columns_us(text, _IRQ, _SOFTIRQ)
+
+
+def _columns_us(text, *columns):
     tick_us = 10 ** 6 // os.sysconf('SC_CLK_TCK')
     rows = (line.split() for line in text.splitlines() if re.match(r'cpu\d', line))
-    return {int(row[0][3:]): int(row[_STEAL]) * tick_us for row in rows if len(row) > _STEAL}
+    return {int(row[0][3:]): sum(int(row[column]) for column in columns) * tick_us for row in rows if len(row) > max(columns)}
 
 
 def parse_schedstat(text):

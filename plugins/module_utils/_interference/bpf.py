@@ -23,6 +23,21 @@ BUCKETS = 16
 BUCKET_SHIFT = 8
 TIMER_KINDS = ('hrtimer', 'timer')
 
+# What could not be kept, in the map `dropped`.
+DROPPED_IRQ, DROPPED_TIMER, DROPPED_FUNCTION, DROPPED_CAUSE = range(4)
+
+# What processes cause: its name, and one of how many is kept.
+CAUSES = (('packets_sent', 16), ('packets_received', 16), ('tlb_shootdowns', 1))
+# Tracepoint with its group, which cause it is, the condition on its arguments; of several tracepoints of a cause the first that exists.
+# sock_recv_length (from 6.3): every read of a socket; small datagrams pass skb_copy_datagram_iovec.
+# tlb_flush: reason TLB_REMOTE_SEND_IPI of include/linux/mm_types_task.h, the same number since 3.16.
+CAUSE_EVENTS = (
+    ('net:net_dev_queue', 'packets_sent', '1'),
+    ('sock:sock_recv_length', 'packets_received', 'is_internet(ctx->args[0])'),
+    ('skb:skb_copy_datagram_iovec', 'packets_received', '1'),
+    ('tlb:tlb_flush', 'tlb_shootdowns', 'ctx->args[0] == 4'),
+)
+
 _TEXT = """
 struct stat_t {
   u64 count;
@@ -42,7 +57,11 @@ BPF_HASH(irqs, struct irq_key_t, struct stat_t, 16384);
 BPF_PERCPU_ARRAY(softirqs, struct stat_t, 16);
 BPF_PERCPU_ARRAY(vectors, struct stat_t, 16);
 BPF_PERCPU_ARRAY(clocks, struct clock_t, 1);
-BPF_ARRAY(dropped, u64, 2);
+BPF_ARRAY(dropped, u64, DROPPED_KINDS);
+struct process_t {
+  u64 count;
+  char comm[16];
+};
 
 static inline struct clock_t *clock_here(void) {
   u32 zero = 0;
@@ -100,7 +119,7 @@ int on_irq_handler_exit(struct bpf_raw_tracepoint_args *ctx) {
   if (stat)
     add(stat, took);
   else
-    drop(0);
+    drop(DROPPED_IRQ);
   return 0;
 }
 
@@ -153,7 +172,8 @@ int on_nmi_handler(struct bpf_raw_tracepoint_args *ctx) {
 }
 """
 
-# Which functions timers call. Ordinary tracepoints: their arguments have names, a timer's members have other places on each kernel.
+# Which functions timers call. Raw tracepoints where the kernel's BTF says where a timer has its function: an ordinary tracepoint's program
+# is not run on top of another program, and kernels before 6.7 do not count that. Else ordinary ones, whose arguments have names.
 _TIMERS = """
 struct timer_key_t {
   u64 function;
@@ -161,7 +181,7 @@ struct timer_key_t {
   u32 padding;
 };
 struct expiring_t {
-  u64 timer;
+  u64 timer; /* 0: none */
   u64 entered;
   struct timer_key_t key;
 };
@@ -170,18 +190,23 @@ struct starter_key_t {
   u32 pid;
   u32 padding;
 };
-struct starter_t {
-  u64 count;
-  char comm[16];
-};
 BPF_TABLE("percpu_hash", struct timer_key_t, struct stat_t, timers, 256);
-BPF_PERCPU_ARRAY(expiring, struct expiring_t, 2);
-BPF_HASH(starters, struct starter_key_t, struct starter_t, 4096);
+BPF_PERCPU_ARRAY(expiring, struct expiring_t, 4);
+BPF_HASH(starters, struct starter_key_t, struct process_t, 4096);
+
+/* A timer that goes off within a softirq may be interrupted by others: each level has its place. */
+static inline struct expiring_t *expiring_here(u32 kind) {
+  struct clock_t *clock = gate_is_open() ? clock_here() : 0;
+  u32 place = kind * 2 + (clock && clock->hardirq_entered);
+  return clock ? expiring.lookup(&place) : 0;
+}
 
 static inline void expire(u32 kind, u64 timer, u64 function) {
-  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
+  struct expiring_t *now = expiring_here(kind);
   if (!now)
     return;
+  if (now->timer)
+    drop(DROPPED_TIMER); /* the end of the one before was not seen */
   now->timer = timer;
   now->key.function = function;
   now->key.kind = kind;
@@ -189,16 +214,20 @@ static inline void expire(u32 kind, u64 timer, u64 function) {
 }
 
 static inline void expired(u32 kind, u64 timer) {
-  struct expiring_t *now = gate_is_open() ? expiring.lookup(&kind) : 0;
-  if (!now || now->timer != timer)
+  struct expiring_t *now = expiring_here(kind);
+  if (!now)
     return;
+  if (now->timer != timer) {
+    drop(DROPPED_TIMER); /* its begin was not seen */
+    return;
+  }
   now->timer = 0;
   struct timer_key_t key = now->key;
   struct stat_t none = {}, *stat = timers.lookup_or_try_init(&key, &none);
   if (stat)
     add(stat, bpf_ktime_get_ns() - now->entered);
   else
-    drop(1);
+    drop(DROPPED_FUNCTION);
 }
 """
 
@@ -213,45 +242,132 @@ int on_%(name)s_expire_exit(struct tracepoint__timer__%(name)s_expire_exit *args
 }
 """
 
+_EXPIRE_RAW = """
+int on_%(name)s_expire_entry(struct bpf_raw_tracepoint_args *ctx) {
+  u64 function = 0;
+  bpf_probe_read(&function, sizeof(function), (void *)(ctx->args[0] + %(at)d));
+  expire(%(index)d, ctx->args[0], function);
+  return 0;
+}
+int on_%(name)s_expire_exit(struct bpf_raw_tracepoint_args *ctx) {
+  expired(%(index)d, ctx->args[0]);
+  return 0;
+}
+"""
+
 # What starts a timer within an interrupt is not the task that runs there. The type is that of an argument which is not read.
 _STARTERS = """
-enum hrtimer_mode { SOME_HRTIMER_MODE };
-int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
+static inline void started(u64 function) {
   struct clock_t *clock = gate_is_open() ? clock_here() : 0;
   struct starter_key_t key = {};
-  key.function = (u64)args->function;
+  key.function = function;
   key.pid = bpf_get_current_pid_tgid() >> 32;
   if (!clock || clock->hardirq_entered || clock->softirq_entered || !key.pid)
-    return 0;
-  struct starter_t *starter = starters.lookup(&key);
+    return;
+  struct process_t *starter = starters.lookup(&key);
   if (!starter) {
-    struct starter_t first = {};
+    struct process_t first = {};
     bpf_get_current_comm(&first.comm, sizeof(first.comm));
     starter = starters.lookup_or_try_init(&key, &first);
   }
   if (starter)
     __sync_fetch_and_add(&starter->count, 1);
   else
-    drop(1);
+    drop(DROPPED_FUNCTION);
+}
+"""
+
+_START = """
+enum hrtimer_mode { SOME_HRTIMER_MODE };
+int on_hrtimer_start(struct tracepoint__timer__hrtimer_start *args) {
+  started((u64)args->function);
+  return 0;
+}
+"""
+
+_START_RAW = """
+int on_hrtimer_start(struct bpf_raw_tracepoint_args *ctx) {
+  u64 function = 0;
+  bpf_probe_read(&function, sizeof(function), (void *)(ctx->args[0] + %d));
+  started(function);
+  return 0;
+}
+"""
+
+# Which processes cause what interrupts others or their own CPU: what they do in their own context, one event in so many.
+_CAUSES = """
+struct cause_key_t {
+  u32 what;
+  u32 pid;
+};
+BPF_HASH(causes, struct cause_key_t, struct process_t, 4096);
+BPF_PERCPU_ARRAY(cause_counts, u64, 4);
+
+/* Whether a socket is one of IPv4 or IPv6: sock.__sk_common.skc_family, at the same place since 2.6. */
+static inline int is_internet(u64 sock) {
+  u16 family = 0;
+  bpf_probe_read(&family, sizeof(family), (void *)(sock + 16));
+  return family == 2 || family == 10;
+}
+
+static inline void caused(u32 what, u64 sampled) {
+  u64 *count = gate_is_open() ? cause_counts.lookup(&what) : 0;
+  struct cause_key_t key = {};
+  if (!count)
+    return;
+  *count += 1;
+  key.what = what;
+  key.pid = bpf_get_current_pid_tgid() >> 32;
+  if (*count % sampled || !key.pid)
+    return;
+  struct process_t *process = causes.lookup(&key);
+  if (!process) {
+    struct process_t first = {};
+    bpf_get_current_comm(&first.comm, sizeof(first.comm));
+    process = causes.lookup_or_try_init(&key, &first);
+  }
+  if (process)
+    __sync_fetch_and_add(&process->count, sampled);
+  else
+    drop(DROPPED_CAUSE);
+}
+"""
+
+_CAUSE = """
+int on_%(event)s(struct bpf_raw_tracepoint_args *ctx) {
+  if (%(when)s)
+    caused(%(index)d, %(sampled)d);
   return 0;
 }
 """
 
 
-def text(vectors, pid=0, nmi=False, timers=(), starters=False):
+def text(vectors, pid=0, nmi=False, timers=(), starters=False, causes=(), functions_at=None):
     """Return the C text.
 
     vectors: names out of VECTORS whose entry and exit this kernel can trace; pid: only what interrupts this process, 0: all;
-    nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start.
+    nmi: with the function for nmi_handler; timers: names out of TIMER_KINDS; starters: with the function for hrtimer_start;
+    causes: tracepoints out of CAUSE_EVENTS; functions_at: {name out of TIMER_KINDS: where such a timer has its function, in bytes} for
+    raw tracepoints of timers; None for ordinary ones.
     """
     names = [name for name, _unused in VECTORS]
-    parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1'), _TEXT]
+    parts = ['#define IS_WANTED %s\n' % ('(bpf_get_current_pid_tgid() >> 32 == %d)' % pid if pid else '1')]
+    parts += ['#define %s %d\n' % pair for pair in (('DROPPED_IRQ', DROPPED_IRQ), ('DROPPED_TIMER', DROPPED_TIMER), ('DROPPED_FUNCTION',
+              DROPPED_FUNCTION), ('DROPPED_CAUSE', DROPPED_CAUSE), ('DROPPED_KINDS', 4))]
+    parts.append(_TEXT)
     parts += [_VECTOR % {'name': name, 'index': names.index(name)} for name in vectors]
     if nmi:
         parts.append(_NMI % {'index': NMI})
     if timers or starters:
         parts.append(_TIMERS)
-    parts += [_EXPIRE % {'name': name, 'index': TIMER_KINDS.index(name)} for name in timers]
+    for name in timers:
+        values = {'name': name, 'index': TIMER_KINDS.index(name), 'at': functions_at[name] if functions_at else 0}
+        parts.append((_EXPIRE_RAW if functions_at else _EXPIRE) % values)
     if starters:
-        parts.append(_STARTERS)
+        parts += [_STARTERS, _START_RAW % functions_at['hrtimer'] if functions_at else _START]
+    if causes:
+        parts.append(_CAUSES)
+    kinds = [name for name, _sampled in CAUSES]
+    parts += [_CAUSE % {'event': event.partition(':')[2], 'when': when, 'index': kinds.index(name), 'sampled': dict(CAUSES)[name]}
+              for event, name, when in CAUSE_EVENTS if event in causes]
     return ''.join(parts)

@@ -3,11 +3,12 @@
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, program
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, engine, program
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, counters, cputime, rows
 
 _EVENTS = (('irq_handler_entry', ('irq',)), ('irq_handler_exit', ('irq',)), ('softirq_entry', ('vec',)), ('softirq_exit', ('vec',)))
 _TIMER_OWNERS = 5
+_CAUSERS = 5
 
 
 class _KernelAccounting:
@@ -44,6 +45,7 @@ class _KernelAccounting:
             over_us = sum(row['cpu_us'] for row in listed if row['pid'] not in self._runnable)
             rows.check_busy(check, over_us, self._busy_before, self._busy_after)
         return {'steal': rows.steal(steal[0], steal[1], window_s), 'kernel_threads': listed[:self._top],
+                'kernel_thread_families': rows.families(listed),
                 'process': self._process(process[0], process[1], found, limits) if self._pid else None}
 
     def _process(self, before, after, found, limits):
@@ -73,13 +75,15 @@ class BccEngine(engine.BccEngine):
         vectors = [name for name, _unused in bpf.VECTORS if program.tracepoint_fields('irq_vectors:%s_exit' % name) is not None]
         nmi = program.tracepoint_fields('nmi:nmi_handler') is not None
         timers, starters = self._timers() if self.options['timers'] and not self.options['pid'] else ([], False)
+        causes = {} if self.options['pid'] else _cause_events()
+        functions_at = _functions_at()
         try:
-            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters))
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, timers, starters, causes.values(), functions_at))
         except Unavailable as error:
             if not timers and not starters:
                 raise
             # The arguments of timers have had types that come and go.
-            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi))
+            self._program = program.Program(bpf.text(vectors, self.options['pid'], nmi, causes=causes.values()))
             timers, starters = [], False
             self.degradations.append('timers were left out: %s' % error.reason)
         events = [event for event, _unused in _EVENTS] + ['nmi_handler'] * nmi
@@ -87,11 +91,23 @@ class BccEngine(engine.BccEngine):
         for event in events:
             self._program.attach_raw(event, 'on_' + event)
         for event in ['%s_expire_%s' % (name, edge) for name in timers for edge in ('entry', 'exit')] + ['hrtimer_start'] * starters:
-            self._program.attach('timer:' + event, 'on_' + event)
+            if functions_at:
+                self._program.attach_raw(event, 'on_' + event)
+            else:
+                self._program.attach('timer:' + event, 'on_' + event)
+        self._causes = [name for name, event in causes.items() if self._attached(name, event)]
         self._has_timers = bool(timers or starters)
         self._traced_rows = set(row for name, row in bpf.VECTORS if name in vectors)
         if 'LOC' not in self._traced_rows:
             self.degradations.append('this kernel has no tracepoints for the local timer: its interrupts are counted, not timed')
+
+    def _attached(self, name, event):
+        try:
+            self._program.attach_raw(event.partition(':')[2], 'on_' + event.partition(':')[2])
+        except Unavailable as error:
+            self.degradations.append('%s are not counted by process: %s' % (name.replace('_', ' '), error.reason))
+            return False
+        return True
 
     def _timers(self):
         """What this kernel tells of timers: ([names out of bpf.TIMER_KINDS], whether it says who starts them)."""
@@ -135,16 +151,38 @@ class BccEngine(engine.BccEngine):
             self.degradations.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (
                 grave, check['compared']))
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after_close)), names, window_s),
-                'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'cross_check': check}
+                'cpus': rows.shares(traced, window_s), 'timers': self._timer_rows(window_s), 'sources': self._source_rows(window_s),
+                'cross_check': check}
+        cpus = len(counters.cpus(self._after_close))
+        rows.charge_timers(data['timers'], traced.get(('vector', 'LOC'), {}), self._expirations, cpus, window_s)
         data.update(self._accounting.data(traced, check, window_s, self.degradations))
         return data
 
+    def _source_rows(self, window_s):
+        """Return the rows of 'sources'."""
+        if not self._causes:
+            return []
+        by_kind = {}
+        for key, process in self._program.table('causes').items():
+            by_kind.setdefault(key.what, []).append({'pid': key.pid, 'comm': process.comm.decode('utf-8', 'replace'),
+                                                     'rate_per_s': round(process.count / window_s, 1)})
+        found = []
+        for index, (name, _sampled) in enumerate(bpf.CAUSES):
+            count = sum(self._program.table('cause_counts')[index])
+            if name in self._causes and count:
+                processes = sorted(by_kind.get(index, []), key=lambda row: (-row['rate_per_s'], row['pid']))
+                found.append({'kind': name, 'count': count, 'rate_per_s': round(count / window_s, 1), 'processes': processes[:_CAUSERS]})
+        return found
+
     def _account(self, traced):
-        dropped, timers_dropped = (self._program.table('dropped')[index].value for index in (0, 1))
+        dropped = [self._program.table('dropped')[index].value for index in range(4)]
         handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
-        self.account_lost(self._program.missed() + dropped, handled, 'interrupts', 'counts and times are too low')
-        if timers_dropped:
-            self.degradations.append('%d timers were left out: too many different functions or owners' % timers_dropped)
+        lost = self._program.missed() + dropped[bpf.DROPPED_IRQ] + dropped[bpf.DROPPED_TIMER]
+        self.account_lost(lost, handled, 'interrupts', 'counts and times are too low')
+        if dropped[bpf.DROPPED_FUNCTION]:
+            self.degradations.append('%d timers were left out: too many different functions or owners' % dropped[bpf.DROPPED_FUNCTION])
+        if dropped[bpf.DROPPED_CAUSE]:
+            self.degradations.append('%d events have no process: too many processes' % dropped[bpf.DROPPED_CAUSE])
 
     def _traced(self):
         """Return {(kind, label): {cpu: stat}}."""
@@ -161,12 +199,15 @@ class BccEngine(engine.BccEngine):
 
     def _timer_rows(self, window_s):
         """Return the rows of 'timers', most time first."""
+        self._expirations = 0
         if not self._has_timers:
             return []
         found = {}
         for key, by_cpu in self._program.table('timers').items():
             for cpu, stat in enumerate(by_cpu):
                 rows.merge(found, (bpf.TIMER_KINDS[key.kind], self._function(key.function)), cpu, stat)
+        hrtimers = (by_cpu for (kind, _function), by_cpu in found.items() if kind == 'hrtimer')
+        self._expirations = sum(stat['count'] for by_cpu in hrtimers for stat in by_cpu.values())
         owners = {}
         for key, starter in self._program.table('starters').items():
             owners.setdefault(self._function(key.function), []).append(
@@ -210,9 +251,24 @@ class ProcfsEngine(Engine):
         self.degradations.extend(_changed_cpus(self._before, self._after, 'interrupts are counted on the others only'))
         found = dict((key, rows.counted(by_cpu)) for key, by_cpu in counters.difference(self._before, self._after).items())
         data = {'vectors': rows.vectors(found, len(counters.cpus(self._after)), counters.descriptions(), window_s),
-                'cpus': [], 'timers': [], 'cross_check': None}
+                'cpus': [], 'timers': [], 'sources': [], 'cross_check': None}
         data.update(self._accounting.data({}, None, window_s, self.degradations))
         return data
+
+
+def _functions_at():
+    """Return {kind of timer: where it has its function, in bytes}; None where the kernel does not report it."""
+    found = dict((kind, btf.offsets(name, ['function'])) for kind, name in (('hrtimer', 'hrtimer'), ('timer', 'timer_list')))
+    return None if None in found.values() else dict((kind, at['function']) for kind, at in found.items())
+
+
+def _cause_events():
+    """Return {name of a cause: the first tracepoint of it that this kernel has}."""
+    found = {}
+    for event, name, _when in bpf.CAUSE_EVENTS:
+        if name not in found and program.tracepoint_fields(event) is not None:
+            found[name] = event
+    return found
 
 
 def _changed_cpus(before, after, consequence):

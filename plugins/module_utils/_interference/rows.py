@@ -4,10 +4,14 @@
 A stat is {'count', 'total_ns', 'longest_ns', 'histogram' [count by bucket]}; of what was not timed all but the count are None.
 """
 
+import re
+
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf, devices
 
 _KINDS = {'LOC': 'timer', 'RES': 'ipi', 'CAL': 'ipi', 'TLB': 'ipi', 'IWI': 'ipi', 'PLT': 'ipi', 'NMI': 'nmi', 'PMI': 'nmi',
           'MCE': 'mce', 'MCP': 'mce', 'THR': 'mce', 'DFR': 'mce'}
+_LONG_BUCKET = 13  # runs of at least 2 ms: 2 ** (13 + bpf.BUCKET_SHIFT) ns
+_FAMILIES, _NAMES = 10, 5
 _DISAGREEMENT_SHARE = 0.02
 _DEGRADED_SHARE = 0.05
 _DISAGREEMENT_COUNT = 10  # a softirq or two in ten seconds pass some kernels' tracepoints
@@ -64,7 +68,20 @@ def times(stats, window_s):
         'mean_us': _us(float(total_ns) / sum(stat['count'] for stat in timed)) if timed else None,
         'longest_us': _us(max(stat['longest_ns'] for stat in timed)) if timed else None,
         'histogram_ns': _histogram(stat['histogram'] for stat in timed) if timed else None,
+        'long_runs': sum(count for stat in timed for count in stat['histogram'][_LONG_BUCKET:]) if timed else None,
     }
+
+
+def charge_timers(timers, by_cpu, expirations, cpus, window_s):
+    """Set 'cpu_share' of rows of 'timers': what the interrupts of a function's timers take of all CPUs' time; None where it is not known.
+
+    by_cpu: {cpu: stat} of the local timer, which also has what is needed to enter and to leave the interrupt; expirations: of all
+    high-resolution timers, among which that time is divided.
+    """
+    total_ns = sum(stat['total_ns'] or 0 for stat in by_cpu.values())
+    for row in timers:
+        share = total_ns / 1e9 / window_s / cpus * row['count'] / expirations if expirations and row['kind'] == 'hrtimer' else None
+        row['cpu_share'] = share and round(share, 6)
 
 
 def _histogram(histograms):
@@ -129,6 +146,22 @@ def kernel_threads(before, after, window_s, top):
     rows = [{'pid': pid, 'comm': after[pid][0], 'cpu_us': _us(took_ns), 'share': round(took_ns / 1e9 / window_s, 6)}
             for pid, took_ns in grown(before, after).items()]
     return sorted(rows, key=lambda row: (-row['cpu_us'], row['pid']))[:top]
+
+
+def families(threads):
+    """Return the rows of 'kernel_thread_families', most CPU time first: kernel threads whose names begin alike, together.
+
+    threads: all rows of kernel_threads().
+    """
+    sums = {}
+    for row in threads:
+        family = re.match(r'[^/:]*?(?=[/:]|[-._]?\d*$)', row['comm']).group(0) or row['comm']
+        found = sums.setdefault(family, {'family': family, 'threads': 0, 'cpu_us': 0.0, 'share': 0.0, 'names': []})
+        found['threads'] += 1
+        found['cpu_us'] = round(found['cpu_us'] + row['cpu_us'], 3)
+        found['share'] = round(found['share'] + row['share'], 6)
+        found['names'] = (found['names'] + [row['comm']])[:_NAMES]
+    return sorted(sums.values(), key=lambda row: (-row['cpu_us'], row['family']))[:_FAMILIES]
 
 
 def cross_check(traced, at_least, at_most, names):

@@ -7,12 +7,14 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, 
 def snapshot():
     """Read the counters now.
 
-    Returns {'run_delay': {CPU: (ns, timeslices)} or None, 'pressure_us': int or None, 'stolen_us': {CPU: int}}.
+    Returns {'run_delay': {CPU: (ns, timeslices)} or None, 'pressure_us': int or None, 'stolen_us': {CPU: int},
+    'interrupts_us': {CPU: int}, of hardware interrupts and softirqs}.
     """
+    stat = procfs.read_text('/proc/stat')
     return {'run_delay': parse_run_delay(procfs.read_text('/proc/schedstat')),
             # PSI can be compiled in and still be off: then the file cannot be read
             'pressure_us': parse_pressure(procfs.read_text('/proc/pressure/cpu')),
-            'stolen_us': procfs.parse_steal_us(procfs.read_text('/proc/stat'))}
+            'stolen_us': procfs.parse_steal_us(stat), 'interrupts_us': procfs.parse_interrupts_us(stat)}
 
 
 def parse_run_delay(text):
@@ -32,6 +34,16 @@ def parse_pressure(text):
 def growth(before, after):
     """Return {key: how much it grew} of two dicts of numbers."""
     return dict((key, after[key] - before[key]) for key in after if key in before)
+
+
+def growth_s(before, after):
+    """Return how much the microseconds of two dicts grew in all, in seconds."""
+    return sum(max(0, us) for us in growth(before, after).values()) / 1e6
+
+
+def possible_cpus():
+    """Return one more than the highest number that a CPU of this machine can have."""
+    return max(parse_cpus(procfs.read_text('/sys/devices/system/cpu/possible')) | online_cpus() | set([0])) + 1
 
 
 def sample_rate_limit():

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run-queue latency: how long tasks that could run had to wait for a CPU."""
 
-import itertools
 import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import host
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, kallsyms, program, stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import counters, kernel_time, quota, stalls, targets
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, kallsyms, maps, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import (
+    attribution,
+    causes,
+    counters,
+    kernel_time,
+    quota,
+    stalls,
+    targets,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
 
-_BLOCKERS = 16
+_WAITING = 3
+_LONG_US = 8192  # waits from here on are counted by length in 'long_waits'
 _EVENTS = (
     ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
     ('sched_wakeup_new', ('pid', 'comm', 'target_cpu')),
@@ -24,6 +32,7 @@ class BccEngine(engine.BccEngine):
     def __init__(self, options):
         super().__init__(options)
         self._clock = False
+        self._virtual = host.virtualization() != 'none'
         self._targets = targets.Targets(options)
         self._followed = set()
 
@@ -34,7 +43,11 @@ class BccEngine(engine.BccEngine):
     def compile_and_attach(self):
         for event, fields in _EVENTS:
             program.require('sched:' + event, fields)
-        self._program = program.Program(text.text(self.options, targets.MOST if self._targets.by_tid else None, text.offsets()))
+        self._offsets, self._cpus_possible = text.offsets(), counters.possible_cpus()
+        if self._offsets['groups'] is None:
+            self.degradations.append('control groups are not told apart: this kernel has no BTF')
+        threads = targets.MOST if self._targets.by_tid else None
+        self._program = program.Program(text.text(self.options, threads, self._offsets, self._cpus_possible))
         for event, _unused in _EVENTS:
             self._program.attach('sched:' + event, 'on_' + event)
         modules = kallsyms.ModuleSymbols()
@@ -60,8 +73,10 @@ class BccEngine(engine.BccEngine):
     def start(self, duration_s):
         self._follow()
         self._before, self._cpus, self._quotas = counters.snapshot(), counters.online_cpus(), quota.snapshot()
+        opened = self._program.table('opened')
+        self.opened_ns = _now_ns()
+        opened[opened.Key(0)] = opened.Leaf(self.opened_ns)
         self._program.open_gate()
-        self.opened_ns = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
         self._found = stalls.Found(self._program, self._kinds, self._symbols, self.opened_ns)
 
     def _follow(self):
@@ -81,6 +96,7 @@ class BccEngine(engine.BccEngine):
             self._found.collect(constants.STALLS_KEPT // 4)
 
     def stop(self):
+        self._closed_ns = _now_ns()
         self._program.close_gate()
         self._after = counters.snapshot()
         self._throttled = quota.throttled(self._quotas, quota.snapshot())
@@ -99,28 +115,40 @@ class BccEngine(engine.BccEngine):
     def read(self, window_s):
         # While the window is open waits go on being counted: those of tasks first, so that they are never more than all.
         tasks = self._tasks()
-        by_cpu = dict(enumerate(self._program.table('cpus')[0]))
-        histograms = dict((wait, _histogram(by_cpu.values(), index * constants.WAIT_BUCKETS, constants.WAIT_BUCKETS))
-                          for index, wait in enumerate(constants.names(constants.Wait)))
-        whole = _row(by_cpu.values(), 2)
+        table = self._program.table('cpus')
+        by_cpu = dict((number, table[number]) for number in range(self._cpus_possible))
+        kinds = constants.names(constants.Wait)
+        rows = [_histogram(by_cpu.values(), index * constants.WAIT_BUCKETS, constants.WAIT_BUCKETS) for index in range(2 * len(kinds))]
+        histograms = dict((wait, merged([rows[index], rows[index + len(kinds)]])) for index, wait in enumerate(kinds))
+        normal = merged(rows[:len(kinds)])
+        whole = _row(by_cpu.values(), 2 * len(kinds))
         count = whole['count']
         lost = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
         self.account_lost(lost, count, 'waits', 'counts are too low')
+        listed, _whole = maps.items(self._program.table('commands'), constants.COMMANDS)
+        accounts = attribution.Accounts(by_cpu, listed, self.opened_ns, self._closed_ns)
+        sums = causes.by_path(accounts)
+        causes.share_of_waits(self._throttled, sums)
+        events = self._longest(accounts)
         data = {
             'histograms': histograms, 'percentiles_us': whole['percentiles_us'], 'count': count,
             'total_us': whole['total_us'], 'max_us': whole['max_us'],
             'threshold_us': self.options['runq_us'], 'over_threshold': sum(cpu.over_threshold for cpu in by_cpu.values()),
-            'events': self._longest(),
-            'cpus': self._most(dict(_row([cpu], 2), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
+            'events': events,
+            'commands': accounts.commands(self.options['top']), 'idle_share': accounts.idle_share(),
+            'services': self._services(accounts, sums, events),
+            'wait_shares': causes.wait_shares(sums, self._throttled, self._virtual), 'long_waits': long_waits(normal),
+            'normal': {'count': sum(normal.values()), 'percentiles_us': percentiles(normal, whole['max_us'])},
+            'cpus': self._most(dict(_row([cpu], 2 * len(kinds)), cpu=number) for number, cpu in by_cpu.items() if cpu.total_ns),
             'tasks': self._most(tasks), 'waits_unattributed': max(0, count - sum(task['count'] for task in tasks)),
-            'throttled': sorted(self._throttled.values(), key=lambda row: -row['total_us'])[:self.options['top']],
+            'throttled': [_throttled(row, events) for row in self._most(self._throttled.values())],
             'followed': {'by': self._targets.name, 'tasks': len(self._followed)} if self._targets.name else None,
         }
         data.update(counters.compare(self._before, self._after, window_s))
         if self._clock:
             self._found.collect()
             stolen_us = counters.growth(self._before['stolen_us'], self._after['stolen_us'])
-            data['stalls'] = self._found.longest(self.options['top'], host.virtualization() != 'none', stolen_us)
+            data['stalls'] = self._found.longest(self.options['top'], self._virtual, stolen_us)
             data['stall_counts'] = self._found.counts
             if self._found.overwritten:
                 self.degradations.append('%d stalls came too fast to be collected' % self._found.overwritten)
@@ -138,20 +166,50 @@ class BccEngine(engine.BccEngine):
             for part in places[index]:
                 if part.tid:
                     parts.setdefault(part.tid, []).append(part)
-        return [dict(_row(found, 1), pid=tid, comm=found[0].comm.decode('utf-8', 'replace')) for tid, found in parts.items()]
+        return [dict(_row(found, 1), pid=tid, comm=found[0].comm.decode('utf-8', 'replace'),
+                     ran_us=round(sum(part.ran_ns for part in found) / 1e3, 1)) for tid, found in parts.items()]
 
-    def _longest(self):
-        waits = [wait for kept in self._program.table('worst')[0] for wait in kept.waits if wait.delay_ns]
+    def _longest(self, accounts):
+        table, waits = self._program.table('worst'), []
+        for index in range(self._cpus_possible * constants.WORST_WAITS):
+            wait = table[index]
+            if wait.delay_ns:
+                waits.append(wait)
         waits.sort(key=lambda wait: -wait.delay_ns)
-        return [self._event(wait) for wait in waits[:self.options['top']]]
+        return [self._event(wait, accounts) for wait in waits[:self.options['top']]]
 
-    def _event(self, wait):
+    def _event(self, wait, accounts):
         event = {'kind': 'runq', 'wait': constants.Wait(wait.wait).name.lower(), 'delay_us': round(wait.delay_ns / 1e3, 3), 'cpu': wait.cpu,
                  'from_cpu': wait.from_cpu, 'queue_length': wait.queued if wait.queued >= 0 else None, 'pid': wait.tid,
-                 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': policy(wait.prio),
-                 'throttled': quota.of_task(wait.tid, self._throttled),
+                 'comm': wait.comm.decode('utf-8', 'replace'), 'prio': wait.prio, 'policy': causes.policy_of(wait.tid, wait.prio),
+                 'cgroup': causes.group_of(wait.tid), 'throttled': quota.of_task(wait.tid, self._throttled),
                  'at_s': round((wait.ended_ns - self.opened_ns) / 1e9, 6)}
-        return dict(event, **who_ran(wait))
+        event.update(attribution.who_ran(wait))
+        online = counters.online_cpus()
+        allowed = causes.allowed_cpus(wait.tid, online)
+        elsewhere = accounts.idle_share(online - allowed) if allowed is not None else None
+        event['cause'], pinned = causes.of_event(event, {'virtual': self._virtual, 'allowed': allowed, 'idle_elsewhere': elsewhere})
+        event.update(pinned, throttled=event['throttled'] and _throttled(event['throttled']))
+        return event
+
+    def _services(self, accounts, sums, events):
+        if self._offsets['groups'] is None:
+            return []
+        busy_s = sum(accounts.ran_total_ns().values()) / 1e9
+        interrupts_s = counters.growth_s(self._before['interrupts_us'], self._after['interrupts_us'])
+        return causes.services(sums, events, self._throttled, self._virtual, self.options['top'], interrupts_s / busy_s if busy_s else 0.0)
+
+
+def _now_ns():
+    return int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e9)
+
+
+def _throttled(row, events=None):
+    found = dict((key, row[key]) for key in ('cgroup', 'times', 'total_us'))
+    if events is not None:
+        waiting = [event['comm'] for event in events if event['throttled'] and event['throttled']['cgroup'] == row['cgroup']]
+        found['waiting'] = sorted(set(waiting), key=waiting.index)[:_WAITING]
+    return found
 
 
 class ProcfsEngine(Engine):
@@ -178,7 +236,8 @@ class ProcfsEngine(Engine):
     def read(self, window_s):
         data = {'histograms': {}, 'percentiles_us': {}, 'count': 0, 'total_us': 0.0, 'max_us': 0.0,
                 'threshold_us': self.options['runq_us'], 'over_threshold': 0, 'events': [], 'cpus': [], 'tasks': [],
-                'waits_unattributed': 0, 'throttled': [], 'followed': None}
+                'waits_unattributed': 0, 'throttled': [], 'followed': None, 'commands': [], 'services': [], 'idle_share': None,
+                'wait_shares': None, 'long_waits': [], 'normal': None}
         data.update(counters.compare(self._before, self._after, window_s))
         return data
 
@@ -232,30 +291,19 @@ def _row(parts, kinds):
             'max_us': round(max_us, 3), 'percentiles_us': percentiles(histogram, max_us), 'histogram': histogram}
 
 
-def policy(prio):
-    """Return the scheduling class that a kernel priority belongs to (include/linux/sched/prio.h)."""
-    return 'deadline' if prio < 0 else 'realtime' if prio < 100 else 'normal' if prio < 140 else 'idle'
+def merged(histograms):
+    """Return the sum of histograms, as in the facts."""
+    found = {}
+    for histogram in histograms:
+        for bound, waits in histogram.items():
+            found[bound] = found.get(bound, 0) + waits
+    return found
 
 
-def who_ran(wait):
-    """Return {'longest_runner', 'blockers', 'idle_us', 'unattributed_us'} of an event, by the timeslices that are kept of the CPU.
-
-    wait: struct wait_t of the BPF text. Who ran longest is known when nobody can have run for longer in the timeslices that are not kept.
-    """
-    began_ns = wait.ended_ns - wait.delay_ns
-    ran_ns, last = {}, {}
-    for timeslice in itertools.chain(wait.short_slices.slices, wait.long_slices.slices):
-        overlap_ns = min(timeslice.ended_ns, wait.ended_ns) - max(timeslice.ended_ns - timeslice.ran_ns, began_ns)
-        if timeslice.ended_ns and overlap_ns > 0:
-            ran_ns[timeslice.tid] = ran_ns.get(timeslice.tid, 0) + overlap_ns
-            last[timeslice.tid] = timeslice
-    unattributed_ns = max(0, wait.delay_ns - sum(ran_ns.values()))
-    idle_ns = ran_ns.pop(0, 0)
-    tids = sorted(ran_ns, key=lambda tid: -ran_ns[tid])[:_BLOCKERS]
-    blockers = [{'pid': tid, 'comm': last[tid].comm.decode('utf-8', 'replace'), 'prio': last[tid].prio, 'policy': policy(last[tid].prio),
-                 'ran_us': round(ran_ns[tid] / 1e3, 3)} for tid in tids]
-    return {'longest_runner': blockers[0] if tids and ran_ns[tids[0]] >= max(idle_ns, unattributed_ns) else None, 'blockers': blockers,
-            'idle_us': round(idle_ns / 1e3, 3), 'unattributed_us': round(unattributed_ns / 1e3, 3)}
+def long_waits(histogram):
+    """Return [{'at_least_us', 'count'}] of waits by length, from _LONG_US on; histogram: as in the facts."""
+    bounds = sorted(int(bound) for bound in histogram if int(bound) >= _LONG_US)
+    return [{'at_least_us': bound, 'count': sum(histogram[str(other)] for other in bounds if other >= bound)} for bound in bounds]
 
 
 def percentiles(histogram, max_us):

@@ -53,10 +53,18 @@ def of_task(tid, groups):
         _number, controllers, path = line.split(':', 2)
         if controllers and 'cpu' not in controllers.split(','):
             continue
-        while path and path != '/':
-            if path in groups:
-                return groups[path]
-            path = path.rpartition('/')[0]
+        found = above(path, groups)
+        if found:
+            return found
+    return None
+
+
+def above(path, groups):
+    """Return the entry of `groups` of a control group, or of the nearest one above; None without."""
+    while path and path != '/':
+        if path in groups:
+            return groups[path]
+        path = path.rpartition('/')[0]
     return None
 
 

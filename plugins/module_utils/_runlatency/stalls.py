@@ -4,6 +4,7 @@
 `bpf/ticks.py` has the BPF text and says how such a CPU is found.
 """
 
+import collections
 import heapq
 import os
 import platform
@@ -138,6 +139,9 @@ class Found:
         """
         events = [row[2] for rows in self._events.values() for row in rows]
         doubt(events, virtual, stolen_us)
+        times = collections.Counter((event['kind'], event['culprit']) for event in events)
+        for event in events:
+            event['times'] = times[event['kind'], event['culprit']]
         events.sort(key=lambda event: (event['kind'] == 'cpu_not_running', -event['delay_us']))
         listed, left = [], dict.fromkeys(self._kinds, top)
         for event in events:

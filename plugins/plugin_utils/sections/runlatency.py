@@ -10,6 +10,7 @@ from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 
 EVENTS = 50
+COMMANDS = 3
 BUCKETS = 40  # of a host: up to six days
 STALL_RANK = {"cpu_not_running": 0, "syscall": 1}  # what a CPU suffered is shown before them
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -53,7 +54,8 @@ def by_log2(histograms: dict[str, dict[str, int]]) -> list[int]:
 def shown(event: dict) -> dict:
     """Return what the fleet document keeps of a wait; its host's document has the rest. 'longest_runner' is the first of its blockers."""
     kept = {key: event[key] for key in ("kind", "wait", "delay_us", "cpu", "pid", "comm", "prio", "at_s")}
-    kept.update((key, event[key]) for key in ("idle_us", "unattributed_us") if key in event)
+    kept.update((key, event[key]) for key in ("idle_us", "paused_us", "unattributed_us", "cause") if key in event)
+    kept["commands"] = [{key: command[key] for key in ("comm", "ran_us")} for command in event.get("commands", [])[:COMMANDS]]
     other = event["longest_runner"]
     return {**kept, "longest_runner": other and {key: other[key] for key in ("pid", "comm", "ran_us")}}
 

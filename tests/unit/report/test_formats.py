@@ -293,7 +293,7 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
     baseline = data.write(tmp_path / "before", before)
     lines = digest(build(data.write(tmp_path / "now", now), load_policy(), baseline))
     assert any(line.strip() == "in common: module acme_nic (8 of 8 affected hosts, 1 of 32 others)" for line in lines)
-    assert f"Since {data.SCAN_ID}: 19 new" in lines
+    assert f"Since {data.SCAN_ID}: 20 new" in lines
     assert any(line.startswith("Unlike the rest: web39 (") for line in lines)
 
 

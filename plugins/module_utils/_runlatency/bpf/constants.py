@@ -10,7 +10,14 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import in
 THREADS = 65536  # threads whose state is kept, by thread id
 TASKS = 512  # tasks with a histogram, on each CPU
 WORST_WAITS = 16  # longest waits that are kept, on each CPU
-TIMESLICES = 16  # recent timeslices that are kept, on each CPU: so many short ones and so many long ones
+TIMESLICES = 16  # recent long timeslices that are kept, on each CPU
+ACCOUNTS = 64  # commands whose CPU time is kept at hand, on each CPU
+COMMANDS = 4096  # commands whose CPU time is kept
+SNAPSHOTS = 64  # of the CPU time of all accounts, in each ring
+RINGS = 4  # each ring has every fourth snapshot of the ring before
+SNAPSHOT_NS = 1 << 20  # least time between two snapshots
+UNIT_SHIFT = 10  # snapshots have times in units of 1024 ns
+IDLE = ACCOUNTS  # in place of the number of an account
 STALLS_KEPT = 16  # stalls of each kind and class of length that are kept, on each CPU
 
 WAIT_BUCKETS = 64
@@ -19,6 +26,7 @@ STALL_CLASSES = 6  # lengths from the threshold on, each class reaches to twice 
 KERNEL_STACKS = 1024  # stacks of kernel time that goes on
 MIN_FRAMES = 4  # a shorter stack could not be unwound
 PAGE_FAULT = 0xffffffff  # in place of the number of a system call
+DEFAULT_PRIO = 120  # of nice 0; tasks above are nice, and wait by design
 PREEMPTED_IN_KERNEL = 0x100  # TASK_REPORT_MAX in prev_state, since 4.14
 
 
@@ -48,7 +56,10 @@ class NeedResched(enum.IntEnum):
 _NUMBERS = (('THREADS', THREADS), ('TASKS', TASKS), ('WORST_WAITS', WORST_WAITS), ('TIMESLICES', TIMESLICES), ('STALLS_KEPT', STALLS_KEPT),
             ('WAIT_BUCKETS', WAIT_BUCKETS), ('WAIT_KINDS', len(Wait)), ('TASK_BUCKETS', TASK_BUCKETS), ('STALL_CLASSES', STALL_CLASSES),
             ('KERNEL_STACKS', KERNEL_STACKS), ('STACK_DEPTH', DEPTH), ('MIN_FRAMES', MIN_FRAMES), ('PAGE_FAULT', '%dU' % PAGE_FAULT),
-            ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL), ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
+            ('ACCOUNTS', ACCOUNTS), ('COMMANDS', COMMANDS), ('SNAPSHOTS', SNAPSHOTS), ('RINGS', RINGS), ('SNAPSHOT_NS', SNAPSHOT_NS),
+            ('UNIT_SHIFT', UNIT_SHIFT), ('IDLE', IDLE), ('KWORKER', '%#xULL' % int.from_bytes(b'kworker/', 'little')),
+            ('DEFAULT_PRIO', DEFAULT_PRIO), ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL),
+            ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))
 _KINDS = (('WAIT', Wait), ('STALL', Stall), ('NEED_RESCHED', NeedResched))
 
 

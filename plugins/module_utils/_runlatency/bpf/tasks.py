@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""BPF text (GPL-2.0): the waits of each task.
+"""BPF text (GPL-2.0): the waits of each task, and how long it ran after them.
 
 Each CPU counts them in TASKS entries. The thread id chooses the entry. Where two tasks want one entry, each wait of the
 task without it reduces the credit of the other, and takes the entry when no credit is left (Misra and Gries, "Finding
@@ -12,6 +12,7 @@ struct task_t {
   u32 tid;
   u32 credit_us;
   u64 total_ns;
+  u64 ran_ns;
   u64 longest_ns;
   char comm[16];
   u32 histogram[TASK_BUCKETS];

@@ -69,11 +69,15 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   if (!gate_is_open())
     return 0;
   kernel_time_tick(ctx, user, now);
-  if (gap >= IRQOFF_NS) {
+  if (gap >= 2 * TICK_NS) {
     u64 code[2] = {};
     if (!user)
       bpf_probe_read(&code, sizeof(code), (void *)(ctx->regs.ip - sizeof(code)));
-    struct stall_t *stall = new_stall(user || !may_switch_on(code) ? STALL_CPU_NOT_RUNNING : STALL_IRQOFF, now, gap - WIDTH_NS, gap);
+    u32 paused = user || !may_switch_on(code), cpu = bpf_get_smp_processor_id();
+    struct cpu_t *here = paused ? cpus.lookup(&cpu) : 0;
+    if (here)
+      here->slice_paused_ns += gap - TICK_NS;
+    struct stall_t *stall = gap < IRQOFF_NS ? 0 : new_stall(paused ? STALL_CPU_NOT_RUNNING : STALL_IRQOFF, now, gap - WIDTH_NS, gap);
     if (stall) {
       bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
       if (!user) {

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""BPF text (GPL-2.0): the recent timeslices of a CPU: who ran, and for how long.
-
-Long timeslices are kept apart from short ones: many short ones displace none of those that kept the CPU.
-"""
+"""BPF text (GPL-2.0): the recent long timeslices of a CPU: who ran, and for how long. Short ones are in the accounts alone."""
 
 TEXT = """
 struct timeslice_t {

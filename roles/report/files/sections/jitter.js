@@ -24,8 +24,18 @@ function leadText(jitter) {
   return t('{text}.', { text: counted + longest })
 }
 
-/* Who had the CPU for most of a wait, as far as it is known. */
-export function longestRunner(runner, { unattributed_us: unattributed, idle_us: idle }) {
+const REASONS = {
+  throttled: () => t('CPU quota'),
+  affinity: () => t('may not use other CPUs'),
+  realtime_throttled: () => t('limit for real-time tasks'),
+  cpu_not_running: () => t('the CPU did not run: a pause'),
+}
+
+/* Who had the CPU for most of a wait, or what else kept the task from it, as far as it is known. */
+export function longestRunner(runner, { unattributed_us: unattributed, idle_us: idle, cause }) {
+  if (REASONS[cause] && cause !== 'affinity') return REASONS[cause]()
+  if (runner && cause === 'affinity')
+    return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }), '; ', REASONS.affinity())
   if (runner) return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }))
   return unattributed > idle ? t('not known: too many timeslices') : t('the CPU was mostly idle')
 }

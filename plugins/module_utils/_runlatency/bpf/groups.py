@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BPF text (GPL-2.0): the control group of the running task, as a number that is the inode of the group's folder.
+
+Where services live in cgroup v2, the kernel has a function for it. On cgroup v1 the group of the cpu controller is read from
+the task, by the offsets that the running kernel's BTF reports.
+"""
+
+import os
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
+
+V2_ROOTS = ('/sys/fs/cgroup', '/sys/fs/cgroup/unified')
+V1_ROOTS = ('/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct')
+_PATH = (('task_struct', 'sched_task_group'), ('task_group', 'css'), ('cgroup_subsys_state', 'cgroup'), ('cgroup', 'kn'),
+         ('kernfs_node', 'id'))
+
+NONE = """
+static inline u64 group_of_current(void) {
+  return 0;
+}
+static inline u64 group_id(u64 group) {
+  return 0;
+}
+"""
+
+V2 = """
+static inline u64 group_of_current(void) {
+  return bpf_get_current_cgroup_id();
+}
+static inline u64 group_id(u64 group) {
+  return group;
+}
+"""
+
+V1 = """
+/* The group of the cpu controller: task_struct.sched_task_group. */
+static inline u64 group_of_current(void) {
+  u64 group = 0;
+  bpf_probe_read(&group, sizeof(group), (void *)(bpf_get_current_task() + TASK_GROUP_AT));
+  return group;
+}
+
+/* Its number: task_group.css.cgroup, cgroup.kn, kernfs_node.id. 0: an automatic group of a session, which is no control group. */
+static inline u64 group_id(u64 group) {
+  u64 at = 0, id = 0;
+  bpf_probe_read(&at, sizeof(at), (void *)(group + GROUP_CGROUP_AT));
+  if (!at)
+    return 0;
+  bpf_probe_read(&at, sizeof(at), (void *)(at + CGROUP_NODE_AT));
+  bpf_probe_read(&id, sizeof(id), (void *)(at + NODE_ID_AT));
+  return id;
+}
+"""
+
+
+def root():
+    """Return the folder of the hierarchy whose groups count: v2's where it is the only one or has groups, else that of v1's cpu controller.
+
+    None: this host has neither.
+    """
+    for folder, alone in zip(V2_ROOTS, (True, False)):
+        if os.path.exists(os.path.join(folder, 'cgroup.controllers')) and (alone or next(os.walk(folder))[1]):
+            return folder
+    return next((folder for folder in V1_ROOTS if os.path.isdir(folder)), None)
+
+
+def offsets(folder):
+    """Return what fragment() takes for the hierarchy in a folder (see root()): 'v2', offsets of v1's structures in bytes, or None."""
+    if folder in V2_ROOTS:
+        return 'v2'
+    found = [(btf.offsets(struct_name, [member]) or {}).get(member) for struct_name, member in _PATH]
+    return None if folder is None or None in found else (found[0], found[1] + found[2], found[3], found[4])
+
+
+def fragment(known):
+    """Return (values, C text). known: see offsets()."""
+    if known is None:
+        return [], NONE
+    if known == 'v2':
+        return [], V2
+    return list(zip(('TASK_GROUP_AT', 'GROUP_CGROUP_AT', 'CGROUP_NODE_AT', 'NODE_ID_AT'), known)), V1
