@@ -6,20 +6,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.usage import check
 
 display = Display()
 
 OPTIONS = {"json": "json_dest"}
-BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
+BAD_INPUT = (OptionsError, load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
 
 
 def _paths(args: dict, folder: Path) -> dict[str, Path]:
@@ -42,8 +44,22 @@ def _history(results: str | None, folder: Path) -> history.History:
         return history.History(None, folder)
 
 
+def check_before_scan(args: dict) -> None:
+    """Raise one of BAD_INPUT for what no scan could be reported with. args: the task's options as given."""
+    args = options.check_options(args)
+    parts = assets.Assets(args["assets"], args["language"])
+    policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
+    known_bugs.load(args["known_bugs"])
+    for option in ("baseline", "history"):
+        if args[option] and not Path(args[option]).is_dir():
+            raise load.ResultsError(f"ksysak_{option}: {args[option]}: no such folder")
+    if args["dest"]:
+        _paths(args, Path(args["dest"]).parent)
+
+
 def make(args: dict, check_mode: bool) -> dict:
-    """Return what the task returns. args: the task's options. Raises one of BAD_INPUT."""
+    """Return what the task returns. args: the task's options, as given. Raises one of BAD_INPUT."""
+    args = options.check_options(args)
     folder = load.find(args["results"], args["scan_id"] or None)
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     earlier = _history(args["history"], folder)
@@ -71,6 +87,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
         "passed": verdict.passes(fleet["verdict"]["level"], args["fail_on"]),
+        "enough_hosts": options.enough(fleet["counts"]["hosts"]["scanned"], fleet["counts"]["hosts"]["total"], args["min_hosts"]),
         "hosts": fleet["counts"]["hosts"],
         "findings": fleet["counts"]["groups"],
         "drift": fleet["drift"]["counts"] if fleet["drift"] else {},
@@ -89,25 +106,33 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(
             {
-                "results": {"type": "path", "required": True},
+                "state": {"type": "str", "choices": ["made", "checked"], "default": "made"},
+                "results": {"type": "path", "default": ""},
                 "scan_id": {"type": "str", "default": ""},
                 "dest": {"type": "path"},
                 "json_dest": {"type": "path"},
-                "formats": {"type": "list", "elements": "str", "default": ["html", "json"], "choices": list(formats.FILES)},
+                "formats": {"type": "raw"},
                 "baseline": {"type": "path"},
                 "history": {"type": "path"},
-                "language": {"type": "str", "default": "en"},
-                "fail_on": {"type": "str", "default": "never", "choices": list(verdict.FAIL_ON)},
-                "policies": {"type": "list", "elements": "path", "default": []},
-                "policy_overrides": {"type": "dict", "default": {}},
-                "known_bugs": {"type": "list", "elements": "path", "default": []},
+                "language": {"type": "raw"},
+                "fail_on": {"type": "raw"},
+                "min_hosts": {"type": "raw"},
+                "policies": {"type": "raw"},
+                "policy_overrides": {"type": "raw"},
+                "known_bugs": {"type": "raw"},
                 "assets": {"type": "path", "required": True},
             },
         )
+        check.packages()
+        check.names(task_vars)
+        args["results"] = args["results"] or default_results()
         try:
+            if args["state"] == "checked":
+                check_before_scan(args)
+                return {**result, "changed": False}
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
-            raise AnsibleActionFail(str(error)) from None
+            raise check.UsageError(str(error)) from None
         written = [
             f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"
         ]

@@ -14,10 +14,19 @@ description:
   - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
   - The role P(ksysak.fleet.report#role) calls it with the template and the files that it needs.
 options:
+  state:
+    description:
+      - V(made) makes the report.
+      - V(checked) checks all options but O(results) and O(scan_id), reads policies and known bugs, and writes nothing. No scan is needed.
+    type: str
+    choices: [made, checked]
+    default: made
   results:
-    description: Folder of one scan, or the folder of all results.
+    description:
+      - Folder of one scan, or the folder of all results.
+      - When empty, C(ksysak-results) in the folder of the job's artifacts under ansible-runner (and so AWX), else in the current folder.
     type: path
-    required: true
+    default: ""
   scan_id:
     description:
       - Which scan of O(results).
@@ -59,6 +68,12 @@ options:
     type: str
     choices: [never, fatal, critical, error, warning, incomplete]
     default: never
+  min_hosts:
+    description:
+      - How many hosts must have been scanned, as a number or as a percentage of all hosts of the scan, as V(90%).
+      - The task itself never fails by it, it returns RV(enough_hosts).
+    type: raw
+    default: 1
   policies:
     description:
       - Policy files. When empty, the one that comes with the collection.
@@ -70,7 +85,8 @@ options:
     description:
       - Changes to the rules, by rule and then by parameter. C(enabled) switches a rule off, C(severity) sets its severity.
       - Under C(groups) and C(hosts) are the same changes for some hosts only, by group and by pattern of names.
-    type: dict
+      - Text is read as YAML or JSON.
+    type: raw
     default: {}
   known_bugs:
     description:
@@ -180,6 +196,11 @@ verdict:
       sample: ["3 hosts could not be reached."]
 passed:
   description: Whether the verdict is good enough for O(fail_on).
+  returned: success
+  type: bool
+  sample: true
+enough_hosts:
+  description: Whether as many hosts were scanned as O(min_hosts) wants.
   returned: success
   type: bool
   sample: true

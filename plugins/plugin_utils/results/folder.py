@@ -14,6 +14,15 @@ from .names import host_file_name
 SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+# Where ansible-runner, and so AWX, keeps what a job leaves: what is in there comes back from an execution node.
+ARTIFACTS = "AWX_ISOLATED_DATA_DIR"
+
+
+def default_results() -> str:
+    """Return the folder of all results when none is named: that of the job's artifacts under ansible-runner, else the current one's."""
+    return str(Path(os.environ.get(ARTIFACTS) or os.environ.get("PWD") or os.getcwd()) / "ksysak-results")
+
+
 class ResultsError(Exception):
     """The results folder cannot be used. The message names the option or the path."""
 
@@ -46,9 +55,7 @@ class ScanFolder:
                 f"ksysak_scan_id: '{scan_id[:80]}' is not a scan id "
                 "(1 to 64 letters, digits, '_', '.', '-'; the first one a letter or a digit)"
             )
-        if not results:
-            raise ResultsError("ksysak_results: is empty, a folder is expected")
-        self.root = Path(results).expanduser().absolute()
+        self.root = Path(results or default_results()).expanduser().absolute()
         self.scan_id = scan_id
         self.path = self.root / scan_id
         self.hosts = self.path / "hosts"
@@ -124,16 +131,17 @@ class ScanFolder:
     def _host_files(self) -> list[Path]:
         return [path for path in self.hosts.glob("*.json") if not path.name.startswith(".")]
 
-    def reported(self) -> int:
-        """Return how many hosts have a document."""
-        return len(self._host_files())
-
     def states(self) -> dict[str, int]:
         """Return the number of host documents by state; one that cannot be read counts as 'unreadable'."""
-        count: collections.Counter[str] = collections.Counter()
+        return dict(collections.Counter(self.states_by_file({}).values()))
+
+    def states_by_file(self, known: dict[Path, str]) -> dict[Path, str]:
+        """Return the state of each host document. known: states of earlier calls, which are not read again; the new ones are added."""
         for path in self._host_files():
+            if path in known:
+                continue
             try:
-                count[str(json.loads(path.read_text(encoding="utf-8"))["state"])] += 1
+                known[path] = str(json.loads(path.read_text(encoding="utf-8"))["state"])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
-                count["unreadable"] += 1
-        return dict(count)
+                known[path] = "unreadable"
+        return known
