@@ -22,7 +22,7 @@ PREPARE ?= yes
 
 # The shipped files: what git knows or would add (and that is still there). The list itself is a dependency too,
 # so that a removed file makes a new build.
-SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
+SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
 .PHONY: help scan probes build bench test test-fast test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE

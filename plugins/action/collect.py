@@ -31,7 +31,8 @@ JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
 MEMORY = ("/dev/shm", "/run")
 # Ansible and the kernel have no common word for it; sftp says no more than that the transfer failed.
 NOT_WRITABLE = re.compile(
-    r"temporary directory|No space left on device|Read-only file system|Disk quota exceeded|could not create: |failed to transfer file", re.I
+    r"temporary directory|No space left on device|Read-only file system|Disk quota exceeded|could not create: |failed to transfer file",
+    re.IGNORECASE,
 )
 
 display = Display()
@@ -176,7 +177,8 @@ class ActionModule(ActionBase):
 
     def _outcome(self, args: dict, folder: ScanFolder) -> Outcome:
         job = args["job"]
-        if (job.get("unreachable") or job.get("failed")) and args["scan"] and is_not_writable(f"{job.get('msg')} {job.get('module_stderr')}"):
+        failed = job.get("unreachable") or job.get("failed")
+        if failed and args["scan"] and is_not_writable(f"{job.get('msg')} {job.get('module_stderr')}"):
             job, args = self._launched_from_memory(job, args), {**args, "started_at": None}
         if job.get("unreachable"):
             return Outcome("unreachable", reason_of(job))

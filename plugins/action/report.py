@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, write
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
@@ -44,6 +45,14 @@ def _history(results: str | None, folder: Path) -> history.History:
         return history.History(None, folder)
 
 
+def _brought(judged: dict, args: dict) -> list[str]:
+    """Return the lines about what is new since the baseline, where that decides."""
+    if not options.check_options(args)["only_new"]:
+        return []
+    lines = [f"New or worse since the baseline: {judged['total']} findings ({judged['level']})"]
+    return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in judged["findings"]]
+
+
 def check_before_scan(args: dict) -> None:
     """Raise one of BAD_INPUT for what no scan could be reported with. args: the task's options as given."""
     args = options.check_options(args)
@@ -69,6 +78,9 @@ def make(args: dict, check_mode: bool) -> dict:
     fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), earlier)
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
+    level, groups = pipeline.judged(fleet, args["only_new"])
+    hosts = fleet["counts"]["hosts"]
+    enough = options.enough(hosts["scanned"], hosts["total"], args["min_hosts"])
     render = formats.renderers(parts, parts.translate)
     sizes = {}
     for name, path in paths.items():
@@ -86,9 +98,12 @@ def make(args: dict, check_mode: bool) -> dict:
         "files": {name: {"path": str(path), "bytes": sizes[name]} for name, path in paths.items()},
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
-        "passed": verdict.passes(fleet["verdict"]["level"], args["fail_on"]),
-        "enough_hosts": options.enough(fleet["counts"]["hosts"]["scanned"], fleet["counts"]["hosts"]["total"], args["min_hosts"]),
-        "hosts": fleet["counts"]["hosts"],
+        "judged": {"level": level, "findings": [pipeline.brief(group) for group in groups[: pipeline.LISTED]], "total": len(groups)},
+        "passed": verdict.passes(level, args["fail_on"]),
+        "enough_hosts": enough,
+        "exit_code": pipeline.exit_code(level, args["fail_on"], enough),
+        "annotations": pipeline.github_lines(fleet, groups),
+        "hosts": hosts,
         "findings": fleet["counts"]["groups"],
         "drift": fleet["drift"]["counts"] if fleet["drift"] else {},
         "problems": len(fleet["problems"]),
@@ -117,6 +132,7 @@ class ActionModule(ActionBase):
                 "language": {"type": "raw"},
                 "fail_on": {"type": "raw"},
                 "min_hosts": {"type": "raw"},
+                "only_new": {"type": "raw"},
                 "policies": {"type": "raw"},
                 "policy_overrides": {"type": "raw"},
                 "known_bugs": {"type": "raw"},
@@ -138,6 +154,10 @@ class ActionModule(ActionBase):
         ]
         written.append(f"Results: {result['results']}")
         # Shown here and not by a debug task: whatever the format of results is, these are lines.
-        for line in ["", *result["digest"], *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
+        annotations = result.pop("annotations")
+        if os.environ.get("GITHUB_ACTIONS") != "true":
+            annotations = []
+        shown = [*result["digest"], *_brought(result["judged"], args), *annotations]
+        for line in ["", *shown, *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
             display.display(line)
         return result

@@ -42,10 +42,11 @@ options:
   formats:
     description:
       - What to write. All but V(html) and V(json) have fixed names, beside the HTML file.
-      - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt).
+      - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt),
+        V(codequality) is C(codequality.json) for GitLab.
     type: list
     elements: str
-    choices: [html, json, junit, sarif, csv, digest]
+    choices: [html, json, junit, sarif, csv, digest, codequality]
     default: [html, json]
   baseline:
     description:
@@ -74,6 +75,13 @@ options:
       - The task itself never fails by it, it returns RV(enough_hosts).
     type: raw
     default: 1
+  only_new:
+    description:
+      - Whether only findings that are new or worse since O(baseline) decide about RV(passed) and RV(exit_code). The report has all
+        findings.
+      - Without an earlier scan to compare with, all findings decide.
+    type: raw
+    default: false
   policies:
     description:
       - Policy files. When empty, the one that comes with the collection.
@@ -199,6 +207,22 @@ passed:
   returned: success
   type: bool
   sample: true
+judged:
+  description:
+    - What decided, C(level) as in RV(verdict), C(findings) (at most 20, each with rule, severity, title and host_count) and C(total).
+  returned: success
+  type: dict
+  sample:
+    level: warning
+    total: 1
+    findings: [{rule: runq-latency, severity: warning, title: p99 run-queue latency is 31 ms, host_count: 3}]
+exit_code:
+  description:
+    - V(0) when RV(passed) and RV(enough_hosts), V(2) for findings, V(3) when not everything was measured or too few hosts were scanned.
+    - The callback P(ksysak.fleet.exit_code#callback) makes it the exit code of C(ansible-playbook).
+  returned: success
+  type: int
+  sample: 0
 enough_hosts:
   description: Whether as many hosts were scanned as O(min_hosts) wants.
   returned: success

@@ -75,6 +75,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+summary:
+  description: One line a probe, for people; the numbers are the lengths of the lists in its data.
+  returned: when something was measured
+  type: list
+  elements: str
+  sample: ["memleak: ok (bcc, window 20.0 s): leaks 2"]
 scan:
   description: What was measured; V(none) in check mode, and when O(state=stopped) found no scan.
   returned: success
@@ -166,7 +172,7 @@ def measure(module, probes):
     fit_together(envelopes, dict((probe.NAME, probe.BUDGET_BYTES) for probe in probes))
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
     listener.finish(scan)
-    module.exit_json(changed=False, scan=scan)
+    module.exit_json(changed=False, summary=runner.summary(envelopes), scan=scan)
 
 
 if __name__ == '__main__':

@@ -194,3 +194,30 @@ def test_a_scan_that_waits_can_be_stopped(place, tmp_path, ansible, repo):
     assert other.documents()[1]["web1"]["state"] == "failed", stopped.stdout
     assert "ended while it waited" in other.documents()[1]["web1"]["reason"]
     other.assert_nothing_left()
+
+
+def preflight(place, *hosts, environment=None, **variables):
+    more = {"ANSIBLE_CALLBACKS_ENABLED": "ksysak.fleet.exit_code", **(environment or {})}
+    names = {name: LOCAL if name.startswith("web") else {"ansible_host": "127.0.0.1", "ansible_port": 1} for name in hosts}
+    return place.ansible.playbook(*place.command("preflight", names, **{**QUICK, **variables}), **place.own, **more)
+
+
+def test_preflight_tells_gaps_and_mistakes_apart(place):
+    done = preflight(place, "web1", "gone")
+    assert done.returncode in (2, 3), done.stdout  # 2: this machine has a finding
+    assert done.returncode == json.loads(next(place.results.glob("*/fleet.json")).read_text())["verdict"]["level"].count("incomplete") + 2
+    assert {"report.html", "fleet.json", "junit.xml", "findings.sarif", "codequality.json"} <= {
+        path.name for path in place.results.glob("*/*")
+    }
+    done = preflight(place, "web1", ksysak_duration="long")
+    assert done.returncode == 4, done.stdout
+    done = preflight(place, "web1", ksysak_fail_on="never")
+    assert done.returncode == 0, done.stdout
+
+
+def test_preflight_judges_only_what_the_change_brought(place):
+    done = preflight(place, "web1", ksysak_change_command="true", ksysak_scan_id="build", ksysak_fail_on="warning")
+    assert done.returncode == 0, done.stdout
+    assert "New or worse since the baseline: 0 findings" in done.stdout
+    assert {path.name for path in place.results.iterdir()} == {"build", "build-before"}
+    place.assert_nothing_left()

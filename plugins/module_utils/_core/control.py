@@ -49,7 +49,7 @@ class Listener(ipc.Server):
 def listener(scan_id, wait_s, is_wanted=lambda: True):
     """Return a Listener as soon as no other scan runs on this host.
 
-    scan_id: of this scan, or ''; wait_s: seconds to wait at most; is_wanted: function that is False when nobody waits for this scan any more.
+    scan_id: of this scan, or ''; wait_s: seconds to wait at most; is_wanted: function, False when nobody waits for this scan any more.
     Raises RuntimeError when another scan is still running then, and Ended.
     """
     deadline_s = time.monotonic() + wait_s

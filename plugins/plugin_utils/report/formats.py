@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from ..messages import Messages
-from . import digest, html, junit, sarif, table
+from . import digest, html, junit, pipeline, sarif, table
 from .assets import Assets
 
 # The name of the file of each format.
@@ -18,6 +18,7 @@ FILES = {
     "sarif": "findings.sarif",
     "csv": "findings.csv",
     "digest": "digest.txt",
+    "codequality": "codequality.json",
 }
 
 
@@ -30,5 +31,6 @@ def renderers(assets: Assets, translate: Messages) -> dict[str, Callable[[dict],
         "junit": junit.render,
         "sarif": sarif.render,
         "csv": table.render,
+        "codequality": pipeline.codequality,
         "digest": lambda fleet: "\n".join(digest.digest(fleet, translate)) + "\n",
     }

@@ -21,7 +21,7 @@ PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 def check_options(args: dict) -> dict:
     """Return the options with a value for each one that is empty, as a survey leaves it.
 
-    args: formats, fail_on, language, policies, policy_overrides, known_bugs and min_hosts as the user gave them, or without them.
+    args: formats, fail_on, language, policies, policy_overrides, known_bugs, min_hosts and only_new as the user gave them, or without them.
     formats, policies and known_bugs become lists of str, policy_overrides a dict, min_hosts what enough() takes. Raises OptionsError, which
     lists all that is wrong.
     """
@@ -34,10 +34,15 @@ def check_options(args: dict) -> dict:
         problems.append(f"ksysak_policy_overrides: {shown(overrides)} is not a dictionary of parameters by rule")
     lists = {name: _list(args.get(name), f"ksysak_{name}", problems) for name in ("policies", "known_bugs")}
     required = _required(given(args.get("min_hosts"), MIN_HOSTS), problems)
+    only_new = given(args.get("only_new"), False)
+    if str(only_new).lower() not in ("true", "false", "yes", "no", "1", "0"):
+        problems.append(f"ksysak_only_new: {shown(only_new)} is neither true nor false")
     if problems:
         raise OptionsError(problems)
     language = str(given(args.get("language"), "en"))
-    return {**args, **lists, "formats": formats, "fail_on": fail_on, "policy_overrides": overrides, "language": language, "min_hosts": required}
+    named = {"formats": formats, "fail_on": fail_on, "policy_overrides": overrides, "language": language, "min_hosts": required}
+    named["only_new"] = str(only_new).lower() in ("true", "yes", "1")
+    return {**args, **lists, **named}
 
 
 def _list(value: Any, option: str, problems: list[str]) -> list[str]:

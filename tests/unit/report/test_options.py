@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.options import check_options, enough
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 
-NAMES = ("formats", "fail_on", "language", "policies", "policy_overrides", "known_bugs", "min_hosts")
+NAMES = ("formats", "fail_on", "language", "policies", "policy_overrides", "known_bugs", "min_hosts", "only_new")
 
 
 @pytest.mark.parametrize("nothing", ["", None, [], [""]])
@@ -14,7 +14,7 @@ def test_what_a_survey_leaves_empty_is_the_default(nothing):
     made = check_options(dict.fromkeys(NAMES, nothing))
     assert made == {
         "formats": ["html", "json"], "fail_on": "never", "language": "en", "policies": [], "policy_overrides": {}, "known_bugs": [],
-        "min_hosts": 1,
+        "min_hosts": 1, "only_new": False,
     }  # fmt: skip
     assert check_options({}) == made
 
@@ -34,6 +34,7 @@ WRONG = {
     "policies": ({"a": 1}, "ksysak_policies: {'a': 1} is not a list"),
     "known_bugs": ([1], r"ksysak_known_bugs: \[1\] is not a list"),
     "policy_overrides": ("just words", "ksysak_policy_overrides: 'just words' is not a dictionary"),
+    "only_new": ("perhaps", "ksysak_only_new: 'perhaps' is neither true nor false"),
     "min_hosts": ("many", "ksysak_min_hosts: 'many' is neither a number of hosts nor a percentage"),
 }
 
@@ -61,7 +62,8 @@ def test_numbers_of_hosts_that_make_no_sense(value):
     ("required", "scanned", "total", "answer"),
     [
         (1, 0, 6, False), (1, 1, 6, True), (0, 0, 6, True), ("0", 0, 0, True), ("90%", 9, 10, True), ("90%", 8, 10, False),
-        ("100%", 1000, 1000, True), ("100 %", 999, 1000, False), ("33.3%", 333, 1000, True), ("33.3%", 332, 1000, False), ("0%", 0, 5, True),
+        ("100%", 1000, 1000, True), ("100 %", 999, 1000, False), ("33.3%", 333, 1000, True), ("33.3%", 332, 1000, False),
+        ("0%", 0, 5, True),
     ],
 )  # fmt: skip
 def test_enough_hosts(required, scanned, total, answer):

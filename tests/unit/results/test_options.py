@@ -32,7 +32,11 @@ def test_bad_probes(probes):
         check_options(1, probes, {})
 
 
-@pytest.mark.parametrize("options", [[1], "x", "{", {"nope": {}}, {"memleak": 1}, {"memleak": {"sampel": 1}}, {"memleak": {"top": 0}}, {"memory": {"top": "many"}}])
+WRONG_PROBE_OPTIONS = [[1], "x", "{", {"nope": {}}, {"memleak": 1}]
+WRONG_PROBE_OPTIONS += [{"memleak": {"sampel": 1}}, {"memleak": {"top": 0}}, {"memory": {"top": "many"}}]
+
+
+@pytest.mark.parametrize("options", WRONG_PROBE_OPTIONS)
 def test_bad_probe_options(options):
     with pytest.raises(OptionsError, match="^ksysak_probe_options: "):
         check_options(1, ["memleak"], options)
