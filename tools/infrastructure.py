@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the table of the kernel's infrastructure, which a kernel report seldom blames, from kernel source.
+"""Write the tables of functions that are seldom to blame, from kernel source: of a kernel report, and of an allocation.
 
-    tools/infrastructure.py SOURCE...           write it; a SOURCE is an unpacked tree, or a linux-source-*.tar.xz or .bz2
-    tools/infrastructure.py --names SOURCE...   print the names instead
+    tools/infrastructure.py SOURCE...             infrastructure; a SOURCE is an unpacked tree, or a linux-source-*.tar.xz or .bz2
+    tools/infrastructure.py --layers SOURCE...    layers that allocate on behalf of whoever calls them
+    tools/infrastructure.py --names ...           print the names instead
 
-A function is infrastructure by where it is defined: L(INFRASTRUCTURE) is the one owner of that. A name counts when all its
-definitions in all sources lie there. The shipped table comes from Debian's linux-source-5.10, -6.1, -6.12 and -7.3 and from Ubuntu's
-linux-source-4.4.0 and -4.15.0, because servers with such kernels run too.
+A function is of one of them by where it is defined: L(INFRASTRUCTURE) and L(LAYERS) are the one owner of that. A name counts when all
+its definitions in all sources lie there. The shipped tables come from Debian's linux-source-5.10, -6.1, -6.12 and -7.3, and
+infrastructure from Ubuntu's linux-source-4.4.0 and -4.15.0 too, because servers with such kernels run.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "plugins" / "module_utils" / "_kernel_log" / "infrastructure_table.py"
+LAYERS_TABLE = ROOT / "plugins" / "module_utils" / "_ebpf" / "layers_table.py"
 NAMESET = ROOT / "plugins" / "module_utils" / "_core" / "nameset.py"
 
 HEAD = '''# SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of {count} kernel functions that are infrastructure, as a set; tools/infrastructure.py makes it from kernel source."""
+"""The names of {count} kernel functions that are {what}, as a set; tools/infrastructure.py makes it from kernel source."""
 
 '''
 
@@ -72,7 +74,31 @@ INFRASTRUCTURE = (
     r"|uaccess|uio|vmalloc|wait\w*|workqueue|ww_mutex|xarray)\.h",
     r"include/net/(?:netlink|genetlink|page_pool/\w+|sock)\.h",
 )
-INSIDE = re.compile("|".join(f"(?:{rule})" for rule in INFRASTRUCTURE))
+
+# Where functions are defined that allocate on behalf of whoever calls them.
+LAYERS = (
+    # the allocators
+    r"mm/(?:dmapool|mempolicy|mempool|nommu|page_alloc|page_frag_cache|percpu[\w-]*|sla?b\w*|slob|slub|util|vmalloc)\.[ch]",
+    # containers, strings and objects
+    r"lib/(?:argv_split|assoc_array|bitmap|btree|bucket_locks|cpumask|debugobjects|generic-radix-tree|genalloc|idr|iov_iter|kasprintf|kfifo"
+    r"|kobject\w*|list_lru|maple_tree|objagg|percpu[\w-]*|radix-tree|ref_tracker|rhashtable|sbitmap|scatterlist|sg_pool|stackdepot|string\w*"
+    r"|xarray)\.c",
+    r"fs/(?:anon_inodes|file_table)\.c|fs/(?:kernfs|sysfs)/|security/security\.c",
+    # memory of devices
+    r"kernel/dma/|drivers/iommu/dma-iommu\.c|(?:\w+/)+devres\.c",
+    # buffers and devices of the network, block requests
+    r"net/core/(?:dev|gro|page_pool|skbuff|sock)\.c|block/bio[\w-]*\.c",
+    # headers of all of these
+    r"include/linux/(?:bio|bitmap|cpumask|device|dma-mapping|dmapool|genalloc|gfp|idr|kfifo|kobject|mempool|percpu|radix-tree|rhashtable[\w-]*"
+    r"|scatterlist|skbuff|slab|string\w*|vmalloc|xarray)\.h",
+    r"include/net/(?:page_pool/\w+|page_pool|sock)\.h",
+)
+
+
+def inside(rules: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of the paths that one of the rules matches."""
+    return re.compile("|".join(f"(?:{rule})" for rule in rules))
+
 
 # Not the running kernel: boot code, hypervisors' own, tools, examples, user space, other architectures, what is not Linux's own,
 # and what the kernel tests itself with.
@@ -171,15 +197,16 @@ def index(sources: Iterable[Path]) -> dict[str, set[str]]:
     return found
 
 
-def infrastructure(found: dict[str, set[str]]) -> list[str]:
-    """Return the names, of an L(index), whose definitions all lie in L(INFRASTRUCTURE), sorted.
+def infrastructure(found: dict[str, set[str]], rules: Iterable[str] = INFRASTRUCTURE) -> list[str]:
+    """Return the names, of an L(index), whose definitions all lie where one of the rules says, sorted.
 
     A header's definition of a function that a source file defines is what stands for it where a kernel is built without.
     """
+    pattern = inside(rules)
     return sorted(
         name
         for name, paths in found.items()
-        if all(INSIDE.match(path) for path in [path for path in paths if not path.startswith("include/linux/")] or paths)
+        if all(pattern.match(path) for path in [path for path in paths if not path.startswith("include/linux/")] or paths)
     )
 
 
@@ -192,23 +219,26 @@ def nameset() -> ModuleType:
     return module
 
 
-def table(names: list[str]) -> str:
-    """Return the text of the shipped table."""
+def table(names: list[str], what: str = "infrastructure") -> str:
+    """Return the text of a shipped table of functions that are `what`."""
     text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
     rows = "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
-    return HEAD.format(count=len(names)) + f"NAMES = (\n{rows}\n)\n"
+    return HEAD.format(count=len(names), what=what) + f"NAMES = (\n{rows}\n)\n"
 
 
 def main() -> None:
-    sources = [Path(word) for word in sys.argv[1:] if word != "--names"]
+    options = {word for word in sys.argv[1:] if word in ("--names", "--layers")}
+    sources = [Path(word) for word in sys.argv[1:] if word not in options]
     if not sources or any(not source.exists() for source in sources):
         raise SystemExit(__doc__)
-    names = infrastructure(index(sources))
-    if "--names" in sys.argv:
+    layers = "--layers" in options
+    names = infrastructure(index(sources), LAYERS if layers else INFRASTRUCTURE)
+    if "--names" in options:
         print("\n".join(names))
         return
-    TABLE.write_text(table(names), encoding="ascii")
-    print(f"{TABLE.relative_to(ROOT)}: {len(names)} names")
+    path, what = (LAYERS_TABLE, "layers of an allocation") if layers else (TABLE, "infrastructure")
+    path.write_text(table(names, what), encoding="ascii")
+    print(f"{path.relative_to(ROOT)}: {len(names)} names")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, load, verdict
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, finding_history, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, write
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
@@ -35,14 +36,18 @@ def _paths(args: dict, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _history(results: str | None, folder: Path) -> history.History:
-    """Return the scans before that of the folder. results: the option; only what it names must be readable."""
+def _history(results: str | None, folder: Path) -> tuple[history.History, finding_history.FindingHistory]:
+    """Return the scans before that of the folder: readings, findings. results: the option; only what it names must be readable."""
+
+    def made(root: Path | None) -> tuple[history.History, finding_history.FindingHistory]:
+        return history.History(root, folder), finding_history.FindingHistory(root, folder)
+
     if results:
-        return history.History(Path(results), folder)
+        return made(Path(results))
     try:
-        return history.History(folder.absolute().parent, folder)
+        return made(folder.absolute().parent)
     except load.ResultsError:
-        return history.History(None, folder)
+        return made(None)
 
 
 def _brought(judged: dict, args: dict) -> list[str]:
@@ -71,17 +76,17 @@ def make(args: dict, check_mode: bool) -> dict:
     args = options.check_options(args)
     folder = load.find(args["results"], args["scan_id"] or None)
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
-    earlier = _history(args["history"], folder)
+    readings, earlier = _history(args["history"], folder)
     paths = _paths(args, folder)
     parts = assets.Assets(args["assets"], args["language"])
     rules = policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
-    fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), earlier)
+    fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), readings, earlier)
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
     level, groups = pipeline.judged(fleet, args["only_new"])
     hosts = fleet["counts"]["hosts"]
     enough = options.enough(hosts["scanned"], hosts["total"], args["min_hosts"])
-    render = formats.renderers(parts, parts.translate)
+    render = formats.renderers(parts, parts.translate, folder)
     sizes = {}
     for name, path in paths.items():
         text = render[name](fleet)
@@ -89,7 +94,8 @@ def make(args: dict, check_mode: bool) -> dict:
         if not check_mode:
             write.write(path, text, OPTIONS.get(name, "ksysak_report"))
     if not check_mode:
-        earlier.write(fleet["scan"]["scan_id"])
+        readings.write(fleet["scan"]["scan_id"])
+        earlier.write(fleet)
     return {
         "changed": bool(paths),
         "scan_id": fleet["scan"]["scan_id"],
@@ -98,6 +104,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "files": {name: {"path": str(path), "bytes": sizes[name]} for name, path in paths.items()},
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
+        "policy": {"sha256": rules.sha256, "version": rules.version},
         "judged": {"level": level, "findings": [pipeline.brief(group) for group in groups[: pipeline.LISTED]], "total": len(groups)},
         "passed": verdict.passes(level, args["fail_on"]),
         "enough_hosts": enough,
@@ -148,7 +155,9 @@ class ActionModule(ActionBase):
                 return {**result, "changed": False}
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
-            raise check.UsageError(str(error)) from None
+            raise check.UsageError(for_log(str(error))) from None
+        # What nobody judged passes only with a warning, whatever fail_on is.
+        result.setdefault("warnings", []).extend(f"Not judged. {text}" for text in result["verdict"]["not_judged"])
         written = [
             f"{'Report' if name == 'html' else name.upper()}: {file['path']}" for name, file in result["files"].items() if name != "json"
         ]

@@ -18,6 +18,8 @@ FACT = "ksysak_"
 HOST = "localhost"
 # What is no part of the scan when the facts of single probes are evaluated.
 NO_SYSTEM: dict = {"collection_version": "", "system": None}
+# Fields that only order findings.
+RANKING = ("weight", "bytes_per_s", "excess", "last_seen")
 
 
 def _host_document(given: object, host: str) -> object:
@@ -54,7 +56,7 @@ def findings(document: object, policies: list | None = None, overrides: dict | N
         raise AnsibleFilterError(f"ksysak.fleet.findings: {error}") from None
     if problems:
         raise AnsibleFilterError(f"ksysak.fleet.findings: {problems[0]}")
-    return [{name: value for name, value in finding.items() if name not in ("weight", "bytes_per_s")} for finding in found]
+    return [{name: value for name, value in finding.items() if name not in RANKING} for finding in found]
 
 
 class FilterModule:

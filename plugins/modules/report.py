@@ -42,11 +42,13 @@ options:
   formats:
     description:
       - What to write. All but V(html) and V(json) have fixed names, beside the HTML file.
+      - V(findings) is C(findings.json): summary, evidence and next steps of each finding, with text of hosts kept apart, for programs that
+        read texts.
       - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt),
         V(codequality) is C(codequality.json) for GitLab.
     type: list
     elements: str
-    choices: [html, json, junit, sarif, csv, digest, codequality]
+    choices: [html, json, findings, junit, sarif, csv, digest, codequality]
     default: [html, json]
   baseline:
     description:

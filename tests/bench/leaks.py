@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What memleak finds of known leaks, and what it says of honest work, on a machine of the test fleet. Some 50 minutes a machine.
 
-python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [steady] [rates] [sites] [storms] [--runs 3] [--seconds 60] [--window 20]
+python tests/bench/leaks.py debian12 [strong] [weak] [kinds] [odd] [steady] [rates] [sites] [storms] [--runs 3] [--seconds 60] [--window 20]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import random
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -20,7 +21,7 @@ sys.path.insert(0, str(REPO / ".cache" / "import"))
 
 from ansible_collections.ksysak.fleet.tests.fleet import cache, still  # noqa: E402
 from ansible_collections.ksysak.fleet.tests.fleet.conftest import ON_HOST, OnMachine  # noqa: E402
-from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine  # noqa: E402
+from ansible_collections.ksysak.fleet.tests.fleet.machine import MEMORY_MIB, Machine  # noqa: E402
 
 LEAKING = "tests/fleet/leaking.py"
 SENT = (LEAKING, "tests/fleet/injections.py")
@@ -46,7 +47,25 @@ KINDS = ("leak_1mb", "myfs_alloc_inode", "p9_track", "refill_ring", "swap_tables
 MORE_KINDS = ("leak_bulk_pages", "leak_skb", "leak_devm", "leak_dma", "leak_tail")
 # Windows of each pattern, sites in each; then windows with leaks among them.
 SITES_WINDOWS, SITES_EACH, MIXED_WINDOWS = 2, 12, 3
+# In other contexts, by other allocators, in other rhythms.
+ODD = ("leak_shared", "leak_bursts", "leak_hardirq", "leak_atomic_pages", "leak_work", "leak_thread", "leak_ctor", "leak_mempool")
+MORE_ODD = (
+    "leak_percpu",
+    "leak_vmalloc",
+    "leak_large",
+    "leak_exact",
+    "leak_frag",
+    "leak_name",
+    "leak_order_5",
+    "leak_xarray",
+    "leak_later",
+)
 STEADY = ("full_ring", "steady_pages", "steady_slab")
+# What RCU frees, caches that drop any of their entries, reserves, other allocators; and buffers that grow, of which none is lost.
+ODD_STEADY = ("full_cache", "steady_long", "steady_rcu", "freed_by_rcu", "steady_mempool", "steady_vmalloc", "steady_percpu")
+GROWN = ("grow_krealloc",)
+WINDOWS = {"kinds": (KINDS, MORE_KINDS), "odd": (ODD, MORE_ODD), "steady": (STEADY,), "odd_steady": (ODD_STEADY,), "grown": (GROWN,)}
+SETTLE_S = {"steady": 30, "odd_steady": 65}
 # Number of equal leaks or names, objects a second of each (0: its own), seconds, and what runs beside.
 MANY = tuple("leak_many_%02d" % number for number in range(100))
 RATES = {
@@ -168,46 +187,47 @@ def main():
     parser.add_argument("parts", nargs="*", default=[*LEAKS, "storms"])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--window", type=int, nargs="*", default=[20, 80], help="windows of kinds and steady, in seconds")
+    parser.add_argument("--window", type=int, nargs="*", help="windows in seconds; else 20 and 80, and those of each rate")
+    parser.add_argument("--memory", type=int, default=MEMORY_MIB, help="MiB of the machine: leaks stay until the window is over")
     parser.add_argument("--seed", type=int, default=1, help="of the sites that are drawn")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(args.machine, cache.ensure(args.machine), Path(folder) / "console").wait()
+        machine = Machine(args.machine, cache.ensure(args.machine), Path(folder) / "console", memory_mib=args.memory).wait()
         try:
-            measure(machine, args)
+            measure(machine, args, Path(folder))
         finally:
             machine.stop()
 
 
-def measure(machine, args):
+def measure(machine, args, folder):
     on_machine = OnMachine(machine, REPO)
+    # Built by the machine's own compiler, without emulation.
+    shutil.copytree(REPO / "kmods", folder / "kmods")
+    shutil.copytree(REPO / "tests/fleet/kernel_leaks", folder / "kmods/kernel_leaks")
+    cache.build_modules(machine.name, folder / "kmods")
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.add(REPO / "kmods", "kmods")
-        tar.add(REPO / "tests/fleet/kernel_leaks", "kmods/kernel_leaks")
+        tar.add(folder / "kmods", "kmods")
         for path in SENT:
             tar.add(REPO / path, f"tests/ansible_collections/ksysak/fleet/{path}")
-    wanted = [f"make -s -C {KMODS}"] if {*LEAKS, "storms", "rates", "build"}.intersection(args.parts) else []
-    if {"kinds", "steady", "rates", "sites", *RATES}.intersection(args.parts):
-        wanted.append(f"make -s -C /lib/modules/$(uname -r)/build M={KMODS}/kernel_leaks modules")
-    built = machine.run(" && ".join(["tar -xf - -C /root", *(f"{command} 2>&1" for command in wanted)]), archive.getvalue())
-    if built.returncode:
-        sys.exit(built.stdout.decode(errors="replace"))
+    unpacked = machine.run("tar -xf - -C /root", archive.getvalue())
+    if unpacked.returncode:
+        sys.exit(unpacked.stderr.decode(errors="replace"))
     kernel = machine.run("uname -r").stdout.decode().strip()
     for part, wanted in LEAKS.items():
         for case in cases(*wanted) if part in args.parts else ():
             (result,) = on_machine.run(LEAKING, json.dumps([case]))
             for row in evaluated(case, result):
                 print(json.dumps({"kernel": kernel, "part": part, **row}), flush=True)
-    for window_s, (part, kinds) in itertools.product(args.window, (("kinds", KINDS), ("kinds", MORE_KINDS), ("steady", STEADY))):
-        if part in args.parts:
-            ko = f"{KMODS}/kernel_leaks/kernel_leaks.ko"
-            case = {"window_s": window_s, "options": OPTIONS, "ko": ko, "kinds": kinds, "settle_s": 30 if part == "steady" else 1}
-            (result,) = on_machine.run(LEAKING, json.dumps([case]))
-            for row in evaluated_kinds(kinds, result):
-                print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
-    for name, (kinds, rate, window_s, beside) in RATES.items():
-        if {"rates", name}.intersection(args.parts):
+    kinds_of = [(part, kinds) for part in WINDOWS if part in args.parts for kinds in WINDOWS[part]]
+    for window_s, (part, kinds) in itertools.product(args.window or (20, 80), kinds_of):
+        case = {"window_s": window_s, "options": OPTIONS, "ko": f"{KMODS}/kernel_leaks/kernel_leaks.ko", "kinds": kinds}
+        case.update(settle_s=SETTLE_S.get(part, 1), parameters={"later_ms": window_s * 500})
+        (result,) = on_machine.run(LEAKING, json.dumps([case]))
+        for row in evaluated_kinds(kinds, result):
+            print(json.dumps({"kernel": kernel, "part": part, "window_s": window_s, **row}), flush=True)
+    for name, (kinds, rate, own_s, beside) in RATES.items():
+        for window_s in args.window or (own_s,) if {"rates", name}.intersection(args.parts) else ():
             many = len(set(kinds).intersection(MANY))
             case = {"window_s": window_s, "options": dict(OPTIONS, top=200), "ko": f"{KMODS}/kernel_leaks/kernel_leaks.ko"}
             case.update(kinds=[] if many else kinds, parameters={"many": many, "rate": rate}, beside=COMMANDS.get(beside))
@@ -215,7 +235,7 @@ def measure(machine, args):
             for row in evaluated_kinds(kinds, result):
                 print(json.dumps({"kernel": kernel, "part": name, "window_s": window_s, **row}), flush=True)
     if "sites" in args.parts:
-        for row in measured_sites(on_machine, args.window[0], args.seed):
+        for row in measured_sites(on_machine, (args.window or [20])[0], args.seed):
             print(json.dumps({"kernel": kernel, "part": "sites", **row}), flush=True)
     if "storms" in args.parts:
         for run, kind in itertools.product(range(args.runs), STORMS):

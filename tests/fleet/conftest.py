@@ -18,12 +18,13 @@ from ansible_collections.ksysak.fleet.tests.fleet.machine import Machine
 
 ON_HOST = "tests/integration/on_host.py"
 MEMORY = "tests/integration/memory_on_host.py"
+BLOCKED = "tests/integration/blocked_on_host.py"
 TRACES = "tests/fleet/traces.py"
 CHANGING = "tests/fleet/changing.py"
 INJECTIONS = "tests/fleet/injections.py"
 LEAKING = "tests/fleet/leaking.py"
 STALLING = "tests/fleet/stalling.py"
-SENT = ["plugins/module_utils", ON_HOST, MEMORY, TRACES, CHANGING, INJECTIONS, LEAKING, STALLING]
+SENT = ["plugins/module_utils", ON_HOST, MEMORY, BLOCKED, TRACES, CHANGING, INJECTIONS, LEAKING, STALLING]
 MODULES = ("test_page_leak", "test_slab_leak", "test_vmalloc_leak", "test_irqoff", "test_nosched")
 BUILT = "/root/kmods"
 

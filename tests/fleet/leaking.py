@@ -67,7 +67,13 @@ def measured_kinds(case):
     try:
         time.sleep(case.get("settle_s", 1))
         before = []
-        found = measured_while(make("memleak", **case["options"]), lambda: before.append(held()), case["window_s"])
+
+        def go():
+            with open("/sys/module/kernel_leaks/parameters/go", "w") as stream:
+                stream.write("1")
+            before.append(held())
+
+        found = measured_while(make("memleak", **case["options"]), go, case["window_s"])
         (began_s, first), (ended_s, last) = before[0], held()
     finally:
         if beside:

@@ -43,11 +43,13 @@ class Machine:
     It ends with the process that started it, whatever happens to that; with outlive=True it stays.
     exact: one CPU whose clock counts its own instructions (500 million are a second), so that an emulator that is late, or not given the
     CPU, is nothing the machine could see: no tick is lost, and what lasts a millisecond does so.
+    memory_mib: of the machine.
     Raises MachineFailed when it cannot even begin to start.
     """
 
-    def __init__(self, name, folder, console, outlive=False, exact=False):
+    def __init__(self, name, folder, console, outlive=False, exact=False, memory_mib=MEMORY_MIB):
         self.name, self.folder, self.console, self.exact = name, Path(folder), Path(console), exact
+        self._memory_mib = memory_mib
         self.boot_s, self._began_s, self._orders = None, time.monotonic(), None
         # Ends of socket pairs instead of paths or ports: nothing to choose, to collide with, or to leave behind.
         self._ready, qemu_ready = socket.socketpair()
@@ -69,7 +71,7 @@ class Machine:
         # after it is gone, and the kernel panics ("Oops: int3"). Nehalem: a third faster than max, whose AVX and LA57 are slow to emulate.
         command = ["qemu-system-x86_64", "-name", self.name, "-accel", "tcg,thread=single,tb-size=512", "-cpu", "Nehalem"]
         command += ["-smp", "1", "-icount", "shift=1"] if self.exact else ["-smp", str(CPUS)]
-        command += ["-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        command += ["-m", str(self._memory_mib), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         command += ["-kernel", str(files["vmlinuz"]), "-initrd", str(files["initramfs"]), "-append", KERNEL_ARGUMENTS]
         # snapshot: what the machine writes goes to a file that has no name and ends with it.
         command += ["-drive", "file=%s,if=virtio,format=raw,snapshot=on,cache=unsafe" % str(files["disk.img"]).replace(",", ",,")]

@@ -32,6 +32,7 @@ TRACEPOINTS = {
     "percpu:percpu_alloc_percpu": {"size": "size_t {}", "ptr": POINTER},
     "percpu:percpu_free_percpu": {"ptr": POINTER},
     "vmalloc:alloc_vmap_area": {"size": "unsigned long {}", "failed": "int {}"},
+    "block:block_bio_queue": {"dev": "unsigned int {}"},
     "timer:hrtimer_start": {"function": POINTER},
     "timer:hrtimer_expire_entry": {"hrtimer": POINTER, "function": POINTER},
     "timer:hrtimer_expire_exit": {"hrtimer": POINTER},
@@ -47,6 +48,8 @@ struct pt_regs;
 u64 bpf_ktime_get_ns(void);
 u64 bpf_get_current_pid_tgid(void);
 u64 bpf_get_current_task(void);
+u64 bpf_jiffies64(void);
+long bpf_get_task_stack(void *task, void *to, u32 size, u64 flags);
 u32 bpf_get_smp_processor_id(void);
 int bpf_get_current_comm(void *to, u32 size);
 long bpf_get_stack(void *ctx, void *to, u32 size, u64 flags);

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.bpf import text as blocked
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf as interference
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf as memleak, tracing
@@ -59,11 +60,19 @@ def _bulk(layout):
     return memleak.bulk_frees() + (memleak.bulk_allocations() if layout == "cache" else [])
 
 
+def _blocked():
+    needed = {name: 8 * number for number, name in enumerate(sorted(blocked.NEEDED))}
+    of_locks = {name: 8 * number for number, name in enumerate(sorted(blocked.OF_LOCKS))}
+    for locks, device, threshold_ms in itertools.product((None, of_locks), (False, True), (1, 50, 3600000)):
+        name = f"{'locks' if locks else 'nolocks'}-device{device:d}-{threshold_ms}ms"
+        yield name, blocked.text(threshold_ms * 10**6, 10**7, 4711, needed, locks, device)
+
+
 def _length(functions):
     return sum(len(function.text) for function in functions)
 
 
-PROBES = {"runlatency": _runlatency, "interference": _interference, "memleak": _memleak}
+PROBES = {"runlatency": _runlatency, "interference": _interference, "memleak": _memleak, "blocked": _blocked}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import { beforeEach, test } from 'node:test'
 import { csv } from '../../roles/report/files/lib/csv.js'
 import * as dom from '../../roles/report/files/lib/dom.js'
 import { evidence } from '../../roles/report/files/lib/evidence.js'
+import { useDomain } from '../../roles/report/files/lib/names.js'
 import { openPage } from './page.mjs'
 
 const HOSTILE = '<img src=x onerror=alert(1)>&lt;"\'</bdi><script>'
@@ -51,6 +52,21 @@ test('an address holds the name that a link has', () => {
   assert.equal(href, '#host=a%26b%3Dc')
 })
 
+test('a host is shown without the domain that all share, and breaks at its dots', () => {
+  useDomain('.prod.example.net')
+  const link = dom.hostLink('web1.fra.prod.example.net')
+  const other = dom.hostLink('db.example.org')
+  useDomain('')
+  assert.deepEqual(
+    [...link.querySelectorAll('span')].map((node) => node.textContent),
+    ['web1.', 'fra'],
+  )
+  assert.equal(link.querySelector('bdi').getAttribute('title'), 'web1.fra.prod.example.net')
+  assert.equal(link.getAttribute('href'), '#host=web1.fra.prod.example.net')
+  assert.equal(other.textContent, 'db.example.org')
+  assert.equal(other.querySelector('bdi').getAttribute('title'), null)
+})
+
 test('a badge has the colour of its severity alone', () => {
   assert.equal(dom.badge('fatal').getAttribute('class'), 'badge is-fatal')
   assert.equal(dom.badge('x y').getAttribute('class'), 'badge is-unknown')
@@ -63,9 +79,10 @@ test('a bar never leaves its place', () => {
   assert.equal(dom.shareBar(null).textContent, '–')
 })
 
-test('three of many hosts are named', () => {
+test('one of many hosts is named, and two of two', () => {
   const hosts = ['a', 'b', 'c', 'd'].map((host) => ({ host }))
-  assert.equal(dom.hostList(hosts, 40).textContent, 'a, b, c, … 40 in all')
+  assert.equal(dom.hostList(hosts, 40).textContent, 'a +39')
+  assert.equal(dom.hostList(hosts, 40).getAttribute('data-full'), 'a, b, c, d, +36')
   assert.equal(dom.hostList(hosts.slice(0, 2), 2).textContent, 'a, b')
 })
 
@@ -93,6 +110,9 @@ test('evidence of any shape is shown with units', () => {
 })
 
 test('no cell of an exported table is a formula', () => {
-  const lines = csv([['=1+1', '+1', '-1', '@x', '|x', '%x', '\uff1dx', 'a=b', 'say "hi"', ' two\r\nlines ']])
-  assert.equal(lines, `\ufeff"'=1+1","'+1","'-1","'@x","'|x","'%x","'\uff1dx","a=b","say ""hi""","two lines"\r\n`)
+  const lines = csv([['=1+1', '+1', '-1', '@x', '|x', '%x', '\uff1dx', 'a=b', 'say "hi"', ' two\r\nlines ', 7.5, -3]])
+  assert.equal(
+    lines,
+    `\ufeff"'=1+1","'+1","'-1","'@x","'|x","'%x","'\uff1dx","a=b","say ""hi""","two lines",7.5,-3\r\n`,
+  )
 })

@@ -32,6 +32,15 @@ test('a click adds to the history, a filter does not', () => {
   assert.deepEqual([location.hash, kept], ['#host=web1', 1])
 })
 
+test('a link keeps the filter, and closes what is open', () => {
+  const to = (hash, own) => state.merged(state.parse(hash), own)
+  assert.equal(to('#q=java&group=db&finding=1', '#host=web1.example.net'), '#q=java&group=db&host=web1.example.net')
+  assert.equal(to('#q=java&severity=error', '#severity=fatal'), '#q=java&severity=fatal')
+  assert.equal(to('#q=java&host=web1', '#hosts'), '#q=java&at=hosts')
+  assert.equal(to('#q=java&at=hosts', '#change=new'), '#q=java&change=new')
+  assert.equal(to('#q=java&change=new&sort.hosts=host:asc', '#q=&change='), '#sort.hosts=host%3Aasc')
+})
+
 test('pages of tables are whole numbers above the first', () => {
   const pages = state.pagesOf(state.parse('#page.hosts=3&page.findings=1&page.map=x&page.leaks=2.7&q=4'))
   assert.deepEqual(

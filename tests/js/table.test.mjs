@@ -2,15 +2,9 @@
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 
-import {
-  grid,
-  prepareTables,
-  short,
-  squeezeOf,
-  tablesBuilt,
-  turnTables,
-  visibleLines,
-} from '../../roles/report/files/lib/table.js'
+import { hostList } from '../../roles/report/files/lib/dom.js'
+import { visibleLines } from '../../roles/report/files/lib/cells.js'
+import { grid, prepareTables, short, squeezeOf, tablesBuilt, turnTables } from '../../roles/report/files/lib/table.js'
 import { openPage } from './page.mjs'
 
 /* Stands for the library: it keeps what it is given and fires what the page listens to. */
@@ -76,7 +70,7 @@ test('every cell is a node, so that the library parses no HTML', () => {
   assert.deepEqual([count.nodeType, count.textContent], [3, '–'])
 })
 
-test('visible rows are exported as they are drawn', () => {
+test('visible rows are exported with numbers as numbers and names in full', () => {
   const lines = visibleLines(
     [
       { name: 'a', count: 2 },
@@ -86,7 +80,7 @@ test('visible rows are exported as they are drawn', () => {
   )
   assert.deepEqual(lines, [
     ['Name', 'Waits'],
-    ['<a>', '2'],
+    ['<a>', 2],
     ['<b>', ''],
   ])
 })
@@ -109,7 +103,29 @@ test('columns that always show shrink to a narrow page, those of fixed width do 
   assert.equal(squeezeOf(all, 210), 0.5)
 })
 
-test('a table of several has pages of ten', () => {
-  assert.deepEqual(short(Array(11)), { paginationSize: 10, pagination: true })
-  assert.deepEqual(short(Array(10)), { paginationSize: 10, pagination: false })
+test('an exported column names the unit of its numbers', () => {
+  const size = { title: 'Growth', field: 'growth_bytes_per_s', draw: (value) => `${value} B/s` }
+  const where = { title: 'Where', field: 'hosts', draw: () => hostList([{ host: 'a' }, { host: 'b' }], 30) }
+  assert.deepEqual(visibleLines([{ growth_bytes_per_s: 2048, hosts: [] }], [size, where]), [
+    ['Growth (bytes/s)', 'Where'],
+    [2048, 'a, b, +28'],
+  ])
+})
+
+test('an optional column is there when a row has something in it', () => {
+  const known = { title: 'Known bug', field: 'known', optional: true }
+  const names = (data) => grid(body, 'hosts', data, [...columns, known]).options.columns.map(({ title }) => title)
+  assert.deepEqual(names([{ name: 'a', count: 1, known: null }]), ['Name', 'Waits'])
+  assert.deepEqual(names([{ name: 'a', count: 1, known: 'CVE' }]), ['Name', 'Waits', 'Known bug'])
+})
+
+test('no heading is cut: a column is at least as wide as the longest word', () => {
+  const [column] = grid(body, 'hosts', [{ name: 'a' }], [{ title: 'Unaccounted memory', field: 'name', minWidth: 40 }])
+    .options.columns
+  assert.ok(column.minWidth >= 8 * 'Unaccounted'.length)
+})
+
+test('a table of several has pages of five', () => {
+  assert.deepEqual(short(Array(6)), { paginationSize: 5, pagination: true })
+  assert.deepEqual(short(Array(5)), { paginationSize: 5, pagination: false })
 })

@@ -18,6 +18,7 @@ def classes():
     from ansible_collections.ksysak.fleet.plugins.module_utils._os_exceptions.probe import OsExceptionsProbe as os_exceptions
     from ansible_collections.ksysak.fleet.plugins.module_utils._host_health.probe import HostHealthProbe as host_health
     from ansible_collections.ksysak.fleet.plugins.module_utils._memory.probe import MemoryProbe as memory
+    from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.probe import BlockedProbe as blocked
     # isort: on
     found = locals()
     return dict((name, found[name]) for name in NAMES)

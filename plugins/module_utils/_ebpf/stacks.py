@@ -1,39 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kernel call stacks: from addresses to names, and from names to the function to blame."""
 
+import base64
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import nameset
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import layers_table
 
 DEPTH = 24
 
-# Layers of the core kernel that allocate on behalf of whoever called them, as tables of a layer's functions. A function of a module
-# never belongs to one: whatever its name is, it is a driver's or a file system's own.
-_LAYERS = (
-    # slab, mm/slub.c and mm/util.c
-    r'_*k[mvz]+alloc\w*|_*krealloc\w*|_*kvrealloc\w*|_*kmemdup\w*|_*kstrn?dup\w*|memdup_user\w*|vmemdup_user\w*|kasprintf|kvasprintf\w*'
-    r'|_*kmem_cache_\w+|_*kmalloc_\w+|_*slab_\w+|_*do_kmalloc\w*|_*kmem_buckets\w*|_*new_slab\w*|allocate_slab|refill_(?:objects|sheaf|stock)'
-    r'|_*alloc_from_pcs\w*|kmalloc_large\w*|mempool_\w+|\w*sheaf\w*|alloc_slab_obj_exts|memcg_alloc_\w+|cache_random_seq_create',
-    # pages, mm/page_alloc.c, mm/mempolicy.c, mm/filemap.c
-    r'_*alloc_(?:frozen_)?pages\w*|_*get_free_pages?\w*|get_zeroed_page\w*|_*folio_alloc\w*|_*alloc_page\w*|get_page_from_freelist'
-    r'|_*page_frag_\w+|_*rmqueue\w*|make_alloc_exact|page_pool_\w+|_*page_pool_\w+|vma_alloc_\w+|_*pte_alloc_kernel',
-    # areas and per-CPU memory, mm/vmalloc.c, mm/percpu.c
-    r'_*vmalloc\w*|_*vzalloc\w*|kvzalloc\w*|vmap_\w*|pcpu_\w+|_*alloc_percpu\w*|alloc_vmap_area|_*get_vm_area_node\w*',
-    # device memory, kernel/dma, drivers/base/devres.c
-    r'_*dma_\w+|devm_k\w+|devm_get_free_pages|_*devres_alloc\w*|devm_\w*alloc\w*|alloc_dr',
-    # network buffers, net/core/skbuff.c and dev.c
-    r'_*alloc_skb\w*|_*netdev_alloc\w*|_*napi_alloc\w*|_*napi_build_skb|_*build_skb\w*|sock_alloc_send_p?skb|sock_wmalloc|skb_(?:clone|copy\w*)'
-    r'|_*skb_clone|_*pskb_\w+|kmalloc_reserve|alloc_skb_with_frags|napi_get_frags|napi_skb_cache_get\w*|skb_page_frag_refill',
-    # block requests, block/bio.c
-    r'_*bio_\w+|bvec_alloc',
-    # files that an interface makes for its user, fs/file_table.c, fs/anon_inodes.c
-    r'_*alloc_(?:empty_)?file\w*|_*anon_inode_\w+|security_file_alloc|lsm_file_alloc',
-    # kernel objects and their names, lib/kobject.c, fs/kernfs
-    r'_*kernfs_new_node|kobject_set_name\w*|kobject_create\w*',
-    # tracing itself
-    r'_*traceiter_\w+|trace_event_raw_event_\w+|perf_trace_\w+|perf_call_bpf_\w+|bpf_\w*trace\w*|trace_call_bpf|bpf_prog_\w+',
-)
-_PLUMBING = re.compile('^(?:' + '|'.join(_LAYERS) + ')$')
+# Made for tracepoints by macros and for programs by the kernel, so that no source defines them.
+_TRACING = re.compile(r'^(?:_*traceiter_|trace_event_raw_event_|perf_trace_|perf_call_bpf_|bpf_trace_run|__bpf_trace_|trace_call_bpf'
+                      r'|bpf_prog_[0-9a-f]{16})')
+_LAYERS = []
 # An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
@@ -58,8 +38,17 @@ def module_of(frame):
 
 
 def is_layer(frame):
-    """Does the frame's function allocate on behalf of whoever called it?"""
-    return module_of(frame) is None and bool(_PLUMBING.match(bare(frame)))
+    """Does the frame's function allocate on behalf of whoever called it?
+
+    The kernel's does that is defined where allocators, containers, or buffers of devices are (tools/infrastructure.py). A function of
+    a module never does: whatever its name is, it is a driver's or a file system's own.
+    """
+    if module_of(frame) is not None:
+        return False
+    if not _LAYERS:
+        _LAYERS.append(nameset.NameSet(base64.urlsafe_b64decode(layers_table.NAMES)))
+    name = bare(frame)
+    return name in _LAYERS[0] or bool(_TRACING.match(name))
 
 
 def is_boundary(frame):

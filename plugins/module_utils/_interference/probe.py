@@ -226,7 +226,7 @@ class InterferenceProbe(Probe):
 
     NAME = 'interference'
     ENGINES = (BccEngine, ProcfsEngine)
-    BUDGET_BYTES = 10 * 1024
+    BUDGET_BYTES = 8 * 1024
     OPTIONS = {
         'pid': {'type': 'int', 'default': 0},
         'timers': {'type': 'bool', 'default': True},

@@ -10,6 +10,7 @@ frame below the dispatching code.
 
 import re
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.rust_symbols import demangle
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.patterns import OOPS_KINDS, STALL_KINDS
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.symbol_classes import (
@@ -25,9 +26,10 @@ MAX_TRACE = 32
 MAX_CALLERS = 2
 # Reports whose registers, if any, are those of user space or of an innocent interrupt.
 _NO_PC = frozenset(('hung_task', 'kmemleak', 'atomic_sleep', 'bug_mm', 'oom', 'page_alloc_failure', 'ubsan'))
-_LINE_CHARS = 512  # no frame is longer
+_ALLOCATIONS = frozenset(('kmemleak', 'page_alloc_failure'))
+_LINE_CHARS = 768  # no frame is longer
 
-_SYMBOL = r'[.]?[A-Za-z_][\w.$]{0,200}'
+_SYMBOL = r'[.]?[A-Za-z_][\w.$]{0,511}'
 _OFFSET = r'\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}'
 _HEX = r'(?:\(?\[[<0-9a-f][^\]]{0,40}\]\)?\s*|\(\[?<?[0-9a-f]{8,16}>?\]?\)\s*|<[A-Z#]{2,6}>\s*|[0-9a-f]{16}\s+)'
 _FRAME = re.compile(r'\s*' + _HEX + r'{0,4}(\? )?(' + _SYMBOL + r')' + _OFFSET + r'(?: \[([\w-]{1,64})\b)?')
@@ -45,13 +47,21 @@ _BARE_IN = re.compile(r' in (' + _SYMBOL + r')\s*$')
 
 _WAITS_FOR_CPU = re.compile(r'smp_call_function_(?:single|many)\w*')
 _SOFTIRQ = re.compile(r'_{0,2}do_softirq|handle_softirqs|_{0,2}irq_exit')
+_FILE_OPERATION = re.compile(r'(?:__)?vfs_(?:read|write|iter_read|iter_write)|__kernel_(?:read|write)')
 _HELD = re.compile(r'\s*#\d+:')
 _LAST_FUNCTION = re.compile(r'\s*last function: (' + _SYMBOL + ')')
 _WAITS_FOR_WORK = re.compile(r'_{0,2}(?:flush_work\w*|start_flush_work|cancel_(?:delayed_)?work\w*|drain_workqueue|destroy_workqueue)')
 _RCU_THREAD = frozenset(('rcu_gp_kthread', 'rcu_gp_fqs_loop'))
+# What goes through objects that all of the kernel put there, or frees them: where it fails, another's object is broken, not its caller's.
+_QUEUES = re.compile(r'enqueue_timer|timerqueue_\w+|(?:__)?run_timers|__run_timer_base|qlist_free_all')
+_MEMORY_ERRORS = OOPS_KINDS | {'kasan', 'kfence'}
 _IRQ_ORDER = re.compile(r'-safe -> |irq lock inversion|IRQ lock inversion')
 _STACK_OVERFLOW = re.compile(r'stack guard page|stack overflow|corrupted stack end')
 _WAITS = re.compile(r'(?:\w+_)?wait(?:_\w+)?$')
+_LOCKS = re.compile(r'(?:\w+_)?i?lock(?:_(?:exclusive|interruptible|killable|nested|pair|read|shared|slow|timeout|write))*$')
+_CONSTRUCTS = re.compile(r'(?:\w+_)?alloc(?:_\w+)?$')
+_STILL_HELD = re.compile(r'still has locks held|lock held (?:when|at)')
+_SYSTEM_CALL = re.compile(r'(?:__(?:x64|ia32|arm64|s390x?|riscv|do|se)_)?(?:compat_)?sys_\w+$|(?:compat_)?(?:SyS|SYSC)_\w+$')
 _WAITING_ANCHOR = re.compile(r'_{0,2}synchronize_(?:s?rcu|net|sched)\w*|rtnl_lock\w*')
 
 
@@ -61,8 +71,8 @@ def is_stack_overflow(header):
 
 
 def clean(name):
-    """A function's name as all builds of the kernel have it: no .isra.0, .constprop.1, .cold."""
-    return bare(name.lstrip('.'))[:200]
+    """A function's name as all builds of the kernel have it: no .isra.0, .constprop.1, .cold, no hashes of Rust's crates."""
+    return demangle(bare(name.lstrip('.')))[:200]
 
 
 def parse(text):
@@ -172,6 +182,16 @@ def _first_specific(names):
     return None
 
 
+def _queue(names):
+    """Where memory was bad: the queue of others' objects that is to blame, reached through helpers alone; or None."""
+    for name in names:
+        if _QUEUES.fullmatch(name):
+            return name
+        if not GENERIC.match(name) or DISPATCH.match(name):
+            return None
+    return None
+
+
 def _least_incidental(names):
     """Where all are incidental: the innermost that is no helper, or the innermost; or None."""
     return next((name for name in names if not GENERIC.match(name)), names[0] if names else None)
@@ -214,11 +234,23 @@ def _stuck(trace, innermost):
     for name in names:
         if _WAITS_FOR_CPU.match(name):
             return name
-    return (not innermost and _operation(names)) or _first_specific(names)
+    return (not innermost and _operation(names)) or _first_specific(names) or next(filter(_SYSTEM_CALL.match, reversed(names)), None)
+
+
+def _asks_for_memory(names):
+    """Who had memory allocated: the first that neither helps nor only makes an object for others; or None."""
+    own = [name for name in names if not incidental(name)]
+    while len(own) > 1 and _CONSTRUCTS.match(own[0]):  # as alloc_inode
+        del own[0]
+    return own[0] if own else None
 
 
 def _operation(names):
-    """The outermost frame that neither dispatches nor helps."""
+    """The outermost frame that neither dispatches nor helps, of a file's operation where kernel code calls one."""
+    for index, name in enumerate(names):
+        if _FILE_OPERATION.fullmatch(name) and any(not incidental(inner) for inner in names[:index]):
+            names = names[:index]
+            break
     for index in range(len(names) - 1, -1, -1):
         name = names[index]
         if not incidental(name):
@@ -251,7 +283,9 @@ def _lockdep(header, entries, traces):
     else:
         # a lone place in the text before is no trace
         shown = _names(next((trace for trace in traces if trace[0][:2] == ('mark', 'trace')), traces[0]))
-    locks = [entry[1] for entry in entries if entry[0] == 'lock'][:1]
+    locks = [entry[1] for entry in entries if entry[0] == 'lock']
+    if _STILL_HELD.search(header):  # who took what is still held
+        locks = [entry[1] for entry in entries if entry[0] == 'held'][:1] or locks
     if traces and _IRQ_ORDER.search(header):
         # two places, right on their own: the interrupt's is the one that nobody thought of
         locks = [name for name in _names(traces[0])[:1] + [_first_specific(_names(traces[0]))] if name] + locks
@@ -315,8 +349,8 @@ def _blame(kind, header, entries):
                 return name, names
         own = [name for name in names if not incidental(name)]
         modules = {entry[1]: entry[3] for entry in traces[0] if len(entry) > 3} if traces else {}
-        # what one module has for others to wait with
-        while len(own) > 1 and _WAITS.match(own[0]) and modules.get(own[0]) != modules.get(own[1]):
+        # what one module has for others to wait with, and what only takes a lock
+        while len(own) > 1 and (_LOCKS.match(own[0]) or (_WAITS.match(own[0]) and modules.get(own[0]) != modules.get(own[1]))):
             del own[0]
         if own:
             return own[0], names
@@ -330,10 +364,12 @@ def _blame(kind, header, entries):
     else:
         candidates = [entry[1] for entry in entries if entry[0] == 'pc'][:1] + _down_to_interrupt(names)
     candidates = named + candidates
-    # the unwinder is to blame only where it crashed itself
-    if kind in OOPS_KINDS and candidates and UNWINDING.match(candidates[0]):
-        return candidates[0], names
-    culprit = _first_specific(candidates)
+    # the unwinder is to blame only where it crashed itself, or what it reads memory with
+    crashed = next(filter(UNWINDING.match, candidates[:2]), None) if kind in OOPS_KINDS else None
+    if crashed:
+        return crashed, names
+    culprit = _queue(candidates) if kind in _MEMORY_ERRORS else _asks_for_memory(names) if kind in _ALLOCATIONS else None
+    culprit = culprit or _first_specific(candidates)
     if culprit is None and kind == 'lockdep':
         culprit = _first_specific(entry[1] for entry in entries if entry[0] == 'held')
     if culprit is None and kind != 'page_alloc_failure':

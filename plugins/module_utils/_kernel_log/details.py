@@ -55,7 +55,8 @@ _OF_KIND = {
                    r'shmem-rss:(?P<victim_shmem_rss_kb>\d+)kB', r'oom_score_adj:(?P<victim_score>-?\d+)', *_MEMORY),
     'page_alloc_failure': _fields(r'^(?P<asked_by>.{1,15}): page allocation', r'\border:(?P<order>\d+)',
                                   r'\bmode:(?P<gfp_mask>[^,\s]{1,160})', r'stalls for (?P<waited_ms>\d+)ms', *_MEMORY),
-    'hung_task': _fields(r'task (?P<task>.{1,64}):(?P<pid>\d+) .{0,60}more than (?P<waited_s>\d+) seconds',
+    'hung_task': _fields(r'thread pid (?P<pid>\d+) was inactive for (?P<waited_s>\d+)',
+                         r'task (?P<task>.{1,64}):(?P<pid>\d+) .{0,60}more than (?P<waited_s>\d+) seconds',
                          r'blocked on an? (?P<lock>[\w-]{1,32}),? .{0,40}owned by task (?P<owner>.{1,64}):(?P<owner_pid>\d+)'),
     'soft_lockup': _STUCK, 'hard_lockup': _STUCK, 'workqueue_lockup': _STUCK,
     'rcu_stall': _fields(r'detected by (?P<detected_by>\d+), t=(?P<waited_jiffies>\d+)', r'\(t=(?P<waited_jiffies>\d+) jiffies',
@@ -118,16 +119,17 @@ _OF_KIND = {
     'netdev_watchdog': _fields(r'WATCHDOG: (?P<device>\S{1,32}) \((?P<driver>[\w-]{1,32})\)',
                                r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>\S{1,16}?):? NETDEV',
                                r'transmit queue (?P<queue>\d+):? timed out(?: (?P<waited_ms>\d+) ms)?',
-                               r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>[\w.@-]{1,16})(?: \(\w+\))?: Detected'),
+                               r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>[\w.@-]{1,16})(?: \(\w+\))?: (?:Detected|TX timeout|tx_timeout|initiating)'),
     'netdev_unregister': _fields(r'waiting for (?P<device>\S{1,32}) to become free. Usage count = (?P<references>-?\d+)'),
     'nf_conntrack_full': _fields(r'(?P<table>\w{2,4}_conntrack): table full'),
     'neigh_table_full': _fields(r'neighbour: (?P<table>\w{1,32}):'),
     'file_table_full': _fields(r'limit (?P<limit>\d+) reached'),
     'audit_backlog': _fields(r'audit_backlog=\d+ > audit_backlog_limit=(?P<limit>\d+)'),
     'syn_flood': _fields(r'flooding on port (?:\S{0,64}:)?(?P<port>\d+)'),
+    'nfs_state_lost': _fields(r'NFSv4 server (?P<server>\S{1,128})', r'open file (?P<file>.{1,160}?), error = '),
     'nfs_not_responding': _fields(r'server (?P<server>\S{1,128}) not responding',
                                   r'(?P<server>\\\\[^\\\s]{1,128}).{0,80} has not responded in (?P<waited_s>\d+)',
-                                  r'(?P<server>mds\d+) ', r'Connection to (?P<server>\S{1,80})'),
+                                  r'(?P<server>mds\d+) ', r'Connection to (?P<server>\S{1,80})', r'evicted by (?P<server>[^\s;]{1,80})'),
     'thermal': _fields(r'CPU(?P<cpu>\d+): (?P<sensor>Core|Package)', r'total events = (?P<events>\d+)'),
     'clock_unstable': _fields(r"clocksource '?(?P<clocksource>[\w-]{1,32})'? (?:as )?unstable"),
     'iommu_fault': _fields(r'Request device \[(?P<device>[^\]\s]{1,16})', r'fault addr (?:0x)?(?P<address>[0-9a-f]{1,16})',
@@ -163,6 +165,8 @@ _IN_MODULE = re.compile(r'\+0x[0-9a-f]+/0x[0-9a-f]+ \[([\w-]{1,64})')
 _OOM_TASK = re.compile(r'\[ *(\d+)\] +\d+ +\d+ +\d+ +(\d+) .{1,160} -?\d+ (\S.{0,31})$')
 _ZONE = re.compile(r'Node (\d+) (\w{1,16}) free:(\d+)kB (?:boost:\d+kB )?min:(\d+)kB')
 _STALLED_CPU = re.compile(r'(?:rcu: )?\s*(\d+)-[\w.!?]{3,5}: \(')
+_STALLED_CPUS = re.compile(r'on CPUs/tasks: \{ ?([^}]{1,200})\}')
+_CPU = re.compile(r'(?<![\w-])(\d+)(?![\w])')
 _LOOKED_AT = re.compile(r'(?:NMI backtrace for cpu|Task dump for CPU) (\d+)')
 _LOCK = re.compile(r'\(([^()]{1,80}(?:\([^()]{0,40}\)[^()]{0,40})?)\)\{[^}]{1,16}\}.{0,16} at: (?:\[<[0-9a-fx]+>\] )?([\w.]{1,80})')
 _SCHEDULING = re.compile(r'(?:__|io_|preempt_|__preempt_)?schedule\w*|context_switch|__?switch_to\w*')
@@ -201,6 +205,9 @@ class Details:
             stalled = _STALLED_CPU.match(text)
             if stalled:
                 _append(self._stalled, _number(stalled.group(1)))
+            together = _STALLED_CPUS.search(text)
+            for number in _CPU.findall(together.group(1)) if together else ():
+                _append(self._stalled, _number(number))
             looked_at = _LOOKED_AT.search(text)
             if looked_at:
                 _append(self._looked_at, _number(looked_at.group(1)))

@@ -202,6 +202,10 @@ KINDS = tuple(Kind(*row) for row in (
     ('nfs_not_responding', 'error', 'resource', 'file server does not respond',
      'A file server (NFS, CIFS, Ceph or Lustre) did not answer, and the tasks that use it wait. Check the server and the network '
      'between; tasks go on when it answers again.', 'findmnt -t nfs,nfs4,cifs,ceph,lustre', None),
+    ('nfs_state_lost', 'error', 'resource', 'NFS locks or open files lost',
+     'After a restart or a failure of its server, the host could not get back locks or open files of NFSv4: programs that hold them get '
+     'I/O errors, and may have written without their lock. Restart the programs that use the mount; look at the log of the server and at '
+     'its grace period.', 'nfsstat -c; findmnt -t nfs4', None),
     # network and tables
     ('netdev_watchdog', 'error', 'exception', 'network transmit timeout',
      'A network card did not send for seconds. Update its driver and firmware, check the cable and the switch\'s flow control.',

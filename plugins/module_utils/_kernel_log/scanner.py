@@ -124,6 +124,8 @@ class _Report:
             return kind == 'warning' and self.body < 5
         if kind == 'netdev_watchdog':
             return self.kind == 'warning' and self.body < 5
+        if self.needle == 'panicked at ':  # Rust code ends in a BUG() of its own
+            return kind in patterns.OOPS_KINDS and not self.frames
         if self.kind == 'slab_corruption':
             return kind == 'info_other'
         if kind == 'info_other':
@@ -332,8 +334,10 @@ class Scanner:
                 report.induced = last.segment.caller == report.segment.caller or report.kind in patterns.STALL_KINDS
             elif last.kind == 'kasan' and report.kind in patterns.OOPS_KINDS:
                 report.induced = last.segment.caller == report.segment.caller
+            elif last.kind == 'lockdep' and report.kind in patterns.OOPS_KINDS:  # the lock that it was to print is bad
+                report.induced = last is owner and not last.frames
         if owner is not None and not report.once and owner.segment.caller == report.segment.caller:
-            if report.induced and report.kind == 'panic' and not owner.frames:
+            if report.induced and not owner.frames:
                 report.parent = owner
             owner.ended = True
         if not report.once and not report.induced:

@@ -29,8 +29,8 @@ _REPORTING = r'''
     __stack_chk_fail __kasan\w* kthread_\w*backtrace sched_show_task _sched_show_task trace_hardirqs_\w+ trace_softirqs_\w+
     perf_trace_\w+ trace_event_(?:raw_event|buffer|get_offsets)_\w+ check_preemption_disabled __this_cpu_preempt_check
     __do_kernel_fault do_\w+_fault do_mem_abort _stext __rela_dyn_start _text dequeue_task_stop end_report start_report
-    rcu_read_lock_\w*held\w* ftrace_\w*call\w* return_to_handler should_fail\w* _RNv\w*(?:begin_unwind|panicking)\w* rust_helper_BUG
-    rust_panic\w*
+    rcu_read_lock_\w*held\w* ftrace_\w*call\w* return_to_handler should_fail\w* rust_panic\w* __rustc::.*
+    xfs_error_report xfs_corruption_error xfs_stack_trace xfs_do_force_shutdown core::panicking::.* rust_helper_BUG
 '''.split()
 
 # Code that walks stacks, for the reports and for much else.
@@ -38,78 +38,62 @@ _UNWINDING = r'walk_stackframe unwind_\w+ __unwind_start arch_stack_walk\w*'.spl
 
 # Helpers that all code calls: copying, strings, allocation.
 _MEMORY = r'''
-    _{0,3}mem(?:cpy|set|move|cmp|chr|scan|zero|dup)\w* _{0,2}str[a-z]{2,9}
-    _{0,3}copy_(?:to|from|in)_(?:highpage|iter|kernel|page|user)\w* _{0,3}clear_user\w* copy_user_\w+
-    _{0,2}(?:get|put)_user(?:_(?:[1248]|asm|bad|fn|noc\w+))? raw_copy_\w+ _copy_\w+ copyin copyout copy_(?:from|to)_iter copy_page\w*
-    _{0,3}(?:k|v|kv|kz|km|devm_k)[mzc]?alloc\w* _{0,3}do_kmalloc\w* _{0,3}kmem_cache_\w+ kmem_\w+ _{0,3}slab_\w+ new_slab\w*
-    cache_(?:alloc|free|grow)\w* _{0,3}cache_\w*free\w* _{0,2}k(?:v)?free\w* _{0,2}kvfree\w* _{0,2}vfree\w* _{0,2}vmalloc\w*
-    _{0,2}vmap\w* kmemdup\w* kstrdup\w* kvasprintf\w* _{0,3}krealloc\w* krealloc\w* kcalloc\w* _{0,3}alloc_pages\w* alloc_pages\w*
-    alloc_page _{0,2}alloc_frozen\w* _{0,2}get_free_pages? get_page_from_freelist\w* rmqueue\w*
-    _{0,2}free_(?:pages?|pages_ok|one_page|unref_page\w*|frozen_page\w*|hot_cold_page\w*) free_pages_\w+ free_unref_\w+
-    _{0,3}alloc_percpu\w* pcpu_alloc\w* _{0,2}percpu_\w+ sock_\w*alloc\w* filemap_alloc_\w+ alloc_page\w* kmalloc_\w+ kmemleak_\w+
-    alloc_(?:skb|skb_with_frags) _{0,2}alloc_skb\w* folio_alloc\w* _{0,2}folio_alloc\w* hex_(?:dump_to_buffer|string)
-    _{0,3}dev_v?printk\w* string(?:_nocheck)? vsnprintf snprintf sprintf crc(?:7|8|16|32c?|64|_ccitt|_itu_t|_t10dif|t10dif)\w*
-    virt_to_(?:head_page|cache) page_to_nid qlist_\w+ quarantine_\w+ _{0,2}virt_to_phys\w* _{0,2}phys_addr\w* get_freepointer\w*
+    _{0,3}mem(?:cpy|set|move|cmp|chr|scan|zero|dup)\w* _{0,2}str[a-z]{2,9} _{0,3}copy_(?:to|from|in)_(?:highpage|iter|kernel|page|user)\w*
+    _{0,3}clear_user\w* copy_user_\w+ raw_copy_\w+ _copy_\w+ copyin copyout copy_page\w* _{0,3}(?:k|v|kv|kz|km|devm_k)[mzc]?alloc\w*
+    kmem_\w+ _{0,3}slab_\w+ cache_(?:alloc|free|grow)\w* _{0,3}cache_\w*free\w* _{0,2}k(?:v)?free\w* _{0,2}kvfree\w* _{0,2}vmalloc\w*
+    _{0,2}vmap\w* _{0,3}alloc_pages\w* alloc_pages\w* alloc_page free_pages_\w+ _{0,3}alloc_percpu\w* pcpu_alloc\w* _{0,2}percpu_\w+
+    sock_\w*alloc\w* alloc_page\w* kmalloc_\w+ kmemleak_\w+ folio_alloc\w* _{0,2}folio_alloc\w* string(?:_nocheck)? vsnprintf snprintf
+    sprintf crc(?:7|8|16|32c?|64|_ccitt|_itu_t|_t10dif|t10dif)\w* virt_to_(?:head_page|cache) page_to_nid _{0,2}virt_to_phys\w*
+    _{0,2}phys_addr\w*
 '''.split()
 
 # Helpers that all code calls: locks, counters, containers, waiting, timers.
 _HELPERS = r'''
-    _{0,3}lock_(?:acquire|release|downgrade|is_held\w*)\w* lock_(?:acquire|release|downgrade)\w*
-    check_(?:prev\w*|deadlock|noncircular|irq\w*|usage\w*|wait_context|chain\w*) mark_(?:lock|held|usage)\w* valid_state add_chain\w*
-    find_lock\w* _{0,3}might_(?:sleep|fault|resched)\w* might_(?:alloc|sleep|fault)\w* _{0,3}mutex_\w+ _{0,2}ww_mutex\w* rt_mutex\w*
-    _{0,3}_?raw_(?:spin|read|write)_\w+ _{0,3}(?:spin|read|write)_(?:lock|unlock|trylock)\w* do_raw_\w+
-    _{0,2}(?:spin|rwlock)_\w*bug\w* _{0,2}(?:native_|pv_)*queued?_(?:spin|read|write)_\w*lock\w* native_queued\w+
+    check_(?:prev\w*|deadlock|noncircular|irq\w*|usage\w*|wait_context|chain\w*) valid_state add_chain\w* find_lock\w*
+    _{0,3}might_(?:sleep|fault|resched)\w* might_(?:alloc|sleep|fault)\w* _{0,3}mutex_\w+ rt_mutex\w* _{0,3}_?raw_(?:spin|read|write)_\w+
+    _{0,3}(?:spin|read|write)_(?:lock|unlock|trylock)\w* do_raw_\w+ _{0,2}(?:native_|pv_)*queued?_(?:spin|read|write)_\w*lock\w*
+    native_queued\w+
     _{0,3}(?:down|up)(?:_(?:read|write))?(?:_(?:common|failed\w*|interruptible|killable|nest_lock|nested|non_owner|timeout|trylock))?
-    rwsem_\w+ call_rwsem\w* arch_(?:spin|read|write|atomic)\w* (?:raw_|arch_|instrument_)?atomic\w* instrument_\w+ _{0,2}refcount_\w+
+    rwsem_\w+ call_rwsem\w* arch_(?:spin|read|write|atomic)\w* (?:raw_|arch_|instrument_)?atomic\w* _{0,2}refcount_\w+
     _{0,2}(?:arch_|const_)?test_(?:and_)?(?:set|clear|change)?_?\w*bit\w* _{0,2}(?:set|clear|change)_bit\w* find_(?:next|first)_bit\w*
-    _find_\w+bit _{0,2}list_\w+ _{0,2}hlist_\w+ hlist_\w+
-    _{0,2}rb_(?:add|erase|find|first|insert|last|link|next|prev|replace|rotate)\w* _{0,2}rht_\w+ rht_\w+ rhashtable_\w+
-    _{0,2}rhashtable_\w+ idr_\w+ ida_\w+ _{0,2}xa_\w+ xas_\w+ radix_tree_\w+ _{0,2}radix_\w+ klist_\w+ kobject_\w+ _{0,2}kobject\w*
-    kref_\w+ kset_\w+ sysfs_(?:add|create|emit|merge|notify|remove|rename|unmerge|update)\w* internal_create_group\w*
-    kernfs_(?:remove|add|get|put|find)\w* llist_\w+ plist_\w+
+    _find_\w+bit _{0,2}list_\w+ _{0,2}hlist_\w+ hlist_\w+ _{0,2}rb_(?:add|erase|find|first|insert|last|link|next|prev|replace|rotate)\w*
+    _{0,2}rht_\w+ rht_\w+ idr_\w+ _{0,2}radix_\w+ kref_\w+ sysfs_(?:add|create|emit|merge|notify|remove|rename|unmerge|update)\w*
+    kernfs_(?:remove|add|get|put|find)\w* llist_\w+
     bitmap_(?:alloc|and|andnot|clear|complement|copy|empty|equal|fill|find|free|from|full|gather|intersects|or|parse|print|release|scatter|set|shift|subset|to|weight|xor|zalloc|zero)\w*
-    interval_tree\w* timerqueue_\w+ _{0,2}schedule(?:_(?:idle|user|preempt_disabled|loop|rtlock|notrace|(?:delayed_)?work\w*))?
-    preempt_schedule\w* (?:context|finish_task|prepare_task)_switch _{0,2}switch_to\w* io_schedule\w*
-    _{0,2}wait_(?:for_(?:common|completion)|on_(?:bit|buffer|page)|woken)\w* do_wait_(?:for|intr)\w* _{0,2}bit_wait\w*
-    out_of_line_wait\w* prepare_to_\w+ msleep\w* usleep_range\w* schedule_timeout\w* schedule_hrtimeout\w*
+    interval_tree\w* _{0,2}schedule(?:_(?:idle|user|preempt_disabled|loop|rtlock|notrace|(?:delayed_)?work\w*))? preempt_schedule\w*
+    (?:context|finish_task|prepare_task)_switch _{0,2}switch_to\w* io_schedule\w*
+    _{0,2}wait_(?:for_(?:common|completion)|on_(?:bit|buffer|page)|woken)\w* do_wait_(?:for|intr)\w* prepare_to_\w+ msleep\w*
+    usleep_range\w*
     (?:_{0,2}wake_up\w*|autoremove_wake\w*|default_wake\w*|try_to_wake_up|complete(?:_all|_and_exit|_with_flags)?|swake_up\w*|add_wait_queue\w*)
-    _{0,2}(?:flush_work|cancel_work)\w* (?:try_to_)?del_timer\w* _{0,2}timer_delete\w* _{0,2}mod_timer\w* add_timer\w*
-    _{0,2}queue_work\w* smp_call_function_many\w* smp_call_function_single_async on_each_cpu\w* csd_lock\w* _{0,2}lock_page\w*
-    _{0,2}folio_(?:lock|wait)\w* folio_wait\w* lock_(?:page|buffer)\w* _{0,2}lock_buffer
-    rcu_(?:read_\w+|is_watching|note\w*|check\w*|sched_clock\w*|preempt\w*|dynticks\w*) _{0,2}rcu_(?:read\w*|access\w*)
-    _{0,2}local_bh_\w+ local_bh_\w+ _{0,2}preempt_\w+ current(?:_time|_thread_info)? get_current arch_local\w* kmsan\w* kvm_clock\w*
-    native_(?:safe_halt|save_fl|write_msr|irq_\w+) pv_native\w* _{0,2}(?:const_)?udelay _{0,2}delay cpu_relax crc32\w* crc16 jhash\w*
-    _{0,2}siphash\w* hash_(?:32|64|long|ptr)\w* _{0,2}(?:read|write|get|put)_(?:once|unaligned)\w* bug _{0,2}bug\w*
+    _{0,2}(?:flush_work|cancel_work)\w* add_timer\w* _{0,2}queue_work\w* smp_call_function_single_async on_each_cpu\w* _{0,2}lock_page\w*
+    _{0,2}folio_(?:lock|wait)\w* folio_wait\w* lock_(?:page|buffer)\w* _{0,2}lock_buffer _{0,2}local_bh_\w+ local_bh_\w+ _{0,2}preempt_\w+
+    current(?:_time|_thread_info)? get_current arch_local\w* kmsan\w* native_(?:safe_halt|save_fl|write_msr|irq_\w+)
+    _{0,2}(?:const_)?udelay _{0,2}delay cpu_relax crc32\w* crc16 jhash\w* hash_(?:32|64|long|ptr)\w*
+    _{0,2}(?:read|write|get|put)_(?:once|unaligned)\w* bug _{0,2}bug\w*
     _{0,2}raw_(?:atomic|copy|cpu|irqentry|local|notifier|read|res_spin|spin|write)\w* iowrite\w* ioread\w* get_unaligned\w*
-    skb_(?:panic|over_panic|under_panic|put|push|pull) \w+_is_static_object cancel_\w+_sync rcu_barrier\w* _{0,3}preempt_schedule\w*
-    psi_\w+ drop_nlink inc_nlink dpm_sysfs_\w+ _{0,2}sock_(?:lock|release)\w* lock_sock\w* task_work_\w+ jump_label_\w+ static_key_\w+
-    _{0,2}static_key\w* text_poke\w* _?dev_(?:printk|err|warn) netdev_(?:printk|err|warn) kmap\w* kunmap\w* _{0,2}might_\w+
-    device_(?:del|unregister|destroy|remove_file|create_file|add) cdev_put module_put klist\w*
-    usb_(?:submit_urb|start_wait_urb|\w*control_msg\w*|\w*bulk_msg) (?:un)?register_netdev(?:ice(?:_many|_queue)?)?
-    rollback_registered\w* tty_(?:un)?register_device \w+_del_adapter _?dev_(?:info|notice|crit|alert|emerg) _{0,2}filemap_\w+
-    filemap_\w+ fdatawait_\w+ pagecache_\w+ find_(?:get|or_create|lock)_page\w* grab_cache_page\w* \w*read_cache_(?:page|folio)\w*
-    wait_on_page\w* mark_buffer_dirty\w* _{0,2}(?:getblk|bread|find_get_block)\w* sb_bread\w* sb_getblk\w* _{0,2}brelse submit_bh\w*
-    iput\w* ihold igrab dput dget\w* \w+_(?:read|write)_(?:un)?lock _{0,2}(?:raw_)?(?:read|write)[bwlqs]{1,2}(?:_relaxed)?
-    (?:logic_)?(?:in|out)s?[bwl] _{0,2}raw_(?:read|write)[bwlq] _{0,2}nla_\w+ nlmsg_\w+ ttwu_\w+ (?:en|de)queue_task\w*
-    update_rq_clock\w* \w*rt_mutex\w* rt_spin_\w+ rtlock_\w+ __x86_(?:indirect|return)_\w*thunk\w* __SC[TK]__\w+ __(?:pfx|cfi)_\w+
-    \w*_wait_bit\w* _{0,2}cv_(?:timed)?wait\w* \w*_wait_for_completion\w* _{0,2}call_rcu\w* _{0,2}k?free_rcu\w* kill_fasync\w*
-    swake_\w+ kfree_skb\w* sk_filter_\w+
+    cancel_\w+_sync _{0,3}preempt_schedule\w* psi_\w+ drop_nlink inc_nlink _{0,2}sock_(?:lock|release)\w* static_key_\w+
+    _{0,2}static_key\w* text_poke\w* _?dev_(?:printk|err|warn) netdev_(?:printk|err|warn) kmap\w* kunmap\w* _{0,2}might_\w+ cdev_put
+    module_put usb_(?:submit_urb|start_wait_urb|\w*control_msg\w*|\w*bulk_msg) (?:un)?register_netdev(?:ice(?:_many|_queue)?)?
+    rollback_registered\w* tty_(?:un)?register_device \w+_del_adapter _?dev_(?:info|notice|crit|alert|emerg) _{0,2}filemap_\w+ filemap_\w+
+    fdatawait_\w+ pagecache_\w+ \w*read_cache_(?:page|folio)\w* wait_on_page\w* _{0,2}(?:getblk|bread|find_get_block)\w* sb_bread\w*
+    sb_getblk\w* _{0,2}brelse iput\w* ihold igrab dput dget\w* \w+_(?:read|write)_(?:un)?lock
+    _{0,2}(?:raw_)?(?:read|write)[bwlqs]{1,2}(?:_relaxed)? (?:logic_)?(?:in|out)s?[bwl] _{0,2}raw_(?:read|write)[bwlq] _{0,2}nla_\w+
+    nlmsg_\w+ ttwu_\w+ (?:en|de)queue_task\w* update_rq_clock\w* \w*rt_mutex\w* __x86_(?:indirect|return)_\w*thunk\w* __SC[TK]__\w+
+    __(?:pfx|cfi)_\w+ \w*_wait_bit\w* _{0,2}cv_(?:timed)?wait\w* \w*_wait_for_completion\w* _{0,2}call_rcu\w* _{0,2}k?free_rcu\w*
+    kill_fasync\w* sk_filter_\w+ _{0,2}cond_resched rust_helper_\w+ <?&?(?:core|alloc)::.*
+    <?kernel::(?:alloc|error|list|print|rbtree|str|sync|task|time|types|workqueue|xarray)::.*
 '''.split()
 
 # What carries a CPU into an operation, the outermost frames of every task, interrupt and thread.
 _DISPATCHING = r'''
-    entry_(?:SYSCALL|SYSENTER|INT80)\w* ret_(?:from|fast|to)_\w+ do_syscall\w* do_fast_syscall\w* do_int80\w* __do_fast\w*
-    invoke_syscall (?:do_)?el0?_?\w*svc\w* el0t?_\w+ system_call\w* sysenter\w*
-    syscall_(?:enter|exit|trace|return|call|handler|slow|fast)\w* x64_sys_call ia32_sys_call kthread worker_thread
-    process_(?:one_work|scheduled_works) smpboot_thread_fn run_ksoftirqd kernel_thread\w* tracesys\w* __secondary\w* start_secondary
-    secondary_startup\w* start_kernel x86_64_start\w* rest_init cpu_startup_entry do_idle cpuidle_(?:enter|idle_call)\w*
-    default_idle\w* arch_cpu_idle cpu_idle\w* common_startup\w* _{0,2}do_softirq\w* handle_softirqs call_softirq do_softirq_own_stack
-    irq_exit\w* _{0,2}irq_exit\w* invoke_softirq run_timer_softirq run_timer_base __?run_timers\w* expire_timers call_timer_fn
-    tasklet_action\w* tasklet_hi_action net_rx_action __napi_poll napi_poll process_backlog (?:__)?netif_receive_skb\w*
-    netif_receive\w* hrtimer_\w+ __hrtimer_\w+ (?:smp_|asm_|sysvec_|local_|__sysvec_)*apic_timer_interrupt\w* __?local_apic\w*
-    _{0,2}irq_(?:enter|exit|thread|forced_thread_fn|work)\w* do_IRQ common_interrupt gic_handle_irq
+    entry_(?:SYSCALL|SYSENTER|INT80)\w* ret_(?:from|fast|to)_\w+ do_syscall\w* invoke_syscall (?:do_)?el0?_?\w*svc\w* el0t?_\w+
+    system_call\w* sysenter\w* syscall_(?:enter|exit|trace|return|call|handler|slow|fast)\w* kthread process_(?:one_work|scheduled_works)
+    kernel_thread\w* start_kernel rest_init cpu_startup_entry do_idle cpuidle_(?:enter|idle_call)\w* default_idle\w* arch_cpu_idle
+    cpu_idle\w* call_softirq net_rx_action __napi_poll napi_poll process_backlog (?:__)?netif_receive_skb\w* netif_receive\w* hrtimer_\w+
+    (?:smp_|asm_|sysvec_|local_|__sysvec_)*apic_timer_interrupt\w* __?local_apic\w*
+    _{0,2}irq_(?:enter|exit|thread|forced_thread_fn|work)\w* gic_handle_irq
     _{0,2}handle_(?:irq|domain_irq|(?:level|edge|fasteoi|simple|percpu|bad|nested|untracked)\w*_irq)\w* generic_handle\w*
-    call_on_\w*stack do_interrupt_handler asm_\w+ full_proxy_\w+ debugfs_attr_\w+
+    do_interrupt_handler asm_\w+ full_proxy_\w+ debugfs_attr_\w+
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:ioctl|read|write|readv|writev)
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pread\w*|pwrite\w*|preadv\w*)
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:pwritev\w*|sendmsg|sendmmsg|recvmsg)
@@ -121,20 +105,17 @@ _DISPATCHING = r'''
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:shutdown|finit_module|init_module)
     _{0,4}(?:x64_|ia32_|arm64_|do_|se_|x32_)?(?:sys|compat_sys|SyS|SYSC|compat_SyS)_(?:mmap\w*|exit_to\w*)
     (?:ksys_|__?)?(?:vfs_|do_vfs_)(?:read\w*|write\w*|ioctl|open|iter_\w+|fsync\w*|statx?|mkdir|unlink|get_tree) ksys_\w+ do_vfs_\w+
-    __vfs_(?:read|write) new_sync_\w+ irqentry_\w+ generic_smp_call_function\w* _{0,2}flush_smp_call_function\w*
-    smp_(?:\w+_)?interrupt \w*_{0,2}sysvec_\w+ \w*_timer_interrupt _{0,2}(?:remove|enqueue)_hrtimer el[01]h?_\w*irq\w*
-    arch_timer_handler\w* do_iter_\w+ do_readv\w* do_writev do_loop_readv\w* call_(?:read|write)_iter __?file_ioctl compat_\w*ioctl\w*
-    _{0,4}sys_(?:sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|connect|bind|accept\w*)
+    __vfs_(?:read|write) new_sync_\w+ irqentry_\w+ _{0,2}flush_smp_call_function\w* \w*_{0,2}sysvec_\w+ \w*_timer_interrupt
+    el[01]h?_\w*irq\w* arch_timer_handler\w* do_iter_\w+ do_readv\w* do_writev do_loop_readv\w* call_(?:read|write)_iter __?file_ioctl
+    compat_\w*ioctl\w* _{0,4}sys_(?:sendmsg|sendmmsg|recvmsg|sendto|recvfrom|setsockopt|getsockopt|connect|bind|accept\w*)
     sock_(?:sendmsg|recvmsg|write_iter|read_iter|ioctl|do_ioctl|common_\w+|close|sendpage)\w*
     _{0,2}sock_(?:sendmsg|recvmsg|release|setsockopt)\w* do_sock_setsockopt ____sys_\w+ ___sys_\w+ do_sys_open\w* do_sys_ftruncate
-    do_filp_open path_openat do_open do_last do_dentry_open do_o_path chrdev_open __fput ____fput fput task_work_run exit_to_user\w*
-    _{0,2}prepare_exit_to_usermode kthread_should_stop stub_(?:execve|clone|fork|vfork|rt_sigreturn|x32|ptregs)\w* __?exit_to_user\w*
-    tracehook_\w+ resume_user\w* do_exit do_group_exit get_signal do_signal\w* do_notify_resume arch_do_signal\w* exit_files
-    put_files_struct do_mount path_mount do_new_mount init_mount kernel_init\w* do_one_initcall do_basic_setup do_init_module
+    do_filp_open path_openat do_open do_last do_dentry_open do_o_path chrdev_open __fput ____fput fput _{0,2}prepare_exit_to_usermode
+    __?exit_to_user\w* tracehook_\w+ resume_user\w* do_exit do_group_exit get_signal do_signal\w* do_notify_resume arch_do_signal\w*
+    exit_files put_files_struct do_mount path_mount do_new_mount init_mount kernel_init\w* do_one_initcall do_basic_setup do_init_module
     load_module .*notifier_call_chain blkdev_(?:ioctl|common_ioctl|compat_ioctl) compat_blkdev\w* block_ioctl __blkdev_driver_ioctl
-    blkdev_driver_ioctl rcu_core\w* rcu_do_batch rcu_process_callbacks _{0,2}netlink_(?:sendmsg|unicast\w*|rcv_skb|dump\w*)
-    rtnetlink_rcv\w* nfnetlink_rcv\w* gro_normal_list napi_gro\w* napi_threaded\w* do_page_fault handle_mm_fault __?handle_mm_fault
-    do_user_addr_fault exc_page_fault proc_reg_(?:read|write)\w* (?:pde|proc)_(?:read|write) do_task_dead
+    blkdev_driver_ioctl rtnetlink_rcv\w* nfnetlink_rcv\w* gro_normal_list napi_gro\w* napi_threaded\w* handle_mm_fault __?handle_mm_fault
+    do_mmap\w* mmap_region (?:pde|proc)_(?:read|write) do_task_dead
 '''.split()
 
 # Where an interrupt begins: what a trace has below it was interrupted and had no part in it.

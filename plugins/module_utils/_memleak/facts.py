@@ -98,7 +98,7 @@ class Measured:
 
     def _counters(self, sites):
         """Return for each site what the kernel's counter of its memory says: of verdict.compare, verdict.ENDED or verdict.SHARED."""
-        rates = [site.cohort.growth()[0] for site in sites]
+        rates = [site.cohort.pace() for site in sites]
         states, sharing = [], {}
         for number, (site, rate) in enumerate(zip(sites, rates)):
             cache = self._cache(site)
@@ -137,14 +137,15 @@ class Measured:
         return False
 
     def _points(self, site, cache, size):
-        """The readings of the counter of a site's memory, while the site was followed."""
+        """The readings of the counter of a site's memory, while the site was followed, from when it began to keep objects."""
         if site.type == 'slab':
             points = self._watch.cache_series(cache, size)
         elif site.type == 'vmalloc':
             points = self._watch.area_series(site.areas_of)
         else:
             points = self._watch.timed('meminfo', 'unaccounted' if site.type == 'page' else 'Percpu')
-        return [(at_ns / 1e9, value) for at_ns, value in points if site.cohort.since_ns <= at_ns <= site.cohort.until_ns]
+        begun_ns = site.cohort.begun_ns
+        return [(at_ns / 1e9, value) for at_ns, value in points if begun_ns <= at_ns <= site.cohort.until_ns]
 
     def _slack_of(self, kind, cache, size):
         if kind != 'slab':

@@ -42,7 +42,7 @@ class MemleakProbe(Probe):
 
     NAME = 'memleak'
     ENGINES = (BccEngine, ProcfsEngine)
-    BUDGET_BYTES = 12 * 1024
+    BUDGET_BYTES = 11 * 1024
     OPTIONS = {
         'type': {'type': 'list', 'elements': 'str', 'default': ['auto'], 'choices': ['auto'] + list(facts.TYPES)},
         'cache': {'type': 'str', 'default': ''},

@@ -2,13 +2,12 @@
 """Is this a leak? The confidence of the cohorts, weighed with the kernel's own counters and with who may hold the memory."""
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, trend
+from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, survivors, trend
 
 LEAK, SUSPECT = 0.7, 0.4
 # Growth of less than this is too little to be called a leak: wait for longer.
 LEAK_BYTES = 131072
-# Shorter windows hold too few cohorts.
-LEAST_WINDOW_S = 8.0
+LEAST_WINDOW_S = survivors.LEAST_S
 _CLEAN, _SUSPECT = 0.3, 0.6  # the most that a site's confidence may be when something speaks against it
 
 CONFIRMED, CONTRADICTED, NOISY, FLAT, SHARED, ENDED = 'confirmed', 'contradicted', 'noisy', 'flat', 'shared', 'ended'
@@ -136,7 +135,9 @@ class Case:
             reasons.append('%d objects are few' % len(settled))
         verdict = 'leak' if confidence >= LEAK else 'suspect' if confidence >= SUSPECT else 'clean'
         if verdict == 'leak':
-            reasons.insert(0, 'it grew all through the window, and what is older than %.1f s stays' % (self.cohort.settle_ns / 1e9))
+            late_s = (self.cohort.begun_ns - self.cohort.since_ns) / 1e9
+            when = 'from %.1f s on until the end of' % late_s if late_s else 'all through'
+            reasons.insert(0, 'it grew %s the window, and what is older than %.1f s stays' % (when, self.cohort.settle_ns / 1e9))
             if self.counter == CONFIRMED:
                 reasons.insert(1, "the kernel's counter of this memory grew as much")
         return verdict, round(confidence, 3), reasons

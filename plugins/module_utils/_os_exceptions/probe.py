@@ -174,7 +174,7 @@ class OsExceptionsProbe(Probe):
 
     NAME = 'os_exceptions'
     ENGINES = (LogsEngine,)
-    BUDGET_BYTES = 10 * 1024
+    BUDGET_BYTES = 8 * 1024
     OPTIONS = {
         'sources': {'type': 'list', 'elements': 'str', 'choices': SOURCES, 'default': SOURCES},
         'paths': {'type': 'list', 'elements': 'path', 'default': []},

@@ -188,7 +188,7 @@ class RunlatencyProbe(Probe):
 
     NAME = 'runlatency'
     ENGINES = (BccEngine, ProcfsEngine)
-    BUDGET_BYTES = 16 * 1024
+    BUDGET_BYTES = 14 * 1024
     OPTIONS = {
         'runq_us': {'type': 'int', 'default': 1000},
         'irqoff_us': {'type': 'int', 'default': 10000},

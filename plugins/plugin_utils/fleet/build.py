@@ -16,11 +16,14 @@ from .compliance import Compliance
 from .drift import Drift
 from .evaluated import evaluated_hosts
 from .factors import Factors
+from .finding_history import FindingHistory
 from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
+from .judged import not_judged
 from .measurement import Measurement
+from .order import ordered
 from .outliers import Outliers
-from .sections import Sections, listed as listed_sections
+from .sections import Sections, listed as listed_sections, measured as measured_probes
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
@@ -33,11 +36,12 @@ def build(
     translate: Messages = ENGLISH,
     known_bugs: KnownBugs | None = None,
     history: History | None = None,
+    earlier: FindingHistory | None = None,
 ) -> dict:
     """Return the fleet document (schema ksysak.fleet/1) of the scan in folder.
 
     baseline: folder of an earlier scan to compare with; translate: language of the verdict; known_bugs: where kernel reports are
-    looked up, None: nowhere; history: earlier scans for growth between scans, None: none.
+    looked up, None: nowhere; history: earlier scans for growth between scans, None: none; earlier: their findings, None: none.
     Raises load.ResultsError when there is nothing that a report could be made of.
     """
     scan, problems = load.read_scan(folder)
@@ -48,6 +52,7 @@ def build(
     groups, sections, measurement = Groups(), Sections(known_bugs or KnownBugs([])), Measurement()
     analysis = _Analysis(policy, baseline, history)
     host_scan_id = None
+    measured: set[str] = set()
     rules: dict[str, list[str]] = {}
     for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, history.facts):
         if document is None or evaluation is None:
@@ -61,6 +66,7 @@ def build(
         sections.add(document, evaluation.findings)
         analysis.add(document, evaluation)
         measurement.add(host, document["probes"])
+        measured |= measured_probes(document).keys()
         hosts[host] = summary(document, evaluation.findings, requested)
     scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
     notes = _add_absent(hosts, broken, scan, translate)
@@ -70,8 +76,7 @@ def build(
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
-    listed, cut = groups.result()
-    analysed = analysis.result(listed, set(hosts))
+    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan, earlier or FindingHistory(None, folder))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -80,7 +85,8 @@ def build(
         more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
-    result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, translate)
+    left_out = not_judged(analysed["compliance"]["rules"], {rule.id: rule.probes for rule in policy.rules}, measured)
+    result = verdict(host_counts, listed, problems, scan["options"]["duration_s"] if scan else None, left_out, translate)
     notes += _policy_notes(analysed["compliance"], translate) + _drift_notes(analysed["drift"], translate)
     notes += memory_trend.notes(analysed["memory_trend"], translate)
     return {
@@ -125,14 +131,30 @@ class _Analysis:
         if self._drift:
             self._drift.add(document, evaluation)
 
-    def result(self, groups: list[dict], all_hosts: set[str]) -> dict:
-        self._factors.explain(groups)
-        return {
-            "compliance": self._compliance.result(len(all_hosts)),
-            "outliers": self._outliers.result(),
-            "drift": self._drift.result(groups, all_hosts) if self._drift else None,
-            "memory_trend": self._memory_trend.result(groups),
-        }
+    def result(self, groups: list[dict], all_hosts: set[str], scan: dict | None, earlier: FindingHistory) -> tuple[list[dict], int, dict]:
+        """Return (groups of findings, worst first; number of groups that were cut; members of the fleet document).
+
+        scan: scan document, None: there is none; earlier: findings of earlier scans.
+        """
+        drift = self._drift.result(groups, all_hosts) if self._drift else None
+        compliance = self._compliance.result(len(all_hosts))
+        trend = earlier.explain(groups, scan, compliance)
+        listed, cut = ordered(groups, scan["started_at"] if scan else None)
+        known = {group["id"] for group in listed}
+        for entry in drift["groups"] if drift and cut else []:
+            entry["finding"] = entry["finding"] if entry["finding"] in known else None
+        self._factors.explain(listed)
+        return (
+            listed,
+            cut,
+            {
+                "compliance": compliance,
+                "trend": trend,
+                "outliers": self._outliers.result(),
+                "drift": drift,
+                "memory_trend": self._memory_trend.result(listed),
+            },
+        )
 
 
 def _policy_notes(compliance: dict, translate: Messages) -> list[str]:

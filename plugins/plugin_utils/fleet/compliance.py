@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every rule of the policy, and on how many hosts it is kept."""
+"""The policy in force: every rule of it, what was changed, what was therefore not judged, and on how many hosts it is kept."""
 
 from __future__ import annotations
 
 import collections
 
-from ..policy.policy import Evaluation, Policy
+from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..policy.waivers import Waiver
 
 OUTCOMES = ("pass", "fail", "waived", "unknown", "off")
@@ -19,6 +19,7 @@ class Compliance:
     def __init__(self, policy: Policy):
         self._policy = policy
         self._outcomes: dict[str, collections.Counter[str]] = {rule.id: collections.Counter() for rule in policy.rules}
+        self._not_judged: dict[str, dict] = {}
         self._waived: dict[str, dict] = {}
         self._used: set[str] = set()
         self._hosts = 0
@@ -28,6 +29,11 @@ class Compliance:
         self._hosts += 1
         for rule, outcome in evaluation.outcomes.items():
             self._outcomes[rule][outcome] += 1
+        for rule, severities in evaluation.not_judged.items():
+            hidden = self._not_judged.setdefault(rule, {"hosts": 0, "findings": 0, "severity": severities[0]})
+            hidden["hosts"] += 1
+            hidden["findings"] += len(severities)
+            hidden["severity"] = min(hidden["severity"], *severities, key=SEVERITIES.index)
         for finding in evaluation.waived:
             self._used.add(finding["waiver"]["place"])
             entry = self._waived.setdefault(
@@ -43,17 +49,18 @@ class Compliance:
     def result(self, total: int) -> dict:
         """Return the section 'compliance' of the fleet document. total: all hosts; those that were not added are unknown."""
         rules = []
-        for rule in self._policy.rules:
-            count = self._outcomes[rule.id]
+        for entry in self._policy.summary:
+            count = self._outcomes[entry["rule"]]
             outcomes = {outcome: count[outcome] for outcome in OUTCOMES}
             outcomes["unknown"] += total - self._hosts
-            entry = {"rule": rule.id, "file": rule.origin, "severity": rule.severity, "category": rule.category, "enabled": rule.enabled}
-            rules.append({**entry, **outcomes})
+            rules.append({**entry, **outcomes, "not_judged": self._not_judged.get(entry["rule"])})
         waived = [
             {**entry, "host_count": len(entry["hosts"]), "hosts": sorted(entry["hosts"])[:HOSTS]}
             for entry in sorted(self._waived.values(), key=lambda entry: (entry["expires"], entry["signature"]))
         ]
         return {
+            "sha256": self._policy.sha256,
+            "version": self._policy.version,
             "rules": rules,
             "waived": waived[:WAIVED],
             "expired": [_said(waiver) for waiver in self._policy.expired],

@@ -13,9 +13,9 @@ from .evaluated import evaluated_hosts
 
 # not_measured_before, not_measured_now: what shows it was not measured in that scan; rebooted: gone, but the host rebooted since.
 CHANGES = ("new", "worse", "unchanged", "better", "resolved", "rebooted", "not_measured_now", "not_measured_before")
+GONE = ("resolved", "rebooted", "not_measured_now")  # of findings that are not there now
 WORSE = 1.25
 GROUPS = 2000
-HOSTS = 25
 NAMES = 200
 
 
@@ -73,19 +73,27 @@ class Drift:
         self._changes.setdefault(signature, {}).setdefault(change, []).append(host)
 
     def result(self, groups: list[dict], all_hosts: set[str]) -> dict:
-        """Return the section 'drift' of the fleet document, and give each group of findings its 'drift' {change: hosts}.
+        """Return the section 'drift' of the fleet document.
+
+        Gives each group of findings its 'drift' {change: hosts}, and each host of it its 'change'.
 
         all_hosts: names of all hosts of the present scan, also of those that were not measured.
         """
         for host in sorted(set(self._before) & all_hosts - self._now):
             for signature in self._before[host][3]:
                 self._note(signature, "not_measured_now", host)
-        ids = {group["signature"]: group["id"] for group in groups}
+        present = {group["signature"]: group for group in groups}
         listed = []
         for signature, changes in self._changes.items():
+            group = present.get(signature)
             count = {change: len(changes.get(change, ())) for change in CHANGES}
-            names = {change: sorted(changes[change])[:HOSTS] for change in CHANGES if change in changes}
-            listed.append({"signature": signature, **self._said[signature], "finding": ids.get(signature), "counts": count, "hosts": names})
+            names = {change: sorted(changes[change]) for change in CHANGES if change in changes}
+            # One finding has one title and one severity: those of this scan, where it is there.
+            said = _said(group) if group else self._said[signature]
+            listed.append({"signature": signature, **said, "finding": group["id"] if group else None, "counts": count, "hosts": names})
+            change_of = {host: change for change, hosts in changes.items() if change not in GONE for host in hosts}
+            for member in group["hosts"] if group else []:
+                member["change"] = change_of.get(member["host"])
         listed.sort(
             key=lambda entry: (SEVERITIES.index(entry["severity"]), -entry["counts"]["new"], -entry["counts"]["worse"], entry["signature"])
         )

@@ -6,71 +6,86 @@ from __future__ import annotations
 import collections
 import hashlib
 import itertools
+import re
 
 from ..policy.policy import SEVERITIES
 
-GROUPS = 2000
-HOSTS_WITH_EVIDENCE = 25
 EVIDENCE_A_HOST = 3
 FIELDS = ("signature", "rule", "probes", "severity", "category", "title", "remedy", "references")  # of the worst finding of a group
+OWN = ("host", "severity", "title", "weight", "last_seen", "count", "evidence")  # of each host of a group
 
 
 class Groups:
     """Groups findings as they come, host by host."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict] = {}
+        self._groups: dict[str, list[dict]] = {}
 
     def add(self, host: str, findings: list[dict]) -> None:
         """findings: of one host, worst first."""
         for signature, same in itertools.groupby(sorted(findings, key=lambda f: f["signature"]), key=lambda f: f["signature"]):
             members = sorted(same, key=_order)
-            self._groups.setdefault(signature, {"members": []})["members"].append(
+            self._groups.setdefault(signature, []).append(
                 {
+                    **{field: members[0][field] for field in ("severity", "title", "weight", "bytes_per_s", "excess")},
                     "host": host,
-                    "severity": members[0]["severity"],
-                    "weight": members[0]["weight"],
-                    "bytes_per_s": members[0]["bytes_per_s"],
-                    "title": members[0]["title"],
+                    "last_seen": max((member["last_seen"] or "" for member in members), default="") or None,
                     "count": len(members),
                     "evidence": [member["evidence"] for member in members[:EVIDENCE_A_HOST]],
                     "finding": members[0],
                 }
             )
 
-    def result(self) -> tuple[list[dict], int]:
-        """Return (the list 'findings' of the fleet document, number of groups that were cut)."""
-        listed, rates = [], {}
+    def result(self) -> list[dict]:
+        """Return the list 'findings' of the fleet document, in any order: each with what every host has of its own.
+
+        excess, bytes_per_s: of the worst host; what orders the findings.
+        """
+        listed = []
         for signature, group in self._groups.items():
-            members = sorted(group["members"], key=_order)
+            members = sorted(group, key=_order)
             worst = members[0]["finding"]
-            rates[signature] = max(member["bytes_per_s"] for member in members)
             listed.append(
                 {
                     "id": hashlib.sha256(signature.encode()).hexdigest()[:12],
                     **{field: worst[field] for field in FIELDS},
+                    "title": worst["title"] if len(members) == 1 else shared_title(worst, members),
+                    "excess": max(member["excess"] for member in members),
+                    "bytes_per_s": max(member["bytes_per_s"] for member in members),
+                    "last_seen": max((member["last_seen"] or "" for member in members), default="") or None,
                     "host_count": len(members),
                     "finding_count": sum(member["count"] for member in members),
-                    "hosts": [_shown(member, place < HOSTS_WITH_EVIDENCE) for place, member in enumerate(members)],
+                    "hosts": [{field: member[field] for field in OWN} for member in members],
                 }
             )
-        listed.sort(key=lambda group: _worst_first(group, rates[group["signature"]]))
-        return listed[:GROUPS], max(0, len(listed) - GROUPS)
+        return listed
 
 
-def _worst_first(group: dict, bytes_per_s: float) -> tuple:
-    """What a host suffers from comes before what only the measurement does; of equals, what fills a host's memory soonest is first."""
-    rank = SEVERITIES.index(group["severity"])
-    return rank, group["category"] == "config", -group["host_count"], -bytes_per_s, group["title"], group["signature"]
+def shared_title(worst: dict, members: list[dict]) -> str:
+    """Return the title of the worst of several hosts without what is true of that host alone: numbers of processes.
+
+    They stand as name[pid], name (pid), name:pid and process pid. A number is one where the evidence has it as 'pid', or where the word
+    process is before it. Titles that do not differ stay as they are.
+    """
+    title = worst["title"]
+    if all(member["title"] == title for member in members):
+        return title
+    pids = "|".join(sorted(_pids(worst["evidence"]), key=len, reverse=True)) or "(?!)"
+    title = re.sub(rf"\[(?:{pids})\]|\s\((?:{pids})\)|:(?:{pids})\b", "", title)
+    title = re.sub(r"(?<=[Pp]rocess) \d+\b", "", title)
+    return " ".join(title.split()) or worst["title"]
+
+
+def _pids(value: object) -> set[str]:
+    """Return the process ids in evidence, wherever they are."""
+    if isinstance(value, dict):
+        own = {str(item) for name, item in value.items() if name == "pid" and isinstance(item, int) and not isinstance(item, bool)}
+        return own.union(*(_pids(item) for item in value.values()))
+    return set().union(*(_pids(item) for item in value)) if isinstance(value, list) else set()
 
 
 def _order(finding: dict) -> tuple:
     return SEVERITIES.index(finding["severity"]), -finding["weight"], finding["host"]
-
-
-def _shown(member: dict, with_evidence: bool) -> dict:
-    shown = {field: member[field] for field in ("host", "severity", "title", "count")}
-    return {**shown, "evidence": member["evidence"] if with_evidence else []}
 
 
 def by_severity(groups: list[dict]) -> dict[str, int]:

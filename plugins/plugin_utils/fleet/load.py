@@ -17,6 +17,7 @@ from ..schema.validate import SchemaError, validate
 
 FILE_BYTES = 1024 * 1024
 SCAN_BYTES = 16 * 1024 * 1024
+HISTORY_BYTES = 64 * 1024 * 1024
 LARGEST_INTEGER = 2**63
 
 
@@ -163,6 +164,14 @@ def read_selftests(folder: Path, most: int) -> Iterator[tuple[str, dict | None, 
         yield name, document, ""
 
 
+def read_findings_history(path: Path, scan_id: str) -> dict:
+    """Return what an earlier report left of the findings of a scan. Raises Unreadable."""
+    document = _read(path, HISTORY_BYTES, "findings_history")[0]
+    if document["scan_id"] != scan_id:
+        raise Unreadable(f"belongs to another scan: {document['scan_id']}")
+    return document
+
+
 def _files(folder: Path, kind: str = "hosts") -> list[Path]:
     files = folder / kind
     if not files.is_dir() or files.is_symlink():
@@ -173,7 +182,7 @@ def _files(folder: Path, kind: str = "hosts") -> list[Path]:
 def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
     """Return (document that fits its schema and whose text is visible, name that the file of its host has).
 
-    kind: 'scan', 'host' or 'selftest'. Raises Unreadable.
+    kind: 'scan', 'host', 'selftest' or 'findings_history'. Raises Unreadable.
     """
     raw = _bytes(path, limit)
     if not raw.strip():
@@ -191,7 +200,7 @@ def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
         raise Unreadable(f"does not fit its schema: {visible(str(error))}") from None
     if not document["schema"].startswith(f"ksysak.{kind}/"):
         raise Unreadable(f"is no {kind} document but '{document['schema']}'")
-    file_name = path.name if kind == "scan" else host_file_name(document["host"])
+    file_name = path.name if kind in ("scan", "findings_history") else host_file_name(document["host"])
     return document if is_clean(text) else clean(document), file_name
 
 

@@ -8,11 +8,13 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ...module_utils._core.registry import NAMES
+from ...module_utils._core.version import VERSION
 from ..joins.joins import JOINS, joined
 from ..messages import ENGLISH, Messages
 from ..schema.validate import SchemaError, validate
@@ -40,6 +42,15 @@ TITLE_CHARS = 512
 REMEDY_CHARS = 4096
 CHECK_CHARS = 256  # of them kept for the first check
 SIGNATURE_CHARS = 512
+CHANGES_A_RULE = 64
+
+
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def _number(value: object) -> float:
+    """Return a number that evidence or a parameter has, 0 for anything else."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
 
 
 class PolicyError(ValueError):
@@ -58,11 +69,14 @@ class Rule:
         self._source, self._translate = source, translate
         self._steps = ["rules", number]
         self.origin = source.name
-        self.severity, self.category = changes.get("severity", spec["severity"]), spec["category"]
+        self.category = spec["category"]
         self.enabled = changes.get("enabled", True)
+        self.name = translate.template(spec.get("name", spec["id"].replace("-", " ").capitalize()))
+        self.rationale = translate.template(spec.get("rationale", ""))
         declared = spec.get("parameters", {})
         self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
-        self._weight = spec.get("weight")
+        self._weight, self._last_seen = spec.get("weight"), spec.get("last_seen")
+        self._threshold = self.parameters.get(spec.get("threshold", self._weight or ""))
         try:
             self._expression = Expression(spec["evidence"], self.parameters)
             self._expression.check_fits_hosts()
@@ -77,6 +91,14 @@ class Rule:
         self._field = case["field"]
         self._base = self._outcome(spec, {}, changes)
         self._cases = {value: self._outcome(spec, changed, changes, ["case", "of", value]) for value, changed in case["of"].items()}
+        self.severity = min((one["severity"] for one in (self._base, *self._cases.values())), key=SEVERITIES.index)  # of the worst case
+
+    def equals(self, other: Rule) -> bool:
+        """Does it find the same as the same rule with other changes?"""
+        mine, theirs = (
+            (rule.enabled, rule.parameters, [one["severity"] for one in (rule._base, *rule._cases.values())]) for rule in (self, other)
+        )
+        return mine == theirs
 
     def _template(self, source: str, where: list[str]) -> Template:
         try:
@@ -115,24 +137,39 @@ class Rule:
         evidence = item if isinstance(item, dict) else {"value": item}
         values = {"evidence": evidence, "host": document["host"], "system": document["system"], "parameters": self.parameters}
         outcome = self._cases.get(str(evidence.get(self._field)), self._base)
-        weight = evidence.get(self._weight) if self._weight else None
+        weight = _number(evidence.get(self._weight)) if self._weight else 0
         remedy, check = outcome["remedy"].render(values), bounded(outcome["first_check"].render(values), CHECK_CHARS // 2)
         if check:
             remedy = f"{bounded(remedy, REMEDY_CHARS - CHECK_CHARS)} {self._translate('First check: {command}', command=check)}"
+        signature = bounded(f"{self.id}|{plain_function(self._signature.render(values))}", SIGNATURE_CHARS)
         return {
             "rule": self.id,
             "probes": [name for name in NAMES if name in self.probes],
             "severity": outcome["severity"],
             "category": outcome["category"],
-            "title": bounded(outcome["title"].render(values), TITLE_CHARS),
+            "title": bounded(outcome["title"].render(values).strip() or f"{self.name} ({signature})", TITLE_CHARS),
             "host": document["host"],
-            "signature": bounded(f"{self.id}|{plain_function(self._signature.render(values))}", SIGNATURE_CHARS),
+            "signature": signature,
             "evidence": evidence,
             "remedy": bounded(remedy, REMEDY_CHARS),
             "references": outcome["references"],
-            "weight": weight if isinstance(weight, (int, float)) else 0,
-            "bytes_per_s": weight if isinstance(weight, (int, float)) and str(self._weight).endswith("bytes_per_s") else 0,
+            "weight": weight,
+            "bytes_per_s": weight if str(self._weight).endswith("bytes_per_s") else 0,
+            "excess": self._excess(weight),
+            "last_seen": self._seen(evidence, document),
         }
+
+    def _excess(self, weight: float) -> float:
+        """Return how many times the rule's threshold a weight is; 1: the rule has none, or it cannot be divided by."""
+        threshold = _number(self._threshold)
+        return max(1.0, weight / threshold) if threshold > 0 else 1.0
+
+    def _seen(self, evidence: dict, document: dict) -> str | None:
+        """Return the instant at which the evidence was seen last: when the host was measured, unless the rule names a field for it."""
+        if self._last_seen is None:
+            return document["collected_at"]
+        seen = evidence.get(self._last_seen)
+        return seen if isinstance(seen, str) and INSTANT.fullmatch(seen) else None
 
 
 class Entry:
@@ -147,7 +184,8 @@ class Entry:
         self._general: dict = {}
         self._scoped: list[tuple] = []
         self._made: dict[str, Rule] = {}
-        self._rule({})  # first of all, so that an error of the rule itself is reported for the rule
+        self._changes: list[dict] = []
+        self.unchanged = self._rule({})  # first of all, so that an error of the rule itself is reported for the rule
         for place, override in layers:
             self._general.update(self._checked(place, {name: value for name, value in override.items() if name not in SCOPES}))
             for scope in SCOPES:
@@ -180,6 +218,7 @@ class Entry:
                 texts = kind is not list or (isinstance(value, list) and all(isinstance(item, str) for item in value))
                 if isinstance(value, bool) or not isinstance(value, kind) or not texts:
                     raise PolicyError(f"{where}: {expected}{f' ({unit})' if unit else ''} is expected")
+            self._changes.append({"field": name, "value": value, "scope": scope, "place": place(*scope, name)})
         return changes
 
     def _rule(self, changes: dict) -> Rule:
@@ -187,6 +226,48 @@ class Entry:
         if key not in self._made:
             self._made[key] = Rule(self._spec, changes, self._source, self._number, self._translate)
         return self._made[key]
+
+    @property
+    def summary(self) -> dict:
+        """What a report shows of the rule in force, as in the fleet document: name, rationale, parameters and what was changed."""
+        declared, spec = self._spec.get("parameters", {}), self._spec
+        of = {"enabled": True, "severity": self.unchanged.severity, **{name: entry["value"] for name, entry in declared.items()}}
+        return {
+            "rule": spec["id"],
+            "name": self.rule.name,
+            "rationale": self.rule.rationale,
+            "file": self.rule.origin,
+            "severity": self.rule.severity,
+            "category": self.rule.category,
+            "enabled": self.rule.enabled,
+            "references": spec.get("references", []),
+            "parameters": [
+                {
+                    "name": name,
+                    "value": self.rule.parameters[name],
+                    "unit": entry["unit"],
+                    "description": self._translate.template(entry["description"]),
+                }
+                for name, entry in declared.items()
+            ],
+            "changes": [
+                {
+                    "field": change["field"],
+                    "from": of[change["field"]],
+                    "to": change["value"],
+                    "scope": change["scope"][0] if change["scope"] else "all",
+                    "of": str(change["scope"][1])[:255] if change["scope"] else "",
+                    "place": change["place"].rsplit("/", 1)[-1],
+                }
+                for change in self._changes
+                if change["value"] != of[change["field"]]
+            ][:CHANGES_A_RULE],
+        }
+
+    @property
+    def identity(self) -> list:
+        """What the rule is, for the hash of the policy: the rule as written and every override, whatever its place."""
+        return [self._spec, [[change["field"], change["value"], list(change["scope"])] for change in self._changes]]
 
     def on(self, document: dict) -> Rule:
         """Return the rule as it is on the host of a document."""
@@ -204,16 +285,19 @@ class Evaluation:
     """The result of a policy on one host.
 
     findings: worst first, as in the design, and weight: number, the larger the worse; bytes_per_s: the same of rules whose weight
-    is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first;
+    is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first; excess: how many
+    times the rule's threshold the weight is; last_seen: instant at which the evidence was seen last, None: not known;
     waived: the same, with waiver:
     {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
-    'pass', 'unknown' (what it asks was not measured) or 'off'}.
+    'pass', 'unknown' (what it asks was not measured) or 'off'}; not_judged: {rule: severities of findings that need attention and that the
+    rule would have made as its file has it, but not as overrides have it}.
     """
 
     findings: list[dict]
     waived: list[dict]
     problems: list[str]
     outcomes: dict[str, str]
+    not_judged: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 class Policy:
@@ -228,8 +312,15 @@ class Policy:
         self.origins = origins
         self.expired = [waiver for waiver in waivers if waiver.expired(today)]
         self.waivers = [waiver for waiver in waivers if not waiver.expired(today)]
+        self.version = VERSION
+        self.sha256 = _sha256([[entry.identity for entry in entries], [waiver.spec for waiver in waivers]])
         self._entries = entries
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
+
+    @property
+    def summary(self) -> list[dict]:
+        """What a report shows of each rule in force, as in Entry."""
+        return [entry.summary for entry in self._entries]
 
     def evaluate(self, document: dict) -> Evaluation:
         """Return what the policy says of one valid host document, to which the controller may have added 'trend' (trend-1.json)."""
@@ -238,12 +329,15 @@ class Policy:
         found: list[dict] = []
         problems: list[str] = []
         outcomes: dict[str, str] = {}
+        not_judged: dict[str, list[str]] = {}
         document = joined(document, set().union(*(rule.joins for rule in self.rules)))
         measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
         compared = {name for name, trend in document.get("trend", {}).items() if trend["compared"]}
         for entry in self._entries:
             rule = entry.on(document)
             outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured, compared) else "unknown"
+            if not rule.equals(entry.unchanged) and (hidden := _hidden(entry.unchanged, rule, document)):
+                not_judged[rule.id] = hidden
             if not rule.enabled:
                 continue
             try:
@@ -267,12 +361,37 @@ class Policy:
             (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.summary})
         outcomes.update({finding["rule"]: "waived" for finding in waived})
         outcomes.update({finding["rule"]: "fail" for finding in findings})
-        return Evaluation(findings, waived, problems, outcomes)
+        return Evaluation(findings, waived, problems, outcomes, not_judged)
 
     def findings(self, document: dict) -> tuple[list[dict], list[str]]:
         """Return (findings that are not waived, problems) of one valid host document, as in Evaluation."""
         evaluation = self.evaluate(document)
         return evaluation.findings, evaluation.problems
+
+
+def _hidden(written: Rule, in_force: Rule, document: dict) -> list[str]:
+    """Return the severities of findings that need attention and that a rule makes as it is written, but not as it is in force."""
+
+    def made(rule: Rule) -> list[dict]:
+        try:
+            return [rule.finding(document, item) for item in rule.evidence(document)[:FINDINGS_A_RULE]] if rule.enabled else []
+        except (ExpressionError, TemplateError):
+            return []
+
+    known = collections.Counter(finding["signature"] for finding in made(in_force) if finding["severity"] != "info")
+    hidden = []
+    for finding in made(written):
+        if finding["severity"] == "info":
+            continue
+        if known[finding["signature"]]:
+            known[finding["signature"]] -= 1
+        else:
+            hidden.append(finding["severity"])
+    return hidden
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _read(path: Path, name: str | None = None) -> Source:

@@ -31,6 +31,15 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
+# What build servers take for a command in a log: Azure Pipelines (##vso[…], ##[…]), TeamCity (##teamcity[…]), GitHub (::error …).
+_COMMAND = re.compile(r"##(?=\w*\[)|(?<![\w:]):(?=:[A-Za-z])")
+
+
+def for_log(text: str) -> str:
+    """Return text in which no build server finds a command when it is written to a log: '##vso[' becomes '# #vso['."""
+    return _COMMAND.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
 def clean(value: Any) -> Any:
     """Return a JSON value whose strings and keys are all made visible, but for newlines and tabs in strings."""
     if isinstance(value, str):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..fleet.drift import CHANGES
 from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES
-from ..policy.text import bounded, visible
+from ..policy.text import bounded, for_log, visible
 
 LINE_CHARS = 160
 FINDINGS = 10
@@ -55,7 +55,7 @@ def digest(fleet: dict, translate: Messages = ENGLISH) -> list[str]:
         lines.append(translate("Problems of this report:"))
     lines += [f"  {problem['reason']}" for problem in fleet["problems"][:PROBLEMS]]
     lines += _more(len(fleet["problems"]) - PROBLEMS, "problem", translate)
-    return [bounded(visible(line), LINE_CHARS * (3 if number == 0 else 1)) for number, line in enumerate(lines)]
+    return [bounded(for_log(visible(line)), LINE_CHARS * (3 if number == 0 else 1)) for number, line in enumerate(lines)]
 
 
 def _where(group: dict, translate: Messages) -> str:

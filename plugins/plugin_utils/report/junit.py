@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JUnit XML, as build servers show it: a suite for each rule, a case for each host that breaks it and one for all that keep it."""
+"""JUnit XML, as build servers show it: a suite for each rule, a case for each host that breaks it and one for all that keep it.
+
+The suite 'policy' has the policy in force, and a case for each rule that is off or that overrides hide findings of.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from ..fleet.verdict import plural
 # Characters that XML 1.0 cannot hold at all.
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 HOSTS_SUITE = "hosts"
+POLICY_SUITE = "policy"
 
 
 def render(fleet: dict) -> str:
@@ -27,6 +31,7 @@ def render(fleet: dict) -> str:
     waived: dict[str, list[dict]] = {}
     for entry in fleet["compliance"]["waived"]:
         waived.setdefault(entry["rule"], []).append(entry)
+    _policy(_suite(root, POLICY_SUITE, fleet), fleet)
     _hosts(_suite(root, HOSTS_SUITE, fleet), fleet["hosts"])
     for rule in fleet["compliance"]["rules"]:
         if rule["enabled"] or rule["rule"] in groups:
@@ -59,6 +64,28 @@ def _case(suite: Element, name: str) -> Element:
 def _outcome(case: Element, kind: str, message: str, detail: str = "", of: str = "") -> None:
     attributes = {"type": of} if of else {}
     ElementTree.SubElement(case, kind, {"message": _text(message), **attributes}).text = _text(detail) or None
+
+
+def _policy(suite: Element, fleet: dict) -> None:
+    """What was judged, and what was not. Nothing that was not judged is a case that passes."""
+    policy = fleet["compliance"]
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in (("policy.sha256", policy["sha256"]), ("policy.version", policy["version"])):
+        ElementTree.SubElement(properties, "property", name=name, value=_text(value))
+    for rule in policy["rules"]:
+        places = ", ".join(dict.fromkeys(change["place"] for change in rule["changes"]))
+        where = f" ({places})" if places else ""
+        hidden = rule["not_judged"]
+        count = f"{plural(hidden['findings'], 'finding')} on {plural(hidden['hosts'], 'host')} not reported" if hidden else ""
+        if rule["off"]:
+            message = f"off on {plural(rule['off'], 'host')}{where}{f': {count}' if count else ''}"
+            _outcome(_case(suite, f"{rule['rule']} is off"), "skipped", message)
+        elif hidden:
+            _outcome(_case(suite, f"{rule['rule']} is changed"), "skipped", f"{count}{where}")
+    if fleet["verdict"]["level"] == "unknown":
+        _outcome(_case(suite, "verdict"), "error", fleet["verdict"]["sentence"], of="unknown")
+    elif not fleet["verdict"]["not_judged"]:
+        _case(suite, f"{plural(len(policy['rules']), 'rule')} in force")
 
 
 def _hosts(suite: Element, hosts: list[dict]) -> None:

@@ -29,7 +29,7 @@ BEFORE = (
 AFTER = (
     _page("memory_trend", "Memory trend", "Memory trend: growth between scans"),
     _page("outliers", "Outliers", "Outliers: hosts far above the median"),
-    _page("compliance", "Compliance", "Compliance: rules and hosts"),
+    _page("compliance", "Policy", "Policy in force: rules and hosts"),
     _page("hosts", "Hosts"),
     _page("measurement", "Measurement", "Measurement and its cost"),
     _page("selftest", "Self-test", "Self-test: do the probes find what is injected?"),

@@ -31,14 +31,17 @@ def render(fleet: dict) -> str:
     notes += [_note(problem["reason"], "warning") for problem in fleet["problems"]]
     if len(results) > RESULTS:
         notes.insert(0, _note(f"{len(results) - RESULTS} more results are not in this file; fleet.json has all", "warning"))
-    scan = fleet["scan"]
+    scan, policy = fleet["scan"], fleet["compliance"]
+    left_out = [{**_note(text, "warning"), "descriptor": {"id": "not-judged"}} for text in fleet["verdict"]["not_judged"]]
     invocation = {
         "executionSuccessful": fleet["verdict"]["level"] != "unknown",
         "toolExecutionNotifications": notes[:NOTIFICATIONS],
+        "toolConfigurationNotifications": left_out,
         **{name: value for name, value in (("startTimeUtc", scan["started_at"]), ("endTimeUtc", scan["ended_at"])) if value},
     }
     run = {
         "tool": {"driver": {"name": "ksysak.fleet", "version": VERSION, "semanticVersion": VERSION, "rules": rules}},
+        "properties": {"policySha256": policy["sha256"], "policyVersion": policy["version"]},
         "automationDetails": {"id": f"ksysak.fleet/{scan['scan_id']}", "description": {"text": fleet["verdict"]["sentence"]}},
         "invocations": [invocation],
         "originalUriBaseIds": {"SCAN": {"description": {"text": "The folder of the scan, which holds scan.json."}}},
@@ -52,7 +55,8 @@ def _rule(rule: dict, group: dict | None) -> dict:
     made = {
         "id": rule["rule"],
         "name": "".join(word.capitalize() for word in rule["rule"].split("-")),
-        "shortDescription": {"text": f"{rule['rule'].replace('-', ' ').capitalize()}."},
+        "shortDescription": {"text": f"{rule['name']}."},
+        **({"fullDescription": {"text": rule["rationale"]}} if rule["rationale"] else {}),
         "defaultConfiguration": {"level": LEVELS[rule["severity"]], "rank": RANKS[rule["severity"]], "enabled": rule["enabled"]},
         "properties": {"category": rule["category"], "severity": rule["severity"], "tags": ["kernel", rule["category"]]},
     }

@@ -9,6 +9,7 @@ import re
 import time
 
 from ...module_utils._core.version import VERSION
+from ..policy.text import for_log
 from ..schema.validate import SchemaError, validate
 
 MAX_RESULT_BYTES = 1024 * 1024
@@ -35,8 +36,8 @@ def instant(seconds: float | None = None) -> str:
 
 
 def plain(text: object, limit: int = REASON_CHARS) -> str:
-    """Return text of a host as one bounded line without control characters, so that a terminal can show it."""
-    line = CONTROL.sub(" ", str(text)).strip()
+    """Return text of a host as one bounded line without control characters or commands of build servers, so that a log can show it."""
+    line = for_log(CONTROL.sub(" ", str(text)).strip())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

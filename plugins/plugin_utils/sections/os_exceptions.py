@@ -78,6 +78,7 @@ class Section(Base):
                     "known": self.known_bugs.match(entry, entry["releases"]),
                     "host_count": len(hosts),
                     "hosts": [{"host": host, "count": entry["hosts"][host]} for host in hosts[:HOSTS]],
+                    "title": group["title"] if group else entry["title"],
                     "severity": group["severity"] if group else None,
                     "finding": group["id"] if group else None,
                 }

@@ -2,41 +2,67 @@
 /* Opens the data of the page, draws its parts, and follows its address. */
 import { showFinding } from './detail/finding.js'
 import { showHost } from './detail/host.js'
+import { ruleDetails } from './detail/rule.js'
 import { followColours, redrawCharts } from './lib/chart.js'
-import { closeDialog, followDialog } from './lib/dialog.js'
-import { byId, el } from './lib/dom.js'
+import { closeDialog, followDialog, showDialog } from './lib/dialog.js'
+import { badge, byId, el } from './lib/dom.js'
 import { number } from './lib/format.js'
+import { FILTER_KEYS } from './lib/filter.js'
 import { t, useLanguage } from './lib/messages.js'
+import { useDomain } from './lib/names.js'
 import { index } from './lib/model.js'
-import { state } from './lib/state.js'
+import { unpack } from './lib/pack.js'
+import { followLinks, parse, state } from './lib/state.js'
+import { followPrint } from './lib/print.js'
+import { fold, openSection, sectionBody } from './lib/fold.js'
 import { prepareTables, redrawTables, tablesBuilt, turnTables } from './lib/table.js'
 import { applyFilter } from './page/findings.js'
+import { followSelection } from './page/selection.js'
 
 function showTrouble(text) {
   byId('trouble').textContent = text
   byId('trouble').hidden = false
 }
 
-async function unpack(text) {
-  const bytes = Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0))
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))
-  return new Response(stream).json()
+let before = parse('')
+
+/* Scrolls to a section and gives it the focus, as a link to it does. */
+function goTo(section) {
+  openSection(section.id)
+  section.tabIndex = -1
+  section.focus({ preventScroll: true })
+  section.scrollIntoView()
+}
+
+/* What the address opens: true, if it names anything. */
+function open(address, report) {
+  const finding = report.groups.get(address.get('finding'))
+  const host = report.hosts.get(address.get('host'))
+  const rule = report.fleet.compliance.rules.find((one) => one.rule === address.get('rule'))
+  if (finding) showFinding(finding, report, host && host.host)
+  else if (host) showHost(host, report)
+  else if (rule) showDialog(badge(rule.severity), rule.name, ruleDetails(rule))
+  else return false
+  return true
+}
+
+function scroll(address, moved) {
+  const named = byId(address.get('at') || '')
+  if (moved(['at']) && named?.parentElement?.id === 'sections') goTo(named)
+  else if (moved(FILTER_KEYS) && !byId('findings').contains(document.activeElement)) byId('findings').scrollIntoView()
 }
 
 function follow(report) {
   applyFilter(report)
-  const address = state()
-  const finding = report.groups.get(address.get('finding'))
-  const host = report.hosts.get(address.get('host'))
-  if (finding) return showFinding(finding, report)
-  if (host) return showHost(host, report)
+  const [address, last] = [state(), before]
+  before = address
+  if (open(address, report)) return
   closeDialog()
-  const filtered = ['severity', 'category', 'change', 'group'].some((key) => address.get(key))
-  if (address.get('finding') || address.get('host')) {
+  if (['finding', 'host', 'rule'].some((key) => address.get(key))) {
     showTrouble(t('The address names a finding or host that is not in this report.'))
-  } else if (filtered && !byId('findings').contains(document.activeElement)) {
-    byId('findings').scrollIntoView()
+    return
   }
+  scroll(address, (keys) => keys.some((key) => (address.get(key) || '') !== (last.get(key) || '')))
 }
 
 function followWidth() {
@@ -55,18 +81,23 @@ function target() {
   return name && !name.includes('=') ? byId(name) : null
 }
 
-/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any. */
+/* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any.
+   Returns the keys of those that are folded at first: they found nothing, or export FOLDED. */
 function render(parts, report) {
+  const folded = []
   for (const [key, part] of Object.entries(parts)) {
-    const count = part.render(report.fleet[key], byId(key), report)
+    const count = part.render(report.fleet[key], sectionBody(key), report)
+    if (count === 0 || part.FOLDED) folded.push(key)
     if (count === undefined) continue
     document.querySelector(`.sections a[href="#${key}"]`).append(el('span', {}, number(count)))
   }
+  return folded
 }
 
 /* parts: {key of the fleet document or of the page: module}, in the order of the page. */
 export async function start(parts) {
   useLanguage(document.documentElement.lang, JSON.parse(byId('messages').textContent))
+  useDomain(document.documentElement.dataset.domain)
   let fleet
   try {
     fleet = await unpack(byId('fleet').textContent)
@@ -79,14 +110,22 @@ export async function start(parts) {
   byId('sections').hidden = false
   document.querySelector('.sections').hidden = false
   prepareTables(fleet.scan.scan_id)
-  render(parts, report)
+  const folded = render(parts, report)
+  followSelection(report)
   followDialog()
+  followLinks()
   followColours()
   await tablesBuilt()
   followWidth()
-  addEventListener('hashchange', () => follow(report))
+  followPrint()
+  fold(folded)
+  addEventListener('hashchange', () => {
+    openSection(target()?.id)
+    follow(report)
+  })
   follow(report)
   await turnTables()
+  openSection(target()?.id)
   target()?.scrollIntoView()
   document.documentElement.dataset.ready = 'yes'
 }

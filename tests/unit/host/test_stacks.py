@@ -19,6 +19,27 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import headers,
         (["0xffffffffc0001234"], (None, None)),
         (["0xffffffffc0001234", "acme_poll+0x1 [acme]"], ("acme_poll", "acme")),
         ([], (None, None)),
+        # Containers, sockets, devices and objects are made for whoever wants one.
+        (
+            ["kmem_cache_alloc_lru_noprof+0x21e", "xas_alloc+0x9f", "xas_create+0x29b", "xas_store+0x58", "__xa_store+0xa6", "f+0x1 [m]"],
+            ("f", "m"),
+        ),
+        (
+            ["kmem_cache_alloc+0x1", "radix_tree_node_alloc.constprop.0+0x1", "idr_get_free+0x2", "idr_alloc_u32+0x3", "f+0x1 [m]"],
+            ("f", "m"),
+        ),
+        (["__kmalloc+0x1", "sk_prot_alloc+0x2", "sk_alloc+0x3", "inet_create+0x4", "__sock_create+0x5"], ("inet_create", None)),
+        (["__kmalloc_node+0x1", "kvmalloc_node+0x2", "alloc_netdev_mqs+0x3", "acme_probe+0x4 [acme]"], ("acme_probe", "acme")),
+        (
+            ["__alloc_pages+0x1", "__iommu_dma_alloc_noncontiguous+0x2", "iommu_dma_alloc+0x3", "dma_alloc_attrs+0x4", "f+0x1 [m]"],
+            ("f", "m"),
+        ),
+        (["__kmalloc+0x1", "rhashtable_insert_slow+0x2", "f+0x1 [m]"], ("f", "m")),
+        # These hold what they allocate themselves.
+        (["kmem_cache_alloc+0x1", "alloc_inode+0x2", "new_inode+0x3", "ext4_create+0x4 [ext4]"], ("alloc_inode", None)),
+        (["kmem_cache_alloc+0x1", "dup_task_struct+0x2", "copy_process+0x3"], ("dup_task_struct", None)),
+        (["__kmalloc+0x1", "neigh_alloc+0x2", "___neigh_create+0x3"], ("neigh_alloc", None)),
+        (["kmem_cache_alloc+0x1", "nf_conntrack_alloc+0x2 [nf_conntrack]"], ("nf_conntrack_alloc", "nf_conntrack")),
     ],
 )
 def test_culprit_is_the_first_frame_that_does_not_allocate_for_others(stack, blamed):

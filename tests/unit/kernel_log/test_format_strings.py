@@ -32,6 +32,8 @@ ELSEWHERE = {
     "quorum( yes -> no": "DRBD 9, outside of the tree",
     "and has been suspended": "ZFS, outside of the tree",
     "was lost; in progress": "Lustre, outside of the tree since 4.18",
+    "This client was evicted by": "Lustre, outside of the tree since 4.18",
+    " was inactive for ": "Lustre, outside of the tree since 4.18",
 }
 # Rules that only kernels before 5.10 print, and those that the newest kernel does not print any more: the last release that does.
 BEFORE_5_10 = {"due to I/O error on": "4.2", "INFO: Freed in": "5.9"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.nameset import NameSet, encode
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log.infrastructure import is_infrastructure
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,6 +109,13 @@ def test_what_is_defined_where(tool, tree):
 def test_the_shipped_table_is_what_the_tool_makes_of_source(tool, tree):
     made = tool.infrastructure(tool.index([tree]))
     assert {name for name in INFRASTRUCTURE | OTHERS if is_infrastructure(name)} == set(made)
+
+
+def test_layers_of_an_allocation_are_where_memory_is_allocated_for_others(tool, tree):
+    made = set(tool.infrastructure(tool.index([tree]), tool.LAYERS))
+    assert {"kmem_cache_alloc_noprof", "sized_strscpy"} <= made
+    assert made.isdisjoint({"kthread_stop", "device_del", "usb_kill_urb", "request_firmware"})
+    assert {name for name in INFRASTRUCTURE | OTHERS if stacks.is_layer(name)} == made
 
 
 def test_a_table_is_read_as_it_was_written(tool):

@@ -119,7 +119,33 @@ def cache(draw, rate, window_s):
     return [(at_s, times[place + number] if place + number < len(times) else FOREVER_S) for place, at_s in enumerate(times)]
 
 
-KINDS = {made.__name__: made for made in (leak, steady, ring, backlog, burst, once, cache)}
+def late(draw, rate, window_s):
+    """A leak that begins in the first two thirds of the window."""
+    return [(at_s, FOREVER_S) for at_s in arrivals(draw, rate, window_s * draw.uniform(0.05, 0.67), window_s)]
+
+
+def jerky(draw, rate, window_s):
+    """A leak that comes in jerks, four to twenty in the window."""
+    period_s, phase_s = window_s / draw.uniform(4, 20), draw.uniform(0, 1)
+    times = (math.ceil(at_s / period_s + phase_s) * period_s for at_s in arrivals(draw, rate, -window_s, window_s))
+    return [(at_s, FOREVER_S) for at_s in times if at_s < window_s]
+
+
+def mixed(draw, rate, window_s):
+    """A cache that is full and drops any of its entries for a new one."""
+    number = max(2, int(rate * 10 ** draw.uniform(-0.5, math.log10(3 * window_s))))
+    held, found = [], []
+    for at_s in arrivals(draw, rate, -3 * number / rate, window_s):
+        if len(held) < number:
+            held.append(at_s)
+            continue
+        place = draw.randrange(number)
+        found.append((held[place], at_s))
+        held[place] = at_s
+    return sorted([*found, *((at_s, FOREVER_S) for at_s in held)])
+
+
+KINDS = {made.__name__: made for made in (leak, late, jerky, steady, mixed, ring, backlog, burst, once, cache)}
 
 
 class Made:

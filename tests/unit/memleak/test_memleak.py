@@ -63,6 +63,56 @@ def test_a_leak_of_which_fewer_were_followed_at_the_end_is_one_still():
     assert made.growth()[0] == pytest.approx(320 * 1024, rel=0.05)
 
 
+@pytest.mark.parametrize("began_s", [4, 8, 11.5])
+def test_a_leak_that_began_within_the_window_is_one(began_s):
+    said, confidence, reasons = evaluated(cohort([at_s for at_s in steadily(800) if at_s >= began_s]))
+    assert said == "leak" and confidence > 0.95, reasons
+    assert "from %.1f s on" % began_s in reasons[0]
+
+
+@pytest.mark.parametrize("began_s", [0, 4, 8, 11.5])
+def test_the_rate_is_that_of_the_whole_window_whenever_it_began(began_s):
+    rate, least, most = cohort([at_s for at_s in steadily(800) if at_s >= began_s]).growth()
+    truth = 40 * 1024 * (WINDOW_S - began_s) / WINDOW_S
+    assert rate == pytest.approx(truth, rel=0.01) and least <= truth <= most
+
+
+def test_what_began_too_late_is_no_leak_yet():
+    assert evaluated(cohort([at_s for at_s in steadily(800) if at_s >= 15]))[0] != "leak"
+
+
+@pytest.mark.parametrize("period_s", [1.5, 2.5, 4])
+@pytest.mark.parametrize("each", [8, 100])
+def test_a_leak_that_comes_in_jerks_is_one(period_s, each):
+    times_s = [at_s for number in range(int(WINDOW_S / period_s)) for at_s in [(number + 0.6) * period_s] * each]
+    said, confidence, reasons = evaluated(cohort(times_s, size=8192))
+    assert said == "leak", (confidence, reasons)
+
+
+@pytest.mark.parametrize("phase", [0.1, 0.5, 0.9])
+def test_the_interval_of_a_leak_that_comes_in_jerks_holds_a_burst_more_or_less(phase):
+    times_s = [(number + phase) * 2.5 for number in range(8) for _object in range(100)]
+    _rate, least, most = cohort(times_s).growth()
+    assert least <= 40 * 1024 <= most
+
+
+def test_three_bursts_that_stay_may_be_a_leak():
+    said, confidence, reasons = evaluated(cohort([at_s for at_s in (2, 9, 16) for _object in range(200)]))
+    assert said == "suspect" and "it comes in bursts" in reasons, (confidence, reasons)
+
+
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        [at_s for at_s in (1, 9, 17) for _object in range(100)],  # two or three times are no rhythm
+        [at_s for at_s in (1, 2, 4, 9, 17) for _object in range(100)],  # rarer and rarer
+        [at_s for number, at_s in enumerate((1, 5, 9, 13, 17)) for _object in range(200 >> 2 * number)],  # less and less
+    ],
+)
+def test_some_bursts_are_no_leak(times_s):
+    assert evaluated(cohort(times_s))[0] != "leak"
+
+
 @pytest.mark.parametrize(
     ("made", "changes"),
     [

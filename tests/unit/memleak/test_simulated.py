@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.ksysak.fleet.tests.unit.memleak import simulation
 
 EACH = 120
-STILL = ("steady", "ring", "backlog", "burst", "once")
+STILL = ("steady", "mixed", "ring", "backlog", "burst", "once")
 
 
 def shares(kind, noise, verdict):
@@ -34,6 +34,11 @@ def test_a_cache_that_became_full_within_the_window_is_hardly_ever_a_leak(noise,
 @pytest.mark.parametrize(("noise", "least"), [(0, 0.94), (0.05, 0.9), (None, 0.8)])
 def test_leaks_of_any_rate_size_and_pattern_are_found(noise, least):
     assert shares("leak", noise, "leak") >= least
+
+
+@pytest.mark.parametrize(("kind", "noise", "least"), [("late", 0, 0.75), ("late", None, 0.6), ("jerky", 0, 0.92), ("jerky", None, 0.8)])
+def test_leaks_that_begin_within_the_window_or_come_in_jerks_are_found(kind, noise, least):
+    assert shares(kind, noise, "leak") >= least
 
 
 def test_leaks_beside_others_of_one_cache_are_found():

@@ -299,7 +299,7 @@ def test_a_finding_has_the_shape_of_the_design():
     (finding, *_rest), _problems = load().findings(data.host("web1", "leaking"))
     assert set(finding) == {
         "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references",
-        "weight", "bytes_per_s",
+        "weight", "bytes_per_s", "excess", "last_seen",
     }  # fmt: skip
     assert finding["title"] == "Kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
     assert finding["signature"] == "memleak-suspected|slab|acme_rx_refill|acme_nic"

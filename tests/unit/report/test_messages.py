@@ -159,12 +159,13 @@ def test_no_translation_is_left_over(catalog):
 
 
 def texts_of_policies():
-    """Titles and remedies of the shipped policies."""
+    """Names, reasons, titles and remedies of the shipped policies."""
     files = [file for name in ("default", "compliance") for file in shipped(name)]
     rules = [rule for file in files for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]]
     outcomes = [outcome for rule in rules for outcome in [rule, *rule.get("case", {}).get("of", {}).values()]]
     outcomes += [outcome for table in TABLES.values() for outcome in table.values()]
-    return {" ".join(outcome[field].split()) for outcome in outcomes for field in ("title", "remedy") if field in outcome}
+    fields = ("name", "rationale", "title", "remedy")
+    return {" ".join(outcome[field].split()) for outcome in outcomes for field in fields if field in outcome}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

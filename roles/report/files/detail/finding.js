@@ -1,29 +1,74 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Everything about one finding. */
+import { ageText } from '../lib/age.js'
+import { evidenceOf } from '../lib/details.js'
 import { showDialog } from '../lib/dialog.js'
-import { badge, bdi, el, heading, hint, listed, plainTable, webLink } from '../lib/dom.js'
+import { badge, bdi, el, heading, hint, hostName, listed, plainTable, webLink } from '../lib/dom.js'
 import { evidence } from '../lib/evidence.js'
 import { number, percent, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { factor } from '../lib/model.js'
 import { fragment } from '../lib/state.js'
 import { changesText } from '../page/changes.js'
+import { ruleDetails } from './rule.js'
 
-const SHOWN_HOSTS = 100
+const SHOWN_HOSTS = 50
 
-function hostPart(group, host, place) {
-  const title = host.title === group.title ? '' : ` — ${host.title}`
-  const body = host.evidence.map((item) => evidence(item))
-  if (host.count > host.evidence.length) {
-    const findings = plural(host.count, 'finding')
-    body.push(
-      hint(t('{findings} of this kind on this host; {n} shown.', { findings, n: number(host.evidence.length) })),
+/* What is known of a finding on one host, beneath its own title: filled when it is opened. */
+async function fill(body, group, member, report) {
+  const found = await evidenceOf(report, group, member.host)
+  if (found) {
+    body.append(...found.map((item) => evidence(item)))
+    if (member.count > found.length) {
+      const findings = plural(member.count, 'finding')
+      body.append(hint(t('{findings} of this kind on this host; {n} shown.', { findings, n: number(found.length) })))
+    }
+  } else {
+    const { file } = report.hosts.get(member.host)
+    body.append(
+      hint(t('This page has no room for it. fleet.json has the evidence, {file} all facts of the host.', { file })),
     )
   }
-  body.push(el('p', {}, el('a', { href: fragment({ host: host.host }) }, t('All results of this host'))))
-  const part = el('details', {}, el('summary', {}, bdi(host.host), el('span', {}, title)), body)
-  part.open = place === 0
+  body.append(el('p', {}, el('a', { href: fragment({ host: member.host }) }, t('All results of this host'))))
+}
+
+function hostPart(group, member, report) {
+  const { host, severity, title, change } = member
+  const about = [
+    ...(title === group.title && severity === group.severity ? [] : [' ', badge(severity), ' ', bdi(title)]),
+    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet.scan.started_at)}`),
+  ]
+  const body = el('div', {})
+  const part = el(
+    'details',
+    { 'data-host': host, ...(change ? { 'data-change': change } : {}) },
+    el('summary', {}, hostName(host), about),
+    body,
+  )
+  const open = () => fill(body, group, member, report)
+  part.addEventListener('toggle', () => part.open && open(), { once: true })
   return part
+}
+
+/* Hosts of a finding: the one that was asked for, then those that are selected, then the others; some at a time. */
+function hostParts(group, report, name) {
+  const selected = new Set((report.tests.view(group)?.members || []).map(({ host }) => host))
+  const rank = ({ host }) => (host === name ? 0 : selected.has(host) ? 1 : 2)
+  const members = group.hosts.map((member) => [rank(member), member]).sort(([left], [right]) => left - right)
+  const list = el('div', { class: 'members' })
+  const more = el('button', { type: 'button', class: 'tool' })
+  let shown = 0
+  const show = () => {
+    const next = members.slice(shown, shown + SHOWN_HOSTS)
+    list.append(...next.map(([, member]) => hostPart(group, member, report)))
+    shown += next.length
+    more.hidden = shown === members.length
+    more.textContent = t('Show more of {n} hosts', { n: number(members.length) })
+  }
+  more.addEventListener('click', show)
+  show()
+  list.firstElementChild.open = true
+  return [list, more]
 }
 
 const shareText = (part, all) => `${number(part)} / ${number(all)} (${percent(all ? part / all : 0)})`
@@ -66,17 +111,40 @@ function references(group) {
   return addresses.length ? el('p', {}, t('Read more: '), listed(links)) : null
 }
 
-export function showFinding(group, { fleet }) {
+/* The policy in force as far as this finding depends on it. */
+function rulePart(group, { compliance }) {
+  const rule = compliance.rules.find((one) => one.rule === group.rule)
+  return rule ? [heading(t('Rule: {name}', { name: rule.name })), ruleDetails(rule)] : []
+}
+
+/* How many hosts are selected, and what has changed. */
+function reachText(group, { tests }) {
+  const selected = tests.view(group)?.members.length || 0
+  return [
+    selected < group.host_count ? t('{n} of them are selected.', { n: number(selected) }) : '',
+    group.drift ? t('Since the earlier scan: {changes}.', { changes: changesText(group.drift) }) : '',
+  ]
+    .filter(Boolean)
+    .map((text) => ` ${text}`)
+}
+
+/* name: of the host that the reader comes from; its own title, severity and evidence are shown first. */
+export function showFinding(group, report, name) {
+  const { fleet } = report
+  const own = group.hosts.find(({ host }) => host === name)
+  const shown = own || report.tests.view(group) || group
   const hosts = plural(fleet.counts.hosts.total, 'host')
-  const changes = group.drift
-    ? ` ${t('Since the earlier scan: {changes}.', { changes: changesText(group.drift) })}`
-    : ''
-  const shown = group.hosts.slice(0, SHOWN_HOSTS)
-  const more = group.hosts.length - shown.length
   showDialog(
-    el('span', {}, badge(group.severity), ` ${word(group.category)}`),
-    group.title,
-    el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts }), changes),
+    el(
+      'span',
+      {},
+      badge(shown.severity),
+      ` ${word(group.category)}`,
+      own ? el('span', {}, ` ${t('on')} `, hostName(own.host)) : null,
+    ),
+    shown.title,
+    el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts }), reachText(group, report)),
+    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet.scan.started_at)}`),
     heading(t('What to do')),
     el('p', { class: 'remedy' }, bdi(group.remedy)),
     references(group),
@@ -84,8 +152,8 @@ export function showFinding(group, { fleet }) {
     heading(
       group.host_count === 1 ? t('Evidence') : t('Evidence, worst host first ({n})', { n: number(group.host_count) }),
     ),
-    shown.map((host, place) => hostPart(group, host, place)),
-    more ? hint(t('{n} more hosts: see fleet.json, or filter the table of hosts.', { n: number(more) })) : null,
+    hostParts(group, report, name),
+    rulePart(group, fleet),
     heading(t('Identity')),
     el(
       'dl',

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Everything about one host. */
+import { ageText } from '../lib/age.js'
+import { factsOf } from '../lib/details.js'
 import { showDialog } from '../lib/dialog.js'
 import { badge, bdi, el, findingLink, heading, hint, plainTable } from '../lib/dom.js'
 import { evidence } from '../lib/evidence.js'
-import { bytes, NONE, number, seconds } from '../lib/format.js'
+import { GONE } from '../lib/filter.js'
+import { bytes, label, NONE, number, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 
 function reasonOf(probe) {
@@ -35,25 +38,84 @@ function probesPart(probes) {
   return lines.length ? [heading(t('Probes')), plainTable(heads, lines)] : []
 }
 
-function findingsPart(groups, measured) {
-  if (!groups.length) {
-    return el('p', {}, measured ? t('None.') : t('Nothing was measured, so there are no findings.'))
+function findingsPart(found, host, { fleet }) {
+  if (!found.length) {
+    return el('p', {}, host.coverage === 'none' ? t('Nothing was measured, so there are no findings.') : t('None.'))
   }
-  const items = groups.map((group) => el('li', {}, badge(group.severity), ' ', findingLink(group.id, group.title)))
-  return el('ul', {}, items)
+  const items = found.map((one) =>
+    el(
+      'li',
+      {},
+      badge(one.severity),
+      ' ',
+      findingLink(one.group.id, one.title, { host: host.host }),
+      el('span', { class: 'hint' }, ` ${ageText([one], fleet.scan.started_at)}`),
+    ),
+  )
+  return el('ul', { class: 'own-findings' }, items)
 }
 
-export function showHost(host, { fleet, byHost }) {
-  const groups = (byHost.get(host.host) || []).map(({ group }) => group)
+/* Findings of the earlier scan that are not there any more. */
+function gonePart(name, { fleet }) {
+  const gone = (fleet.drift?.groups || []).flatMap((entry) =>
+    GONE.filter((change) => entry.hosts[change]?.includes(name)).map((change) =>
+      el('li', {}, `${word(change)}: `, bdi(entry.title)),
+    ),
+  )
+  return gone.length ? [heading(t('Since the earlier scan')), el('ul', {}, gone)] : []
+}
+
+const isEmpty = (value) => value === null || (typeof value === 'object' && !Object.keys(value).length)
+
+/* All facts of one probe: lists and objects fold, each with what it holds. */
+function factsPart(title, data) {
+  const single = Object.entries(data).filter(([, value]) => value === null || typeof value !== 'object')
+  const nested = Object.entries(data).filter(
+    ([, value]) => value !== null && typeof value === 'object' && !isEmpty(value),
+  )
+  const parts = nested.map(([name, value]) => {
+    const count = Array.isArray(value) ? el('span', { class: 'hint' }, ` ${number(value.length)}`) : null
+    const part = el('details', {}, el('summary', {}, label(name), count))
+    part.addEventListener('toggle', () => part.append(evidence(value, name)), { once: true })
+    return part
+  })
+  return [heading(t(title)), single.length ? evidence(Object.fromEntries(single)) : null, ...parts]
+}
+
+async function fillFacts(body, host, report) {
+  if (host.state !== 'scanned') return
+  const facts = await factsOf(report, host.host)
+  if (!facts) {
+    const text = t('This page has no room for the facts of this host: {file} in the folder of the scan has them.', {
+      file: host.file,
+    })
+    const broken = t('The facts of this host could not be read: {file} in the folder of the scan.', { file: host.file })
+    body.append(hint(facts === null ? broken : text))
+    return
+  }
+  const titles = new Map(report.fleet.sections.map(({ probe, title }) => [probe, title]))
+  for (const [probe, data] of Object.entries(facts.probes)) {
+    body.append(...factsPart(titles.get(probe) || probe, data).filter(Boolean))
+  }
+  if (facts.modules.length) {
+    body.append(heading(t('Modules')), el('p', {}, bdi(facts.modules.join(', '))))
+  }
+  body.dataset.filled = 'yes'
+}
+
+export function showHost(host, report) {
+  const body = el('div', { class: 'facts' })
   showDialog(
     el('span', {}, badge(host.state)),
     host.host,
     host.reason ? el('p', {}, bdi(host.reason)) : null,
     host.groups.length ? hint(`${t('Groups')}: `, bdi(host.groups.join(', '))) : null,
     heading(t('Findings')),
-    findingsPart(groups, host.coverage !== 'none'),
+    findingsPart(report.byHost.get(host.host) || [], host, report),
+    gonePart(host.host, report),
     probesPart(host.probes),
     host.system ? [heading(t('System')), evidence(host.system)] : [],
-    fleet.sections.map(({ key, title }) => (host[key] ? [heading(t(title)), evidence(host[key])] : [])).flat(),
+    body,
   )
+  fillFacts(body, host, report)
 }

@@ -5,10 +5,12 @@ import { go } from './state.js'
 
 const charts = []
 
-export const redrawCharts = () => charts.forEach((draw) => draw())
+/* Those within a node; a chart that is folded has no width and waits. */
+export const redrawCharts = (root = document) =>
+  charts.filter(({ place }) => root.contains(place) && place.clientWidth).forEach(({ again }) => again())
 
 export function followColours() {
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redrawCharts)
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => redrawCharts())
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
@@ -41,7 +43,7 @@ export function draw(figure, make, open) {
     })
   }
   again()
-  charts.push(again)
+  charts.push({ place, again })
 }
 
 /* The power of ten that holds a value. */

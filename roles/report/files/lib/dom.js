@@ -2,6 +2,7 @@
 /* Elements of the page. What hosts sent becomes text nodes only: never HTML, an attribute that runs, or an address. */
 import { NONE, number, percent, plural } from './format.js'
 import { t, word } from './messages.js'
+import { shortName } from './names.js'
 import { SEVERITIES } from './schema.js'
 import { fragment } from './state.js'
 
@@ -19,9 +20,18 @@ export const text = (value) => document.createTextNode(value)
 /* A text that a host or an operator wrote: its direction of writing stays its own. */
 export const bdi = (value) => el('bdi', {}, value)
 export const link = (key, value, name) => el('a', { href: fragment({ [key]: value }), class: `to-${key}` }, bdi(name))
-export const hostLink = (name) => link('host', name, name)
+
+/* A name that breaks at its dots before anything else. full: what it stands for, where that is longer. */
+const labels = (name) => name.split(/(?<=\.)/).map((label) => el('span', {}, label))
+export const hostName = (name) => {
+  const shown = shortName(name)
+  return el('bdi', { class: 'name', ...(shown === name ? {} : { title: name, 'data-full': name }) }, labels(shown))
+}
+export const hostLink = (name) => el('a', { href: fragment({ host: name }), class: 'to-host' }, hostName(name))
 export const nameOrNone = (name) => (name === null ? NONE : bdi(name))
-export const findingLink = (id, title) => (id ? link('finding', id, title) : bdi(title))
+/* more: of the address, as the host whose evidence opens first. */
+export const findingLink = (id, title, more = {}) =>
+  id ? el('a', { href: fragment({ finding: id, ...more }), class: 'to-finding' }, bdi(title)) : bdi(title)
 export const task = ({ comm, pid }) => bdi(`${comm} (${pid})`)
 
 /* severity: or a state of a host, which has the colour of what is unknown. */
@@ -38,16 +48,24 @@ export function shareBar(value) {
 export const webLink = (address, ...content) =>
   el('a', { href: address, rel: 'noopener noreferrer', target: '_blank' }, ...content)
 
-/* Puts ', ' between nodes. */
-export const listed = (nodes) => nodes.flatMap((node, place) => [place ? ', ' : '', node])
+/* Puts a text between nodes. */
+export const listed = (nodes, between = ', ') => nodes.flatMap((node, place) => [place ? between : '', node])
 
-/* The first of some hosts ({host}), of total. */
+const SHOWN_HOSTS = 2
+
+/* Names of hosts: two, or the first of more and how many there are beside it. total: of which hosts are some or all. */
+export function nameList(hosts, total, draw = hostLink) {
+  const shown = hosts.slice(0, total > SHOWN_HOSTS ? 1 : SHOWN_HOSTS)
+  const rest = total - shown.length
+  const full = hosts.join(', ') + (total > hosts.length ? `, +${total - hosts.length}` : '')
+  return el('span', { class: 'names', 'data-full': full }, listed(shown.map(draw)), rest ? ` +${number(rest)}` : '')
+}
+
+/* The same of entries {host}. */
 export const hostList = (hosts, total) =>
-  el(
-    'span',
-    {},
-    listed(hosts.slice(0, 3).map(({ host }) => hostLink(host))),
-    total > 3 ? t(', … {n} in all', { n: number(total) }) : '',
+  nameList(
+    hosts.map(({ host }) => host),
+    total,
   )
 
 /* A call stack that opens, with the reasons of its verdict. */

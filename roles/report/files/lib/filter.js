@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One filter for several tables. It is in the address of the page. */
-import { SEVERITIES } from './schema.js'
+/* One selection for the whole page. It is in the address, and selects pairs of a host and a finding. */
+import { CHANGES, SEVERITIES, severityRank } from './schema.js'
+
+export const FILTER_KEYS = ['severity', 'category', 'change', 'group', 'q']
+const WORDS = 30
+/* Changes of findings that are not there any more. */
+export const GONE = ['resolved', 'rebooted', 'not_measured_now']
 
 /* What an address selects. active: anything at all. */
 export function selectionOf(parameters) {
@@ -9,7 +14,7 @@ export function selectionOf(parameters) {
     severities: of('severity')
       .split(',')
       .filter((severity) => SEVERITIES.includes(severity)),
-    words: of('q').toLowerCase().split(/\s+/).filter(Boolean),
+    words: of('q').toLowerCase().split(/\s+/).filter(Boolean).slice(0, WORDS),
     category: of('category'),
     group: of('group'),
     change: of('change'),
@@ -24,61 +29,144 @@ export function toggled(list, severity) {
   return [...wanted].join(',')
 }
 
-/* Returns the tests of a selection: finding(group), mapRow({host}), change(entry), host(host); count: of findings. */
+/* Which words of a search a text has, as bits. */
+const wordsIn = (words, text) => words.reduce((bits, word, place) => bits | (text.includes(word) ? 1 << place : 0), 0)
+
+/* {id: hosts of a finding that a selection names}, of those findings that have any. */
+function membersOf(report, selection, hostWords, isMember) {
+  const { severities, words, category, change } = selection
+  const every = (1 << words.length) - 1
+  const found = new Map()
+  for (const group of report.fleet.findings) {
+    if (category && group.category !== category) continue
+    const own = wordsIn(words, report.findingText.get(group.id))
+    const holds = ({ host, title }) =>
+      (own | hostWords(host)) === every ||
+      (title !== group.title && (own | hostWords(host) | wordsIn(words, title.toLowerCase())) === every)
+    const members = group.hosts.filter(
+      (member) =>
+        isMember(member.host) &&
+        (!severities.length || severities.includes(member.severity)) &&
+        (!change || !report.fleet.drift || member.change === change) &&
+        (!words.length || holds(member)),
+    )
+    if (members.length) found.set(group.id, members)
+  }
+  return found
+}
+
+const isOfKind = ({ severities, category }, { severity, category: own }) =>
+  (!severities.length || severities.includes(severity)) && (!category || category === own)
+
+/* The changes of an entry of the drift that a selection names: {change: hosts}; null: none. */
+function changesOf(entry, selection, hostWords, isMember) {
+  const { words, change } = selection
+  if (!isOfKind(selection, entry)) return null
+  const every = (1 << words.length) - 1
+  const own = wordsIn(words, `${entry.title}\n${entry.signature}`.toLowerCase())
+  const fits = (host) => isMember(host) && (own | hostWords(host)) === every
+  const found = {}
+  for (const name of CHANGES) {
+    const hosts = !change || change === name ? (entry.hosts[name] || []).filter(fits) : []
+    if (hosts.length) found[name] = hosts
+  }
+  return Object.keys(found).length ? found : null
+}
+
+/* A title of several hosts, without the number of a process, which is one host's. */
+export const withoutProcess = (title) => title.replace(/(?<=[Pp]rocess) \d+\b|(?<=\S)\[\d+\]/g, '')
+
+/* What the page shows of a selection.
+
+   count: of findings; active: there is a selection; view(group): {severity, title, members} of the selected hosts of a finding, as if there
+   were no others, null: none of them is selected; changes(entry): {change: hosts}, null: none; finding(group), change(entry), host({host}),
+   mapRow({host}), row(row of a section): is it shown? hosts: how many are. */
 export function testsOf(report, selection) {
   const { severities, words, category, group, change, active } = selection
-  const { fleet, byHost } = report
+  const { fleet } = report
+  const entries = fleet.drift ? fleet.drift.groups : []
   const inGroup = fleet.hosts.filter((host) => host.groups.includes(group)).map((host) => host.host)
   const members = group ? new Set(inGroup) : null
   const isMember = (name) => !members || members.has(name)
-  const hasSeverity = (severity) => !severities.length || severities.includes(severity)
-  const isKind = (one) => hasSeverity(one.severity) && (!category || one.category === category)
-  const holds = (searched) => words.every((word) => searched.includes(word))
-  const changedSo = (counts) => !change || !fleet.drift || (counts && counts[change] > 0)
+  const known = new Map()
+  const every = (1 << words.length) - 1
+  function hostWords(name) {
+    if (!known.has(name)) known.set(name, wordsIn(words, report.hostText.get(name) ?? name.toLowerCase()))
+    return known.get(name)
+  }
 
-  const fitting = new Set(
-    fleet.findings
-      .filter((one) => isKind(one) && holds(report.findingText.get(one.id)))
-      .filter((one) => one.hosts.some(({ host }) => isMember(host)) && changedSo(one.drift))
-      .map(({ id }) => id),
-  )
-  const hasFinding = (name) =>
-    (byHost.get(name) || []).some((one) => fitting.has(one.group.id) && hasSeverity(one.severity))
+  const fitting = membersOf(report, selection, hostWords, isMember)
+  const withFinding = new Set([...fitting.values()].flat().map(({ host }) => host))
+  const drift = new Map()
+  for (const entry of entries) {
+    const changes = changesOf(entry, selection, hostWords, isMember)
+    if (changes) drift.set(entry, changes)
+  }
+  const gone = GONE.includes(change) ? [...drift.values()].flatMap((changes) => changes[change]) : []
+  gone.forEach((host) => withFinding.add(host))
   const needsFinding = severities.length > 0 || category || change
+  const isShown = (name) =>
+    isMember(name) && (withFinding.has(name) || (!needsFinding && (!words.length || hostWords(name) === every)))
 
-  function changeFits(entry) {
-    const names = Object.values(entry.hosts).flat()
-    const searched = `${entry.title}\n${entry.signature}\n${names.join('\n')}`.toLowerCase()
-    return isKind(entry) && changedSo(entry.counts) && holds(searched) && (!members || names.some(isMember))
+  function view(one) {
+    const shown = fitting.get(one.id)
+    if (!shown) return null
+    if (shown.length === one.hosts.length) return { severity: one.severity, title: one.title, members: shown }
+    const worst = shown.reduce((best, other) =>
+      severityRank(other.severity) < severityRank(best.severity) ? other : best,
+    )
+    const title = shown.length === 1 ? worst.title : withoutProcess(worst.title)
+    return { severity: worst.severity, title, members: shown }
+  }
+
+  function row(one) {
+    if (!active) return true
+    if (one.finding && fitting.has(one.finding)) return true
+    if (typeof one.host === 'string') return isShown(one.host)
+    if (!Array.isArray(one.hosts)) return true
+    // Where a row names some of its hosts only, it may be about others too.
+    return one.hosts.some((host) => isShown(host.host ?? host)) || one.hosts.length < one.host_count
   }
 
   return {
     active,
     count: fitting.size,
+    hosts: active ? fleet.hosts.filter(({ host }) => isShown(host)).length : fleet.hosts.length,
+    view,
+    changes: (entry) => drift.get(entry) || null,
     finding: (one) => fitting.has(one.id),
-    mapRow: ({ host }) => isMember(host) && hasFinding(host),
-    change: changeFits,
-    host: ({ host }) =>
-      isMember(host) && (!needsFinding || hasFinding(host)) && (holds(report.hostText.get(host)) || hasFinding(host)),
+    mapRow: ({ host }) => isMember(host) && withFinding.has(host),
+    change: (entry) => drift.has(entry),
+    host: ({ host }) => isShown(host),
+    row,
   }
 }
 
 const TYPING_MS = 250
 const followers = []
+const listeners = []
 let later = 0
 
 /* table: of Tabulator, which shows the entries that test(tests, entry) is true of.
-   slow: while a person types, it waits until the keyboard rests. */
-export const filterable = (table, test, { slow = true } = {}) => followers.push({ table, test, slow })
+   slow: while a person types, it waits until the keyboard rests; redraws: its cells show other numbers with another selection. */
+export const filterable = (table, test, { slow = true, redraws = false } = {}) =>
+  followers.push({ table, test, slow, redraws })
 
-function setFilter({ table, test }, tests) {
+/* Calls listener(tests) with each new selection, when the keyboard rests. */
+export const onSelection = (listener) => listeners.push(listener)
+
+function setFilter({ table, test, redraws }, tests) {
+  if (redraws) table.getRows().forEach((row) => row.reformat())
   if (tests.active) table.setFilter((entry) => test(tests, entry))
   else if (table.getFilters().length) table.clearFilter()
 }
 
 export function filterTables(tests, typing) {
   const set = (some) => some.forEach((follower) => setFilter(follower, tests))
-  const others = () => set(followers.filter(({ slow }) => slow))
+  const others = () => {
+    set(followers.filter(({ slow }) => slow))
+    listeners.forEach((listener) => listener(tests))
+  }
   set(followers.filter(({ slow }) => !slow))
   clearTimeout(later)
   if (typing) later = setTimeout(others, TYPING_MS)

@@ -50,19 +50,23 @@ export function percent(value) {
   return `${value && Math.abs(value) < 0.0005 ? '< 0.1' : decimal(value * 100)} %`
 }
 
-export const instant = (value) => (value ? `${value.slice(0, 16).replace('T', ' ')} UTC` : NONE)
+/* In UTC: the heading of the column says so. */
+export const minute = (value) => (value ? value.slice(0, 16).replace('T', ' ') : NONE)
+export const instant = (value) => (value ? `${minute(value)} UTC` : NONE)
 
 /* The label of a field: its unit is in the value. */
 export const label = (name) => word(name.replace(/(_bytes_per_s|_per_s|_us|_s|_bytes)$/, ''))
 
+/* By the end of a field's name: how its values are shown, and the unit that they have. */
 const UNITS = [
-  [/bytes_per_s$/, bytesPerSecond],
-  [/_per_s$/, (value) => `${number(value)}/s`],
-  [/bytes(_|$)/, bytes],
-  [/_us$/, micros],
-  [/_s$/, seconds],
-  [/share$/, percent],
+  [/bytes_per_s$/, bytesPerSecond, 'bytes/s'],
+  [/_per_s$/, (value) => `${number(value)}/s`, '1/s'],
+  [/bytes(_|$)/, bytes, 'bytes'],
+  [/_us$/, micros, 'us'],
+  [/_s(_min|_max|_total|_worst)?$/, seconds, 's'],
+  [/share$/, percent, 'share of 1'],
 ]
+export const unitOf = (name) => UNITS.find(([pattern]) => pattern.test(name))?.[2]
 const IDENTIFIERS = ['pid', 'irq']
 const isPercentile = (name) => /^p\d+$/.test(name)
 

@@ -6,16 +6,9 @@ export const factor = (entry) => `${word(entry.factor)} ${entry.value}`
 
 const searchText = (...texts) => texts.join('\n').toLowerCase()
 
+/* Of the finding alone: what its hosts are called is in hostText. */
 const findingText = (group) =>
-  searchText(
-    group.title,
-    group.category,
-    group.severity,
-    group.signature,
-    group.rule,
-    ...group.common.map(factor),
-    ...group.hosts.map(({ host }) => host),
-  )
+  searchText(group.title, group.category, group.severity, group.signature, group.rule, ...group.common.map(factor))
 
 const hostText = (host) =>
   searchText(
@@ -26,24 +19,26 @@ const hostText = (host) =>
     ...(host.system ? [host.system.kernel, host.system.distribution] : []),
   )
 
-/* {host: [{group, severity}]}, in the order of the findings. */
+/* {host: [{group, severity, title, change, last_seen, …}]}: what is true of this host, in the order of the findings. */
 function findingsByHost(findings) {
   const found = new Map()
   for (const group of findings) {
-    for (const { host, severity } of group.hosts) {
-      if (!found.has(host)) found.set(host, [])
-      found.get(host).push({ group, severity })
+    for (const member of group.hosts) {
+      if (!found.has(member.host)) found.set(member.host, [])
+      found.get(member.host).push({ ...member, group })
     }
   }
   return found
 }
 
-/* groups: findings by id; hosts: by name; byHost: findings of a host; findingText, hostText: for the filter. */
+/* groups: findings by id; hosts: by name; places: of hosts in the fleet document, by name; byHost: findings of a host;
+   findingText, hostText: for the filter; tests: of the selection, as testsOf makes them. */
 export function index(fleet) {
   return {
     fleet,
     groups: new Map(fleet.findings.map((group) => [group.id, group])),
     hosts: new Map(fleet.hosts.map((host) => [host.host, host])),
+    places: new Map(fleet.hosts.map(({ host }, place) => [host, place])),
     byHost: findingsByHost(fleet.findings),
     findingText: new Map(fleet.findings.map((group) => [group.id, findingText(group)])),
     hostText: new Map(fleet.hosts.map((host) => [host.host, hostText(host)])),

@@ -23,6 +23,25 @@ export const go = (changes) => {
 /* Changes the address without a step back in the history. */
 export const keep = (changes) => history.replaceState(null, '', `#${changed(state(), changes)}`)
 
+/* The address to which a link leads from another one: a filter stays, what is open closes.
+   own: the link's address; '#hosts', of a section, becomes a place of the page. */
+export function merged(parameters, own) {
+  const changes = own.includes('=') ? Object.fromEntries(parse(own)) : { at: own.replace(/^#/, '') }
+  return `#${changed(parameters, { finding: '', host: '', rule: '', at: '', ...changes })}`
+}
+
+/* Gives a link of the page the whole address before the browser follows, copies or shows it. */
+function complete(event) {
+  const anchor = event.target.closest?.('a[href^="#"]')
+  if (!anchor) return
+  anchor.dataset.own ??= anchor.getAttribute('href')
+  anchor.setAttribute('href', merged(state(), anchor.dataset.own))
+}
+
+export function followLinks() {
+  for (const kind of ['pointerdown', 'focusin', 'contextmenu', 'click']) addEventListener(kind, complete, true)
+}
+
 /* {table: page} of the tables that an address turns to another page than the first. */
 export function pagesOf(parameters) {
   const named = [...parameters].filter(([key, page]) => key.startsWith('page.') && page > 1)

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tables that can be sorted, paged and exported. Their order and page are in the address. */
+import { cellNode, leastWidth, usedColumns, visibleLines } from './cells.js'
 import { csv } from './csv.js'
-import { bdi, el, link, shareBar } from './dom.js'
-import { NONE } from './format.js'
+import { bdi, el, hostLink, plainTable, shareBar } from './dom.js'
+import { filterable, selectionOf } from './filter.js'
+import { NONE, number } from './format.js'
 import { currentLanguage, t } from './messages.js'
 import { go, keep, pagesOf, sortOf, state } from './state.js'
 
-const PAGE_ROWS = 20
-const SHORT_PAGE_ROWS = 10
+const PAGE_ROWS = 10
+const SHORT_PAGE_ROWS = 5
+const PAGE_SIZES = [SHORT_PAGE_ROWS, PAGE_ROWS, 25, 100]
+const PRINTED_ROWS = 500
 const KEEP_FILE_MS = 60000
 
 const tables = []
@@ -26,7 +30,8 @@ export function prepareTables(scan) {
 export const tablesBuilt = () => Promise.all(built)
 /* Turns tables to the pages that the address names. */
 export const turnTables = () => Promise.all(turns.map((turn) => turn()))
-export const redrawTables = () => tables.forEach((table) => table.redraw(true))
+export const redrawTables = (root = document) =>
+  tables.filter(({ place }) => root.contains(place) && place.clientWidth).forEach(({ table }) => table.redraw(true))
 
 /* Options of a table that is one of several in its section. */
 export const short = (data) => ({ paginationSize: SHORT_PAGE_ROWS, pagination: data.length > SHORT_PAGE_ROWS })
@@ -50,7 +55,7 @@ export const hostColumn = (title, more) => ({
   minWidth: 130,
   widthGrow: 2,
   responsive: 0,
-  draw: (name) => link('host', name, name),
+  draw: hostLink,
   ...more,
 })
 export const shareColumn = (title, field, more) => ({ title, field, sorter: 'number', draw: shareBar, ...more })
@@ -71,45 +76,50 @@ const paging = () => ({
   counter: { showing: t('Showing'), of: t('of'), rows: t('rows'), pages: t('pages') },
 })
 
-/* What a column shows of a row: a node or a text. */
-const drawn = ({ draw, field }, row) => (draw ? draw(row[field], row) : row[field])
-
-function cellText(column, row) {
-  const shown = drawn(column, row)
-  if (shown instanceof Node) return shown.textContent
-  return shown === null || shown === undefined ? '' : String(shown)
-}
-
-function cellNode(column, row) {
-  const shown = drawn(column, row)
-  if (shown instanceof Node) return shown
-  return document.createTextNode(shown === null || shown === undefined ? NONE : String(shown))
-}
-
-/* The visible rows of a table, as lines of texts. */
-export const visibleLines = (rows, columns) => [
-  columns.map(({ title }) => title),
-  ...rows.map((row) => columns.map((column) => cellText(column, row))),
-]
+const rowsOf = (table) => table.getRows('active').map((row) => row.getData())
 
 function exportButton(name, table, columns) {
   const button = el('button', { type: 'button', class: 'tool' }, t('Export visible rows as CSV'))
   button.addEventListener('click', () => {
-    const rows = table.getRows('active').map((row) => row.getData())
-    const file = new Blob([csv(visibleLines(rows, columns))], { type: 'text/csv' })
+    const file = new Blob([csv(visibleLines(rowsOf(table), columns))], { type: 'text/csv' })
     const anchor = el('a', { href: URL.createObjectURL(file), download: `${scanId}-${name}.csv` })
     anchor.click()
     setTimeout(() => URL.revokeObjectURL(anchor.href), KEEP_FILE_MS)
   })
-  return el('p', { class: 'tools' }, button)
+  return button
 }
+
+/* Print: all rows that the filter leaves, as a plain table in the place of the pages. */
+const printed = []
+
+function printedTable({ table, columns }) {
+  const rows = rowsOf(table)
+  const shown = rows.slice(0, PRINTED_ROWS)
+  const lines = shown.map((row) => columns.map((column) => cellNode(column, row)))
+  const numeric = columns.flatMap(({ hozAlign }, place) => (hozAlign === 'right' ? [place] : []))
+  const titles = columns.map(({ title }) => title)
+  const rest = rows.length - shown.length
+  const more = rest ? el('p', {}, t('{n} more rows are in fleet.json.', { n: number(rest) })) : null
+  return el('div', { class: 'printed' }, plainTable(titles, lines, numeric), more)
+}
+
+export function printTables() {
+  unprintTables()
+  for (const entry of tables) {
+    if (!rowsOf(entry.table).length) continue
+    printed.push(printedTable(entry))
+    entry.place.before(printed.at(-1))
+  }
+}
+
+export const unprintTables = () => printed.splice(0).forEach((node) => node.remove())
 
 /* Tabulator's headers sort by mouse alone, and its holder takes the focus for scrolling that our tables do not have.
    Its pages are turned by buttons, which have no place inside of a grid. */
-function makeReachable(place) {
+function makeReachable(place, below) {
   place.querySelector('.tabulator-tableholder').removeAttribute('tabindex')
   const footer = place.querySelector('.tabulator-footer')
-  if (footer) place.after(el('div', { class: 'tabulator' }, footer))
+  if (footer) below.prepend(el('div', { class: 'tabulator' }, footer))
   for (const head of place.querySelectorAll('.tabulator-col.tabulator-sortable')) {
     head.tabIndex = 0
     head.addEventListener('keydown', (event) => {
@@ -119,8 +129,6 @@ function makeReachable(place) {
     })
   }
 }
-
-const leastWidth = ({ width = 0, minWidth = 40 }) => Math.max(width, minWidth)
 
 /* By how much columns that always show must shrink so that all of them fit into a width. */
 export function squeezeOf(columns, width) {
@@ -158,9 +166,17 @@ function followAddress(table, name) {
 
 /* Appends a table to a node and returns it.
 
-   columns: {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
+   listed: columns {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
+   follows: shows only rows of selected hosts, the default.
    Other options are Tabulator's. */
-export function grid(parent, name, data, columns, { open, ...options } = {}) {
+export function grid(
+  parent,
+  name,
+  data,
+  listed,
+  { open, follows = true, placeholder = t('Nothing to show.'), ...options } = {},
+) {
+  const columns = usedColumns(listed, data)
   const place = el('div', { id: `${name}-table` })
   parent.append(place)
   const squeeze = squeezeOf(columns, place.clientWidth) // on a narrow screen nothing that always shows is cut
@@ -175,8 +191,9 @@ export function grid(parent, name, data, columns, { open, ...options } = {}) {
     responsiveLayout: 'hide',
     pagination: data.length > PAGE_ROWS,
     paginationSize: PAGE_ROWS,
+    paginationSizeSelector: [...PAGE_SIZES, true],
     paginationCounter: 'rows',
-    placeholder: t('Nothing to show.'),
+    placeholder: () => (follows && selectionOf(state()).active ? t('Nothing of the selected hosts.') : placeholder),
     langs: { [currentLanguage()]: { pagination: paging() } },
     locale: currentLanguage(),
     nestedFieldSeparator: false,
@@ -184,10 +201,12 @@ export function grid(parent, name, data, columns, { open, ...options } = {}) {
     autoResize: false, // it draws rows again when they are scrolled to, and a click in that moment is lost
     ...options,
   })
-  tables.push(table)
-  built.push(new Promise((resolve) => table.on('tableBuilt', resolve)).then(() => makeReachable(place)))
+  tables.push({ table, place, columns })
+  if (follows) filterable(table, (tests, row) => tests.row(row))
+  const below = el('div', { class: 'tools' }, data.length ? exportButton(name, table, columns) : null)
+  place.after(below)
+  built.push(new Promise((resolve) => table.on('tableBuilt', resolve)).then(() => makeReachable(place, below)))
   followAddress(table, name)
-  if (data.length) place.after(exportButton(name, table, columns))
   if (open) {
     place.classList.add('opens')
     table.on('rowClick', (event, row) => {

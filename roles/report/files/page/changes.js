@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is new, worse, better or resolved since an earlier scan. */
-import { badge, bdi, el, findingLink, hostLink, lead, listed } from '../lib/dom.js'
+import { badge, bdi, el, findingLink, hostLink, hostName, lead, listed, nameList } from '../lib/dom.js'
 import { filterable } from '../lib/filter.js'
 import { instant, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { bySeverity, CHANGES } from '../lib/schema.js'
 import { grid } from '../lib/table.js'
-
-const SHOWN_NAMES = 3
 
 /* counts: {change: number of hosts}, or null. */
 export function changesText(counts) {
@@ -34,13 +32,14 @@ function comparison({ baseline, ...drift }) {
   ].join(' ')
 }
 
+/* For each change: how many hosts, and which. */
 function where(names, known) {
-  const host = (name) => (known.has(name) ? hostLink(name) : bdi(name))
-  const line = (change) => {
-    const shown = names[change].slice(0, SHOWN_NAMES).map(host)
-    return el('div', {}, `${word(change)}: `, listed(shown), names[change].length > SHOWN_NAMES ? ', …' : '')
+  const host = (name) => (known.has(name) ? hostLink(name) : hostName(name))
+  const part = (change) => {
+    const what = `${number(names[change].length)} ${word(change)}: `
+    return el('span', {}, what, nameList(names[change], names[change].length, host))
   }
-  return el('span', {}, CHANGES.filter((change) => names[change]).map(line))
+  return el('span', {}, listed(CHANGES.filter((change) => names[change]).map(part), '; '))
 }
 
 function hostLists(drift) {
@@ -56,8 +55,9 @@ function hostLists(drift) {
     .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
 }
 
-export function render(unused, root, { fleet, hosts }) {
-  const { drift } = fleet
+export function render(unused, root, report) {
+  const { drift } = report.fleet
+  const shown = (entry) => report.tests?.changes(entry) || entry.hosts
   if (!drift) {
     root.append(
       lead(
@@ -93,27 +93,19 @@ export function render(unused, root, { fleet, hosts }) {
       {
         title: t('Changes, by hosts'),
         field: 'counts',
-        minWidth: 150,
-        widthGrow: 3,
+        minWidth: 190,
+        widthGrow: 4,
         responsive: 0,
         headerSort: false,
-        draw: changesText,
-      },
-      {
-        title: t('Where'),
-        field: 'hosts',
-        minWidth: 200,
-        widthGrow: 4,
-        responsive: 2,
-        headerSort: false,
-        draw: (names) => where(names, hosts),
+        draw: (counts, entry) => where(shown(entry), report.hosts),
       },
     ],
     {
+      follows: false,
       open: (entry) => ({ finding: entry.finding }),
       placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
     },
   )
-  filterable(table, (tests, entry) => tests.change(entry))
+  filterable(table, (tests, entry) => tests.change(entry), { redraws: true })
   root.append(el('div', { id: 'changes-hosts' }, hostLists(drift)))
 }

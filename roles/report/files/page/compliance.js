@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Rules of the policy and the hosts that comply with them; waivers. */
+/* The policy in force: its rules, what was changed of them, the hosts that comply with them; waivers. */
+import { hiddenText } from '../detail/rule.js'
 import { badge, bdi, el, heading, hostList, lead, link, plainTable } from '../lib/dom.js'
 import { NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -38,18 +39,40 @@ function waiversPart(title, waivers) {
   return [heading(title), plainTable([t('Rule or signature'), ...waiverHeads()], lines)]
 }
 
-export function render({ rules, waived, expired, unused }, root) {
+/* For looking things up: folded when the page opens. */
+export const FOLDED = true
+
+/* Rules that every host which was evaluated keeps. What was evaluated nowhere is not kept. */
+export const keptRules = (rules) => rules.filter(({ pass, fail, waived }) => pass + waived && !fail)
+
+function leadText({ rules, sha256, version }) {
+  const off = rules.filter(({ off }) => off).length
+  const hidden = rules.filter(({ not_judged: some }) => some).length
+  const nowhere = rules.filter(({ pass, fail, waived, off: isOff }) => !(pass + fail + waived + isOff)).length
+  return [
+    t('All evaluated hosts comply with {kept} of {rules}.', {
+      kept: number(keptRules(rules).length),
+      rules: plural(rules.length, 'rule'),
+    }),
+    off ? t('{rules} off, wholly or on some hosts.', { rules: plural(off, 'rule') }) : '',
+    nowhere ? t('{rules} evaluated on no host.', { rules: plural(nowhere, 'rule') }) : '',
+    hidden ? t('Changes of {rules} hide findings.', { rules: plural(hidden, 'rule') }) : '',
+    t('A host counts as waived when every finding of the rule on it is waived.'),
+    t('Policy {hash}, of release {version}.', { hash: sha256.slice(0, 12), version }),
+  ]
+    .filter(Boolean)
+    .join(' ')
+}
+
+/* What was changed of a rule and what that hides, in a few words. */
+function changedText(changes, rule) {
+  const texts = changes.map(({ field, to, of }) => `${field} ${Array.isArray(to) ? '…' : to}${of ? ` (${of})` : ''}`)
+  return [texts.join(', '), hiddenText(rule)].filter(Boolean).join(': ') || NONE
+}
+
+export function render({ rules, waived, expired, unused, ...policy }, root) {
   const broken = rules.filter(({ fail }) => fail).length
-  root.append(
-    lead(
-      t('All evaluated hosts comply with {kept} of {rules}.', {
-        kept: number(rules.length - broken),
-        rules: plural(rules.length, 'rule'),
-      }),
-      ' ',
-      t('A host counts as waived when every finding of the rule on it is waived.'),
-    ),
-  )
+  root.append(lead(leadText({ rules, ...policy })))
   grid(
     root,
     'compliance',
@@ -57,12 +80,13 @@ export function render({ rules, waived, expired, unused }, root) {
     [
       {
         title: t('Rule'),
-        field: 'rule',
+        field: 'name',
         minWidth: 150,
-        widthGrow: 3,
+        widthGrow: 4,
         responsive: 0,
         headerSortStartingDir: 'asc',
-        draw: (rule, { fail }) => (fail ? link('q', rule, rule) : bdi(rule)),
+        draw: (name, { rule }) =>
+          el('span', {}, link('rule', rule, name), el('br'), el('span', { class: 'hint' }, bdi(rule))),
       },
       {
         title: t('Severity'),
@@ -77,16 +101,29 @@ export function render({ rules, waived, expired, unused }, root) {
       outcome(t('Waived'), 'waived', { responsive: 1 }),
       outcome(t('Pass'), 'pass', { responsive: 0 }),
       outcome(t('Not evaluated'), 'unknown', { responsive: 1, minWidth: 110 }),
-      outcome(t('Off'), 'off', { responsive: 3 }),
+      outcome(t('Off'), 'off', { responsive: 1 }),
       shareColumn(t('Compliant hosts'), 'share', {
         minWidth: 140,
         widthGrow: 2,
         responsive: 2,
         mutator: (value, rule) => complianceShare(rule),
       }),
+      {
+        title: t('Changed'),
+        field: 'changes',
+        minWidth: 120,
+        widthGrow: 3,
+        responsive: 1,
+        headerSort: false,
+        optional: true,
+        draw: (changes, rule) => bdi(changedText(changes, rule)),
+      },
       named(t('Policy'), 'file', { minWidth: 110, responsive: 4 }),
     ],
-    { placeholder: t('The policy has no rules.'), pagination: false },
+    {
+      open: ({ rule }) => ({ rule }),
+      placeholder: t('The policy has no rules.'),
+    },
   )
   const waivers = [
     ...waivedPart(waived),

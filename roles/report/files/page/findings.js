@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* All findings, with the filter that the map, the changes and the hosts follow too. */
+import { ageText } from '../lib/age.js'
 import { badge, bdi, byId, el, findingLink, hint, hostList } from '../lib/dom.js'
 import { filterable, filterTables, selectionOf, testsOf, toggled } from '../lib/filter.js'
 import { NONE, number, plural } from '../lib/format.js'
@@ -9,6 +10,16 @@ import { bySeverity, CHANGES, SEVERITIES } from '../lib/schema.js'
 import { go, keep, state } from '../lib/state.js'
 import { figure, grid } from '../lib/table.js'
 import { changesText } from './changes.js'
+
+/* '19 of 22', or '22' when all are selected. */
+const partOf = (part, all) => (part === all ? number(all) : t('{n} of {all}', { n: number(part), all: number(all) }))
+
+/* {change: number} of some hosts of a finding. */
+function changesIn(members) {
+  const counts = {}
+  for (const { change } of members) if (change) counts[change] = (counts[change] || 0) + 1
+  return counts
+}
 
 function select(key, label, options, report) {
   const choice = el('select', { id: key, 'data-key': key }, el('option', { value: '' }, t('all')), options)
@@ -79,16 +90,20 @@ function showSelection(selection, tests, total) {
 export function applyFilter(report, typing = false) {
   const selection = selectionOf(state())
   const tests = testsOf(report, selection)
+  report.tests = tests
   filterTables(tests, typing)
   showSelection(selection, tests, report.fleet.findings.length)
 }
 
 export function render(findings, root, report) {
   const { drift } = report.fleet
+  report.tests = testsOf(report, selectionOf(state()))
+  const view = (group) => report.tests.view(group) || { ...group, members: group.hosts }
+  const first = (group) => (view(group).members.length < group.host_count ? { host: view(group).members[0].host } : {})
   root.append(
     filterForm(report),
     hint(
-      t('The filter applies to findings, map, changes and hosts.'),
+      t('The filter applies to the whole page but for charts and sums.'),
       ' ',
       t('The address of this page holds the filter: share it as a link.'),
     ),
@@ -103,16 +118,16 @@ export function render(findings, root, report) {
         field: 'severity',
         width: 100,
         responsive: 0,
-        draw: (severity) => badge(severity),
-        sorter: bySeverity,
+        draw: (severity, group) => badge(view(group).severity),
+        sorter: (left, right, one, other) => bySeverity(view(one.getData()).severity, view(other.getData()).severity),
       },
       {
         title: t('Finding'),
         field: 'title',
         minWidth: 190,
-        widthGrow: 6,
+        widthGrow: 5,
         responsive: 0,
-        draw: (title, group) => findingLink(group.id, title),
+        draw: (title, group) => findingLink(group.id, view(group).title, first(group)),
       },
       { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
       {
@@ -122,12 +137,26 @@ export function render(findings, root, report) {
         widthGrow: 3,
         responsive: 2,
         sorter: 'number',
-        draw: (count, group) => hostList(group.hosts, count),
+        draw: (count, group) => hostList(view(group).members, view(group).members.length),
       },
-      figure(t('Hosts'), 'host_count', number, { width: 85, responsive: 1, widthGrow: 0 }),
+      figure(t('Hosts'), 'host_count', (count, group) => partOf(view(group).members.length, count), {
+        width: 100,
+        responsive: 1,
+        widthGrow: 0,
+        sorter: (left, right, one, other) => view(one.getData()).members.length - view(other.getData()).members.length,
+      }),
+      {
+        title: t('Seen'),
+        field: 'last_seen',
+        minWidth: 140,
+        widthGrow: 2,
+        responsive: 2,
+        draw: (seen, group) => ageText(view(group).members, report.fleet.scan.started_at),
+      },
       {
         title: t('In common'),
         field: 'common',
+        optional: true,
         minWidth: 150,
         widthGrow: 2,
         responsive: 4,
@@ -139,20 +168,21 @@ export function render(findings, root, report) {
             {
               title: t('Changes'),
               field: 'drift',
-              minWidth: 110,
-              widthGrow: 1,
+              minWidth: 170,
+              widthGrow: 2,
               responsive: 4,
               headerSort: false,
-              draw: changesText,
+              draw: (counts, group) => changesText(changesIn(view(group).members)),
             },
           ]
         : []),
     ],
     {
-      open: (group) => ({ finding: group.id }),
+      follows: false,
+      open: (group) => ({ finding: group.id, ...first(group) }),
       placeholder: findings.length ? t('No finding matches the filter.') : t('No findings.'),
     },
   )
-  filterable(table, (tests, group) => tests.finding(group), { slow: false })
+  filterable(table, (tests, group) => tests.finding(group), { slow: false, redraws: true })
   return findings.length
 }

@@ -39,6 +39,9 @@ const folded = (cells) =>
     cells.filter(({ value }) => value.textContent).map(({ title, value }) => el('span', {}, `${title} `, value)),
   )
 
+/* For looking things up: folded when the page opens. */
+export const FOLDED = true
+
 export function render(unused, root, report) {
   root.append(lead(t('The worst severity of each host in each category, and the number of kinds of findings.')))
   const rows = mapRows(report)
@@ -54,6 +57,7 @@ export function render(unused, root, report) {
   }))
   const columns = [hostColumn(t('Host'), { headerSortStartingDir: 'asc' }), ...categories]
   const table = grid(root, 'map', rows, columns, {
+    follows: false,
     placeholder: rows.length ? t('No host matches the filter.') : t('No findings.'),
     responsiveLayout: 'collapse', // what has no room of its own stands below, or a host would look better than it is
     responsiveLayoutCollapseFormatter: folded,

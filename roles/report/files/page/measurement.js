@@ -37,6 +37,9 @@ function lostText(lost, probe) {
 
 const fixed = (title, field, more) => ({ title, field, minWidth: 120, widthGrow: 2, headerSort: false, ...more })
 
+/* For looking things up: folded when the page opens. */
+export const FOLDED = true
+
 export function render(measurement, root, { fleet }) {
   root.append(lead(leadText(measurement, fleet.scan.duration_s)))
   grid(

@@ -3,7 +3,7 @@
 import { lead } from '../lib/dom.js'
 import { measured, number } from '../lib/format.js'
 import { t } from '../lib/messages.js'
-import { figure, grid, hostColumn, short } from '../lib/table.js'
+import { figure, grid, hostColumn } from '../lib/table.js'
 
 export function render(outliers, root) {
   const rows = outliers.flatMap(({ measure, title, median, outliers: found }) =>
@@ -36,7 +36,6 @@ export function render(outliers, root) {
       figure(t('Standard deviations above'), 'score', number, { responsive: 2, minWidth: 150 }),
     ],
     {
-      ...short(rows),
       placeholder: outliers.length ? t('No host is far above the others.') : t('Too few hosts to compare.'),
     },
   )

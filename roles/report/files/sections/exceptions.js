@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the kernel reported in the logs of the hosts. */
 import { badge, bdi, el, findingLink, heading, hostLink, hostList, lead, plainTable, webLink } from '../lib/dom.js'
-import { instant, NONE, number, plural } from '../lib/format.js'
+import { minute, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { bySeverity } from '../lib/schema.js'
 import { figure, grid } from '../lib/table.js'
@@ -41,16 +41,17 @@ function wayIn({ culprit, called_by: callers }) {
 }
 
 function lastSeen(value, event) {
-  if (!event.in_window) return instant(value)
-  return el('span', {}, instant(value), el('br'), el('strong', {}, t('during this scan')))
+  if (!event.in_window) return minute(value)
+  return el('span', {}, minute(value), el('br'), el('strong', {}, t('during this scan')))
 }
 
 function excerpt(text, event) {
   const facts = factLines(event)
+  const lines = text.split('\n').length
   return el(
     'details',
     {},
-    el('summary', {}, bdi(text.split('\n')[0] || NONE)),
+    el('summary', {}, plural(lines, 'line')),
     facts ? el('pre', {}, facts) : null,
     el('pre', {}, text),
   )
@@ -69,13 +70,14 @@ const columns = () => [
     title: t('Exception'),
     field: 'title',
     minWidth: 180,
-    widthGrow: 4,
+    widthGrow: 6,
     responsive: 0,
     draw: (title, event) => el('div', {}, findingLink(event.finding, title), wayIn(event)),
   },
   {
     title: t('Known bug'),
     field: 'known',
+    optional: true,
     minWidth: 150,
     widthGrow: 2,
     responsive: 3,
@@ -84,12 +86,12 @@ const columns = () => [
   },
   { title: t('Kind'), field: 'kind', minWidth: 110, responsive: 4, draw: word },
   figure(t('Times'), 'count', number, { width: 85, responsive: 2, widthGrow: 0 }),
-  { title: t('Last seen'), field: 'last_seen', width: 180, responsive: 2, draw: lastSeen },
-  { title: t('First seen'), field: 'first_seen', width: 180, responsive: 6, draw: instant },
+  { title: t('Last seen (UTC)'), field: 'last_seen', width: 150, responsive: 2, draw: lastSeen },
+  { title: t('First seen (UTC)'), field: 'first_seen', width: 150, responsive: 6, draw: minute },
   {
     title: t('Where'),
     field: 'host_count',
-    minWidth: 140,
+    minWidth: 160,
     widthGrow: 2,
     responsive: 3,
     sorter: 'number',
@@ -98,8 +100,8 @@ const columns = () => [
   {
     title: t('Excerpt'),
     field: 'excerpt',
-    minWidth: 230,
-    widthGrow: 5,
+    minWidth: 120,
+    widthGrow: 2,
     responsive: 5,
     headerSort: false,
     draw: excerpt,

@@ -3,7 +3,8 @@
 import { el, heading, hostLink, lead, nameOrNone, task } from '../lib/dom.js'
 import { micros, NONE, number, plural } from '../lib/format.js'
 import { t } from '../lib/messages.js'
-import { figure, grid, hostColumn, named, shareColumn, short } from '../lib/table.js'
+import { foldedPart } from '../lib/fold.js'
+import { figure, grid, hostColumn, named, shareColumn } from '../lib/table.js'
 
 const hostOrNone = (name) => (name === null ? NONE : hostLink(name))
 const hosts = () => figure(t('Hosts'), 'hosts', number, { width: 80, responsive: 4, widthGrow: 0 })
@@ -89,13 +90,12 @@ const threadColumns = () => [
 
 export function render(interference, root) {
   root.append(lead(leadText(interference)))
-  const part = (title, name, rows, columns, options) => {
-    root.append(heading(title))
-    grid(root, name, rows, columns, { placeholder: t('Not measured.'), ...options })
-  }
+  const part = (title, name, rows, columns) =>
+    grid(foldedPart(root, title, rows.length), name, rows, columns, { placeholder: t('Not measured.') })
   const { vectors, cpus, timers, threads } = interference
-  part(t('By vector'), 'vectors', vectors, vectorColumns(), { placeholder: t('Nothing was measured.') })
-  part(t('Most interrupted CPUs'), 'cpus', cpus, cpuColumns(), short(cpus))
-  part(t('Timers'), 'timers', timers, timerColumns(), short(timers))
-  part(t('Kernel threads'), 'threads', threads, threadColumns(), short(threads))
+  root.append(heading(t('By vector')))
+  grid(root, 'vectors', vectors, vectorColumns(), { placeholder: t('Nothing was measured.') })
+  part(t('Most interrupted CPUs'), 'cpus', cpus, cpuColumns())
+  part(t('Timers'), 'timers', timers, timerColumns())
+  part(t('Kernel threads'), 'threads', threads, threadColumns())
 }

@@ -28,7 +28,7 @@ function curveLabel(points) {
 export function render(leaks, root, { groups }) {
   const suspected = leaks.outstanding.filter(({ finding }) => finding).length
   root.append(lead(leadText(leaks, suspected)))
-  causesTable(root, leaks.causes)
+  causesTable(root, 'leak_causes', leaks.causes)
   grid(root, 'leaks', leaks.outstanding, [
     {
       title: t('Verdict'),
@@ -62,6 +62,7 @@ export function render(leaks, root, { groups }) {
     {
       title: t('Outstanding over time'),
       field: 'trend',
+      optional: true,
       width: 170,
       responsive: 4,
       headerSort: false,
@@ -70,7 +71,7 @@ export function render(leaks, root, { groups }) {
     {
       title: t('Where'),
       field: 'host_count',
-      minWidth: 150,
+      minWidth: 165,
       widthGrow: 2,
       responsive: 2,
       sorter: 'number',

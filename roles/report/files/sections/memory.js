@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
 import { causesTable } from '../lib/causes.js'
-import { bdi, el, findingLink, heading, hostLink, lead, plainTable } from '../lib/dom.js'
+import { bdi, el, findingLink, heading, lead } from '../lib/dom.js'
+import { foldedPart } from '../lib/fold.js'
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
+import { figure, grid, hostColumn, named, short } from '../lib/table.js'
 
 function leadText(memory) {
   if (!memory.hosts) return t('No host was read.')
@@ -13,52 +15,71 @@ function leadText(memory) {
 
 const owner = ({ owner, pid, unit }) =>
   bdi(owner + (pid === null ? '' : ` (${pid})`) + (unit === null ? '' : ` ${unit}`))
-const command = (row) => (row.command === null ? NONE : el('code', {}, bdi(row.command)))
 const rate = (value) => (value === null ? NONE : `${number(value)}/s`)
-const kind = (row) => (row.finding ? findingLink(row.finding, word(row.kind)) : word(row.kind))
+const growth = (value) => (value === null ? NONE : bytesPerSecond(value))
+const amount = (value, { unit }) => (unit === 'bytes' ? bytes(value) : number(value))
 
-const growthLine = (row) => [
-  hostLink(row.host),
-  kind(row),
-  owner(row),
-  number(row.count),
-  rate(row.per_s),
-  row.bytes_per_s === null ? NONE : bytesPerSecond(row.bytes_per_s),
-  command(row),
+const kindColumn = () => ({
+  title: t('Kind'),
+  field: 'kind',
+  minWidth: 90,
+  responsive: 0,
+  draw: (kind, row) => (row.finding ? findingLink(row.finding, word(kind)) : word(kind)),
+})
+const ownerColumn = () => ({
+  title: t('Holder'),
+  field: 'owner',
+  minWidth: 140,
+  widthGrow: 3,
+  responsive: 0,
+  draw: (name, row) => owner(row),
+})
+const commandColumn = () => ({
+  title: t('What lists them'),
+  field: 'command',
+  optional: true,
+  minWidth: 160,
+  widthGrow: 3,
+  responsive: 4,
+  headerSort: false,
+  draw: (command) => (command === null ? NONE : el('code', {}, bdi(command))),
+})
+const holderColumns = () => [hostColumn(t('Host')), kindColumn(), ownerColumn()]
+
+const growthColumns = () => [
+  ...holderColumns(),
+  figure(t('Number'), 'count', number, { responsive: 3 }),
+  figure(t('Per second'), 'per_s', rate, { responsive: 2 }),
+  figure(t('Growth'), 'bytes_per_s', growth, { responsive: 1 }),
+  commandColumn(),
 ]
-const holderLine = (row) => [
-  hostLink(row.host),
-  kind(row),
-  owner(row),
-  number(row.count),
-  bytes(row.bytes),
-  command(row),
+const levelColumns = () => [
+  ...holderColumns(),
+  figure(t('Number'), 'count', number, { responsive: 2 }),
+  figure(t('Memory'), 'bytes', bytes, { responsive: 1 }),
+  commandColumn(),
 ]
-const amount = (row, value) => (row.unit === 'bytes' ? bytes(value) : number(value))
-const limitLine = (row) => [
-  hostLink(row.host),
-  bdi(row.limit),
-  row.owner === null ? NONE : bdi(row.owner),
-  amount(row, row.used),
-  amount(row, row.limit_value),
-  percent(row.share),
-  seconds(row.exhausted_in_s),
+const limitColumns = () => [
+  hostColumn(t('Host')),
+  named(t('Limit'), 'limit', { minWidth: 120, widthGrow: 2, responsive: 0 }),
+  named(t('Holder'), 'owner', { optional: true, minWidth: 110, widthGrow: 2, responsive: 3 }),
+  figure(t('Used'), 'used', amount, { responsive: 2 }),
+  figure(t('At most'), 'limit_value', amount, { responsive: 3 }),
+  figure(t('Share'), 'share', percent, { responsive: 1 }),
+  figure(t('Time left'), 'exhausted_in_s', seconds, { optional: true, responsive: 1 }),
 ]
 
-function table(root, title, heads, rows, line, numeric) {
+function table(root, title, name, rows, columns, folds) {
   if (!rows.length) return
-  root.append(heading(title), plainTable(heads, rows.map(line), numeric))
+  if (!folds) root.append(heading(title))
+  grid(folds ? foldedPart(root, title, rows.length) : root, name, rows, columns(), short(rows))
 }
 
 export function render(memory, root) {
   root.append(lead(leadText(memory)))
-  causesTable(root, memory.causes)
-  const holder = [t('Host'), t('Kind'), t('Holder')]
-  const growth = [...holder, t('Number'), t('Per second'), t('Growth'), t('What lists them')]
-  table(root, t('What grows'), growth, memory.growth, growthLine, [3, 4, 5])
-  const level = [...holder, t('Number'), t('Memory'), t('What lists them')]
-  table(root, t('Who holds most'), level, memory.holders, holderLine, [3, 4])
-  const limit = [t('Host'), t('Limit'), t('Holder'), t('Used'), t('At most'), t('Share'), t('Time left')]
-  table(root, t('Limits'), limit, memory.limits, limitLine, [3, 4, 5, 6])
+  causesTable(root, 'memory_causes', memory.causes)
+  table(root, t('What grows'), 'memory_growth', memory.growth, growthColumns, memory.causes.length > 0)
+  table(root, t('Who holds most'), 'memory_holders', memory.holders, levelColumns, memory.causes.length > 0)
+  table(root, t('Limits'), 'memory_limits', memory.limits, limitColumns)
   return memory.growth.length + memory.holders.length + memory.limits.length
 }
