@@ -93,9 +93,10 @@ class Progress:
     Of all the workers that wait, one shows it.
     """
 
-    def __init__(self, folder: ScanFolder, hosts: int, duration: float):
+    def __init__(self, folder: ScanFolder, hosts: list[str], duration: float):
         self._folder = folder
-        self._hosts = hosts
+        self._hosts = len(hosts)
+        self._files = {folder.host_file(host) for host in hosts}  # a slice of the same scan writes others
         self._step_s = max(5.0, duration / 10)
         self._next = time.monotonic() + self._step_s
         self._lock: int | None = None
@@ -127,7 +128,8 @@ class Progress:
             return
         self._next = time.monotonic() + self._step_s
         if self._is_ours():
-            states = collections.Counter(self._folder.states_by_file(self._states).values())
+            all_states = self._folder.states_by_file(self._states)
+            states = collections.Counter(state for path, state in all_states.items() if path in self._files)
             collected, reported = states["scanned"], sum(states.values())
             doing, end = ("measuring", f"{left_s:.0f} s left") if left_s >= 1 else ("to be collected", "the window has ended")
             display.display(
@@ -233,7 +235,7 @@ class ActionModule(ActionBase):
         now = time.monotonic()
         window_ends = now + self._left_s(args)
         deadline = now + args["duration"] + args["overtime"]
-        with Progress(folder, len(self._vars.get("ansible_play_hosts_all") or []), args["duration"]) as progress:
+        with Progress(folder, list(self._vars.get("ansible_play_hosts_all") or []), args["duration"]) as progress:
             self._sleep_until(window_ends, window_ends, progress)
             try:
                 result = self._poll(job_id, window_ends, deadline, progress)

@@ -110,6 +110,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "enough_hosts": enough,
         "exit_code": pipeline.exit_code(level, args["fail_on"], enough),
         "annotations": pipeline.github_lines(fleet, groups),
+        "outcome": pipeline.outcome(fleet, level, paths),
         "hosts": hosts,
         "findings": fleet["counts"]["groups"],
         "drift": fleet["drift"]["counts"] if fleet["drift"] else {},

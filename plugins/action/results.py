@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
+from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import ALL
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.documents import instant, scan_document
@@ -20,9 +21,13 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options impor
     OptionsError,
     check_hosts,
     check_options,
+    check_slice,
+    check_start,
     check_wait,
 )
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.usage import check
+
+display = Display()
 
 
 def new_scan_id() -> str:
@@ -53,6 +58,9 @@ class ActionModule(ActionBase):
                 "probes": {"type": "raw", "default": ALL},
                 "probe_options": {"type": "raw", "default": {}},
                 "wait": {"type": "raw", "default": WAIT_S},
+                "slice": {"type": "raw", "default": ""},
+                "slices": {"type": "raw", "default": ""},
+                "start_at": {"type": "raw", "default": ""},
             },
         )
         check.packages()
@@ -68,7 +76,10 @@ class ActionModule(ActionBase):
         return result
 
     def _at(self, args: dict, task_vars: dict) -> dict:
-        folder = ScanFolder(args["results"], args["scan_id"] or new_scan_id())
+        part = check_slice(args["slice"], args["slices"], str(task_vars.get("awx_job_id") or ""))
+        if part and not args["scan_id"]:
+            raise OptionsError(["ksysak_scan_id: slices of a scan share its name, so it must be given, the same for all of them"])
+        folder = ScanFolder(args["results"], args["scan_id"] or new_scan_id(), part["name"] if part else "")
         answer = {"changed": False, "scan_id": folder.scan_id, "results": str(folder.root), "folder": str(folder.path)}
         if args["state"] == "found":
             folder.check_there()
@@ -81,10 +92,14 @@ class ActionModule(ActionBase):
         hosts = [str(host) for host in task_vars["ansible_play_hosts_all"]]
         options = check_options(args["duration"], args["probes"], args["probe_options"])
         answer["wait_s"] = check_wait(args["wait"])
+        start_s = check_start(args["start_at"], time.time())
         check_hosts(hosts)
         if args["state"] == "checked" or self._task.check_mode:
             folder.check_new()
             return {**answer, "options": options}
-        document = scan_document(folder.scan_id, options, hosts, _controller(task_vars))
+        if start_s:
+            display.display(f"  scan {folder.scan_id}: begins in {start_s:.0f} s, at {args['start_at']}")
+            time.sleep(start_s)
+        document = scan_document(folder.scan_id, options, hosts, _controller(task_vars), part)
         folder.begin(document)
         return {**answer, "changed": True, "options": options, "started_at": document["started_at"]}

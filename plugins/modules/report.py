@@ -42,8 +42,8 @@ options:
   formats:
     description:
       - What to write. All but V(html) and V(json) have fixed names, beside the HTML file.
-      - V(findings) is C(findings.json): summary, evidence and next steps of each finding, with text of hosts kept apart, for programs that
-        read texts.
+      - V(findings) is C(findings.json) with summary, evidence and next steps of each finding, and text of hosts kept apart, for programs
+        that read texts.
       - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt),
         V(codequality) is C(codequality.json) for GitLab.
     type: list
@@ -225,6 +225,12 @@ exit_code:
   returned: success
   type: int
   sample: 0
+outcome:
+  description:
+    - For the next node of a workflow, with scan_id, level, sentence, hosts, findings, worst_hosts (at most 20) and files.
+      The role sets it as the statistic C(ksysak_outcome).
+  returned: success
+  type: dict
 enough_hosts:
   description: Whether as many hosts were scanned as O(min_hosts) wants.
   returned: success

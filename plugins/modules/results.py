@@ -52,6 +52,22 @@ options:
     description: How many seconds a host may wait for another scan that is running on it, from 0 to 3600. Empty is the default.
     type: raw
     default: 300
+  slice:
+    description:
+      - Name of this slice, mostly its number, where several jobs share a scan. The names of all slices differ.
+      - When empty and O(slices) is given, the number of the job in AWX.
+    type: raw
+    default: ""
+  slices:
+    description: How many slices the scan has. The report says which never came. Empty or V(0) when that is not known.
+    type: raw
+    default: ""
+  start_at:
+    description:
+      - When the scan begins, as C(2026-11-23T03:08:00Z) or as seconds since 1970, so that the windows of all slices are the same.
+      - With O(state=begun) the task waits until then, a day at most. Empty, or an instant that is past, is now.
+    type: raw
+    default: ""
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying target.

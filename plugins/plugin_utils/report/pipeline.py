@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from ..fleet.verdict import passes
 from ..policy.policy import SEVERITIES
@@ -41,14 +42,33 @@ def judged(fleet: dict, only_new: bool) -> tuple[str, list[dict]]:
     groups = [group for group in fleet["findings"] if brought(group)]
     worst = next((severity for severity in SERIOUS if any(group["severity"] == severity for group in groups)), None)
     hosts = fleet["counts"]["hosts"]
+    gaps = hosts["coverage_none"] or hosts["coverage_partial"] or fleet["problems"] or fleet["verdict"]["not_judged"]
     if worst or fleet["verdict"]["level"] == "unknown":
         return worst or "unknown", groups
-    return "incomplete" if hosts["coverage_none"] or hosts["coverage_partial"] or fleet["problems"] else "clear", groups
+    return "incomplete" if gaps else "clear", groups
 
 
 def brief(group: dict) -> dict:
     """Return what a task's result has of a group of findings."""
     return {name: group[name] for name in ("rule", "severity", "title", "host_count")}
+
+
+def outcome(fleet: dict, level: str, paths: dict[str, Path]) -> dict:
+    """Return what the next node of a workflow needs to know, at most some KiB. level: that decided; paths: of the files, by format."""
+    affected: dict[str, int] = {}
+    for group in fleet["findings"]:
+        for host in group["hosts"] if group["severity"] in SERIOUS else ():
+            affected[host["host"]] = affected.get(host["host"], 0) + 1
+    worst = sorted(affected, key=lambda name: (-affected[name], name))[:LISTED]
+    return {
+        "scan_id": fleet["scan"]["scan_id"],
+        "level": level,
+        "sentence": bounded(fleet["verdict"]["sentence"], 1000),
+        "hosts": fleet["counts"]["hosts"],
+        "findings": fleet["counts"]["groups"],
+        "worst_hosts": [{"host": name, "findings": affected[name]} for name in worst],
+        "files": {name: str(path) for name, path in paths.items()},
+    }
 
 
 def exit_code(level: str, fail_on: str, enough_hosts: bool) -> int:

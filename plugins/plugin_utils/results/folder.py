@@ -47,9 +47,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 class ScanFolder:
-    """<results>/<scan_id>. Making the object touches no file; everything raises ResultsError."""
+    """<results>/<scan_id>. Making the object touches no file; everything raises ResultsError.
 
-    def __init__(self, results: str, scan_id: str):
+    part: name of the slice, for one job of several that share the scan; '' for a scan of one job.
+    """
+
+    def __init__(self, results: str, scan_id: str, part: str = ""):
         if not SCAN_ID.fullmatch(scan_id):
             raise ResultsError(
                 f"ksysak_scan_id: '{scan_id[:80]}' is not a scan id "
@@ -59,15 +62,18 @@ class ScanFolder:
         self.scan_id = scan_id
         self.path = self.root / scan_id
         self.hosts = self.path / "hosts"
-        self.scan_file = self.path / "scan.json"
+        self.whole_file = self.path / "scan.json"
+        self.scan_file = self.path / "slices" / f"{part}.json" if part else self.whole_file
 
     def _cannot(self, path: Path, error: OSError) -> ResultsError:
         return ResultsError(f"ksysak_results: cannot write to {path}: {_why(error)}")
 
     def check_new(self) -> None:
         """Raise unless a new scan could be written here. Changes nothing."""
-        if self.scan_file.exists():
+        if self.whole_file.exists() or (self.scan_file is self.whole_file and self.scan_file.parent.joinpath("slices").exists()):
             raise ResultsError(f"ksysak_scan_id: there is a scan '{self.scan_id}' in {self.root} already")
+        if self.scan_file.exists():
+            raise ResultsError(f"ksysak_slice: there is a slice '{self.scan_file.stem}' of '{self.scan_id}' in {self.root} already")
         there = self.hosts
         try:
             while not os.path.lexists(there):
@@ -81,7 +87,7 @@ class ScanFolder:
 
     def check_there(self) -> None:
         """Raise unless there is a scan in this folder."""
-        if not self.scan_file.is_file():
+        if not self.scan_file.is_file() and not (self.path / "slices").is_dir():
             raise ResultsError(f"ksysak_scan_id: there is no scan '{self.scan_id}' in {self.root} (ksysak_results)")
 
     def begin(self, document: dict) -> None:
@@ -89,6 +95,7 @@ class ScanFolder:
         self.check_new()
         try:
             self.hosts.mkdir(parents=True, exist_ok=True)
+            self.scan_file.parent.mkdir(exist_ok=True)
             write_json(self.scan_file, document)
         except OSError as error:
             raise self._cannot(self.path, error) from error

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import calendar
+import re
+import time
 from typing import Any
 
 import yaml
@@ -11,6 +14,9 @@ from ...module_utils._core.registry import ALL, NAMES, classes
 
 DURATION_S = 20
 MAX_DURATION_S = 3600
+MAX_SLICES = 1000
+MAX_START_S = 24 * 3600
+SLICE_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 WAIT_S = 300
 MAX_WAIT_S = 3600
 MAX_HOST_NAME = 255
@@ -113,6 +119,42 @@ def check_wait(wait: object) -> int:
     if problems:
         raise OptionsError(problems)
     return wait_s
+
+
+def check_slice(name: object, count: object, job: str) -> dict | None:
+    """Return {name, of} of the slice, or None for a scan of one job.
+
+    name: of this slice, mostly its number; count: of all slices, 0 or empty: not known; job: number of the job in AWX, which names the
+    slice when only the count is given. Raises OptionsError.
+    """
+    problems: list[str] = []
+    of = _seconds(given(count, 0), "ksysak_slices", 0, MAX_SLICES, problems)
+    text = str(given(name, job if of else ""))
+    if of and not text:
+        problems.append("ksysak_slices: needs ksysak_slice, the number of this slice")
+    if text and not SLICE_NAME.fullmatch(text):
+        problems.append(f"ksysak_slice: {shown(text)} is not a name of a slice (1 to 32 letters, digits, '_', '-')")
+    if problems:
+        raise OptionsError([problem.replace("a whole number of seconds", "a whole number") for problem in problems])
+    return {"name": text, "of": of or None} if text else None
+
+
+def check_start(start_at: object, now: float) -> float:
+    """Return for how many seconds to wait until the scan begins.
+
+    start_at: instant as '2026-11-23T03:08:00Z', or seconds since 1970; empty or past: now. Raises OptionsError for one that is more than
+    a day away.
+    """
+    value = given(start_at, now)
+    try:
+        if isinstance(value, str) and not value.isdigit():
+            value = calendar.timegm(time.strptime(value, "%Y-%m-%dT%H:%M:%SZ"))
+        wait_s = float(value) - now
+    except (TypeError, ValueError):
+        raise OptionsError([f"ksysak_start_at: {shown(start_at)} is not an instant, as 2026-11-23T03:08:00Z"]) from None
+    if wait_s > MAX_START_S:
+        raise OptionsError([f"ksysak_start_at: {shown(start_at)} is more than a day away"])
+    return max(0.0, wait_s)
 
 
 def check_hosts(hosts: list[str]) -> None:

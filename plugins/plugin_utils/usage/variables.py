@@ -14,6 +14,8 @@ import yaml
 from ...module_utils._core.registry import NAMES
 
 PREFIX = "ksysak_"
+# What the role report sets for the next nodes of a workflow, which AWX gives to them as extra variables.
+OUTPUTS = ("ksysak_outcome",)
 COLLECTION = Path(__file__).parents[3]
 # Of the part after the prefix: 'durtion' is 'duration' (0.93), 'note' is not 'hosts' (0.44).
 NEAR = 0.72
@@ -23,7 +25,7 @@ NAME = re.compile(r"(?<![\w.])ksysak_[a-z0-9_]*[a-z0-9]\b")
 @functools.cache
 def known() -> frozenset[str]:
     """Return the names of all variables."""
-    found: set[str] = set()
+    found: set[str] = set(OUTPUTS)
     for path in COLLECTION.glob("roles/*/meta/argument_specs.yml"):
         specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
         found.update(name for entry in specs.values() for name in entry.get("options", {}))

@@ -210,6 +210,9 @@ def test_a_folder_that_cannot_be_written(host, tmp_path):
         host(FINISHED, results=str(tmp_path / "file"))
 
 
+TWO = ["web1", "web2"]
+
+
 def test_one_of_the_waiting_shows_the_progress(host, lines, clock, tmp_path):
     folder = ScanFolder(str(tmp_path / "results"), "night")
     folder.hosts.mkdir(parents=True)
@@ -217,7 +220,7 @@ def test_one_of_the_waiting_shows_the_progress(host, lines, clock, tmp_path):
     assert 5 <= len(lines) <= 10
     assert lines[0] == "  scan night: 2 launched, 2 measuring, 0 collected, 0 failed; 56 s left"
     del lines[:]
-    with collect.Progress(folder, 2, 60) as leader, collect.Progress(folder, 2, 60) as other:
+    with collect.Progress(folder, TWO, 60) as leader, collect.Progress(folder, TWO, 60) as other:
         clock.sleep(7)
         leader.show(53)
         other.show(53)

@@ -119,3 +119,11 @@ def test_a_host_that_the_change_took_away_is_a_gap(compared):
 
 def test_without_a_baseline_everything_decides(fleet):
     assert pipeline.judged(fleet, only_new=True) == pipeline.judged(fleet, only_new=False)
+
+
+def test_the_outcome_of_a_large_fleet_is_small(tmp_path):
+    documents = [data.host(f"web{number}", "oopsing") for number in range(150)]
+    fleet = build(data.write(tmp_path, documents), load_policy())
+    outcome = pipeline.outcome(fleet, "critical", {"html": tmp_path / "report.html"})
+    assert len(json.dumps(outcome)) < 8000
+    assert (outcome["level"], outcome["hosts"]["total"], len(outcome["worst_hosts"])) == ("critical", 150, pipeline.LISTED)
