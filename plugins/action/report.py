@@ -50,12 +50,12 @@ def _history(results: str | None, folder: Path) -> tuple[history.History, findin
         return made(None)
 
 
-def _brought(judged: dict, args: dict) -> list[str]:
+def _brought(decisive: dict, args: dict) -> list[str]:
     """Return the lines about what is new since the baseline, where that decides."""
     if not options.check_options(args)["only_new"]:
         return []
-    lines = [f"New or worse since the baseline: {judged['total']} findings ({judged['level']})"]
-    return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in judged["findings"]]
+    lines = [f"New or worse since the baseline: {decisive['total']} findings ({decisive['level']})"]
+    return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in decisive["findings"]]
 
 
 def check_before_scan(args: dict) -> None:
@@ -105,7 +105,7 @@ def make(args: dict, check_mode: bool) -> dict:
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
         "policy": {"sha256": rules.sha256, "version": rules.version},
-        "judged": {"level": level, "findings": [pipeline.brief(group) for group in groups[: pipeline.LISTED]], "total": len(groups)},
+        "decisive": {"level": level, "findings": [pipeline.brief(group) for group in groups[: pipeline.LISTED]], "total": len(groups)},
         "passed": verdict.passes(level, args["fail_on"]),
         "enough_hosts": enough,
         "exit_code": pipeline.exit_code(level, args["fail_on"], enough),
@@ -167,7 +167,7 @@ class ActionModule(ActionBase):
         annotations = result.pop("annotations")
         if os.environ.get("GITHUB_ACTIONS") != "true":
             annotations = []
-        shown = [*result["digest"], *_brought(result["judged"], args), *annotations]
+        shown = [*result["digest"], *_brought(result["decisive"], args), *annotations]
         for line in ["", *shown, *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
             display.display(line)
         return result

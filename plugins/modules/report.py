@@ -209,7 +209,7 @@ passed:
   returned: success
   type: bool
   sample: true
-judged:
+decisive:
   description:
     - What decided, C(level) as in RV(verdict), C(findings) (at most 20, each with rule, severity, title and host_count) and C(total).
   returned: success
