@@ -95,3 +95,13 @@ def test_a_scan_file_that_was_spoilt_is_named(scan):
     scan.scan_file.write_text("[1]")
     with pytest.raises(ResultsError, match="scan.json is not a scan document"):
         scan.end("2026-11-23T03:08:00Z")
+
+
+def test_results_go_to_the_artifacts_of_a_job_unless_a_folder_is_named(monkeypatch, tmp_path):
+    """ansible-runner names the folder that comes back from an execution node in AWX_ISOLATED_DATA_DIR."""
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.delenv("AWX_ISOLATED_DATA_DIR", raising=False)
+    assert ScanFolder("", "night").root == tmp_path / "ksysak-results"
+    monkeypatch.setenv("AWX_ISOLATED_DATA_DIR", str(tmp_path / "artifacts" / "7"))
+    assert ScanFolder("", "night").root == tmp_path / "artifacts" / "7" / "ksysak-results"
+    assert ScanFolder(str(tmp_path / "own"), "night").root == tmp_path / "own"
