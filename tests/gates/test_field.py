@@ -18,12 +18,13 @@ RUN_ANSIBLE_TEST = False
 
 @pytest.fixture(scope="module")
 def field_tool(repo):
-    """``field_tool(name, *arguments, cwd=...)``: run a tool of .cache/venv-gates. Returns its CompletedProcess with stdout and stderr in one."""
+    """``field_tool(name, *arguments, cwd=...)``: run a tool of .cache/venv-gates. Its CompletedProcess has stderr in stdout."""
     bin_dir = repo / ".cache" / "venv-gates" / "bin"
     assert bin_dir.is_dir(), "make test-needs sets it up"
 
     def run(name, *arguments, cwd, **environment):
-        env = {**os.environ, "PATH": f"{bin_dir}:{os.environ['PATH']}", "NO_COLOR": "1", **{key: str(value) for key, value in environment.items()}}
+        own = {"PATH": f"{bin_dir}:{os.environ['PATH']}", "NO_COLOR": "1", **{key: str(value) for key, value in environment.items()}}
+        env = {**os.environ, **own}
         command = [str(bin_dir / name), *map(str, arguments)]
         return subprocess.run(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
