@@ -78,18 +78,18 @@ INFRASTRUCTURE = (
 # Where functions are defined that allocate on behalf of whoever calls them.
 LAYERS = (
     # the allocators
-    r"mm/(?:dmapool|mempolicy|mempool|nommu|page_alloc|page_frag_cache|percpu[\w-]*|sla?b\w*|slob|slub|util|vmalloc)\.[ch]",
+    r"mm/(?:dmapool|internal|mempolicy|mempool|nommu|page_alloc|page_frag_cache|percpu[\w-]*|sla?b\w*|slob|slub|util|vmalloc)\.[ch]",
     # containers, strings and objects
     r"lib/(?:argv_split|assoc_array|bitmap|btree|bucket_locks|cpumask|debugobjects|generic-radix-tree|genalloc|idr|iov_iter|kasprintf|kfifo"
     r"|kobject\w*|list_lru|maple_tree|objagg|percpu[\w-]*|radix-tree|ref_tracker|rhashtable|sbitmap|scatterlist|sg_pool|stackdepot|string\w*"
     r"|xarray)\.c",
-    r"fs/(?:anon_inodes|file_table)\.c|fs/(?:kernfs|sysfs)/|security/security\.c",
-    # memory of devices
-    r"kernel/dma/|drivers/iommu/dma-iommu\.c|(?:\w+/)+devres\.c",
+    r"fs/(?:anon_inodes|char_dev|file_table|proc/generic)\.c|fs/(?:debugfs|kernfs|sysfs)/|security/security\.c",
+    # devices and their memory
+    r"kernel/dma/|drivers/iommu/dma-iommu\.c|(?:\w+/)+devres\.c|drivers/base/(?:bus|class|component|core|dd|driver|map|platform\w*|property|swnode)\.c",
     # buffers and devices of the network, block requests
     r"net/core/(?:dev|gro|page_pool|skbuff|sock)\.c|block/bio[\w-]*\.c",
     # headers of all of these
-    r"include/linux/(?:bio|bitmap|cpumask|device|dma-mapping|dmapool|genalloc|gfp|idr|kfifo|kobject|mempool|percpu|radix-tree|rhashtable[\w-]*"
+    r"include/linux/(?:bio|bitmap|cpumask|device|dma-mapping|dmapool|genalloc|gfp|idr|kfifo|kobject|mempool|mm|percpu|radix-tree|rhashtable[\w-]*"
     r"|scatterlist|skbuff|slab|string\w*|vmalloc|xarray)\.h",
     r"include/net/(?:page_pool/\w+|page_pool|sock)\.h",
 )
@@ -219,11 +219,26 @@ def nameset() -> ModuleType:
     return module
 
 
+def inlines(found: dict[str, set[str]], names: Iterable[str]) -> list[str]:
+    """Return those of the names, of an L(index), that a header defines: compilers put such a function into each module that calls it."""
+    return [name for name in names if any(path.startswith("include/") for path in found[name])]
+
+
+def rows(names: list[str]) -> str:
+    """Return names as the value of a constant of a shipped table."""
+    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
+    return "(\n%s\n)\n" % "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
+
+
 def table(names: list[str], what: str = "infrastructure") -> str:
     """Return the text of a shipped table of functions that are `what`."""
-    text = base64.urlsafe_b64encode(nameset().encode(names)).decode()
-    rows = "\n".join(f"    {text[at : at + 128]!r}" for at in range(0, len(text), 128))
-    return HEAD.format(count=len(names), what=what) + f"NAMES = (\n{rows}\n)\n"
+    return HEAD.format(count=len(names), what=what) + "NAMES = " + rows(names)
+
+
+def layers_table(found: dict[str, set[str]], names: list[str]) -> str:
+    """Return the text of the shipped table of layers: first those that are no L(inlines)."""
+    put = set(inlines(found, names))
+    return table([name for name in names if name not in put], "layers of an allocation") + "\nINLINES = " + rows(sorted(put))
 
 
 def main() -> None:
@@ -232,12 +247,13 @@ def main() -> None:
     if not sources or any(not source.exists() for source in sources):
         raise SystemExit(__doc__)
     layers = "--layers" in options
-    names = infrastructure(index(sources), LAYERS if layers else INFRASTRUCTURE)
+    found = index(sources)
+    names = infrastructure(found, LAYERS if layers else INFRASTRUCTURE)
     if "--names" in options:
         print("\n".join(names))
         return
-    path, what = (LAYERS_TABLE, "layers of an allocation") if layers else (TABLE, "infrastructure")
-    path.write_text(table(names, what), encoding="ascii")
+    path = LAYERS_TABLE if layers else TABLE
+    path.write_text(layers_table(found, names) if layers else table(names), encoding="ascii")
     print(f"{path.relative_to(ROOT)}: {len(names)} names")
 
 

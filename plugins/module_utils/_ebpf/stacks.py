@@ -40,15 +40,16 @@ def module_of(frame):
 def is_layer(frame):
     """Does the frame's function allocate on behalf of whoever called it?
 
-    The kernel's does that is defined where allocators, containers, or buffers of devices are (tools/infrastructure.py). A function of
-    a module never does: whatever its name is, it is a driver's or a file system's own.
+    The kernel's does that is defined where allocators, containers, or devices are (tools/infrastructure.py). A function of a module
+    never does, whatever its name is: it is a driver's or a file system's own. But where its name is that of a function in a header
+    of these, as kzalloc, the compiler has put that one there.
     """
-    if module_of(frame) is not None:
-        return False
     if not _LAYERS:
-        _LAYERS.append(nameset.NameSet(base64.urlsafe_b64decode(layers_table.NAMES)))
+        _LAYERS.extend(nameset.NameSet(base64.urlsafe_b64decode(names)) for names in (layers_table.NAMES, layers_table.INLINES))
     name = bare(frame)
-    return name in _LAYERS[0] or bool(_TRACING.match(name))
+    if name in _LAYERS[1]:
+        return True
+    return module_of(frame) is None and (name in _LAYERS[0] or bool(_TRACING.match(name)))
 
 
 def is_boundary(frame):

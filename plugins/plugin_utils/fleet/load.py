@@ -112,7 +112,8 @@ def _scan_document(folder: Path) -> tuple[dict, list[str]]:
     """Return (scan document, what is wrong with its slices). One of slices is made of the documents of all. Raises Unreadable."""
     if (folder / "scan.json").exists() or not (folder / SLICES).is_dir():
         return _read(folder / "scan.json", SCAN_BYTES, "scan")[0], []
-    parts, wrong = [], []
+    parts: list[dict] = []
+    wrong: list[str] = []
     for path in sorted((folder / SLICES).glob("*.json")):
         name = visible(f"{SLICES}/{path.name}")
         try:

@@ -35,6 +35,30 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import headers,
             ("f", "m"),
         ),
         (["__kmalloc+0x1", "rhashtable_insert_slow+0x2", "f+0x1 [m]"], ("f", "m")),
+        # From public reports of leaks: the driver is to blame, behind the device model, what headers define and its own cdev.
+        (
+            ["kmem_cache_alloc+0xe0", "__build_skb+0x2c", "__netdev_alloc_skb+0xd8", "ftgmac100_alloc_rx_buf+0x1"],
+            ("ftgmac100_alloc_rx_buf", None),
+        ),
+        (
+            ["__kmalloc+0x13c", "kmalloc+0x9 [rina_irati_core]", "generic_alloc+0x21 [rina_irati_core]"],
+            ("generic_alloc", "rina_irati_core"),
+        ),
+        (
+            ["kmem_cache_alloc_noprof+0x1e8", "radix_tree_node_alloc.constprop.0+0x86", "idr_get_free+0x237", "idr_alloc_u32+0x75"]
+            + ["idr_alloc_cyclic+0x5b", "__kernfs_new_node+0x9e", "kernfs_new_node+0x56", "kernfs_create_dir_ns+0x2b"]
+            + [
+                "sysfs_create_dir_ns+0x84",
+                "kobject_add_internal+0xbe",
+                "kset_register+0x5e",
+                "class_register+0xf1",
+                "vinput_init+0x64 [vinput]",
+            ],
+            ("vinput_init", "vinput"),
+        ),
+        (["kmem_cache_alloc_trace+0x127", "cdev_alloc+0x2e", "init_fib_dev+0x57 [fibdrv]"], ("init_fib_dev", "fibdrv")),
+        (["kmem_cache_alloc+0x1", "__alloc_skb+0x46", "skb_segment+0x354", "tcp_gso_segment+0xe8", "f+0x1"], ("tcp_gso_segment", None)),
+        (["kzalloc.constprop.0+0x1 [m]", "f+0x1 [m]"], ("f", "m")),
         # These hold what they allocate themselves.
         (["kmem_cache_alloc+0x1", "alloc_inode+0x2", "new_inode+0x3", "ext4_create+0x4 [ext4]"], ("alloc_inode", None)),
         (["kmem_cache_alloc+0x1", "dup_task_struct+0x2", "copy_process+0x3"], ("dup_task_struct", None)),
