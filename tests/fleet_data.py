@@ -304,9 +304,20 @@ def growing(kind="socket", per_s=400.0, **changes):
     return {**held(kind), "count_delta": round(per_s * 12), "per_s": per_s, "bytes_per_s": per_s * 3264, **changes}
 
 
+def picture(**changes):
+    """Where the memory of a host of 8 GiB is. changes: bytes of parts; what is left is free."""
+    gib = 2**30
+    held = {"anonymous": 2 * gib, "page_cache": 3 * gib, "slab_unreclaimable": gib // 8, "slab_reclaimable": gib // 4, **changes}
+    held["free"] = 8 * gib - sum(held.values()) - 60 * 2**20
+    owners = {"anonymous": [{"name": "postgres[811]", "bytes": gib}], "slab_unreclaimable": [{"name": "kmalloc-128", "bytes": 2**23}]}
+    rows = [{"part": part, "bytes": size, "delta_bytes": 0, "owners": owners.get(part, [])} for part, size in held.items()]
+    rows.sort(key=lambda row: -row["bytes"])
+    return {"total_bytes": 8 * gib, "parts": rows, "unaccounted_bytes": 60 * 2**20, "unaccounted_delta_bytes": 4096, "within": []}
+
+
 def memory(**changes):
     """Data of memory: nothing grows or is large."""
-    return {"picture": None, "growth": [], "holders": [], "limits": [], "counters": counters(), "not_measured": [], **changes}
+    return {"picture": picture(), "growth": [], "holders": [], "limits": [], "counters": counters(), "not_measured": [], **changes}
 
 
 def counters(uptime_s=812345.6, **changes):

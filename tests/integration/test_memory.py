@@ -5,6 +5,7 @@ All programs grow in steps, with a reading and a census after each, so that noth
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import fastjsonschema
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import kernel_objects, rows, sockets
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import inotify, kernel_objects, rows, sockets
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.sources import SOURCES
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.watch import Watch
@@ -67,7 +68,7 @@ class Holder:
 def no_budget():
     """However much else runs on this machine, the programs of this test are looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel_objects, "LINKS", 10**6)
+        patch.setattr(inotify, "LINKS", 10**6)
         patch.setattr(kernel_objects, "MAPS_BYTES", 2**30)
         patch.setattr(sockets, "LINKS", 10**6)
         yield
@@ -136,3 +137,34 @@ def test_the_bytes_that_a_program_made_are_its_growth(measured, kind):
 def test_every_row_fits_the_schema(measured, repo):
     schema = json.loads((repo / "plugins/plugin_utils/schema/memory-1.json").read_text(encoding="utf-8"))
     fastjsonschema.compile(schema)(fleet_data.memory(growth=measured[1][:64]))
+
+
+IN_A_NAMESPACE = """
+import ctypes, fcntl, socket, struct, sys
+if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
+    sys.exit(1)
+receiving = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(receiving, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS: up
+receiving.bind(("127.0.0.1", 5353))
+for _number in range(40):
+    receiving.sendto(b"x" * 1000, ("127.0.0.1", 5353))
+listening = socket.create_server(("127.0.0.1", 8080), backlog=64)
+for _number in range(20):
+    socket.create_connection(("127.0.0.1", 8080)).close()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_sockets_of_another_network_namespace_are_listed_and_this_process_stays_in_its_own(root):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    own = os.readlink("/proc/self/ns/net")
+    with subprocess.Popen([sys.executable, "-c", IN_A_NAMESPACE], start_new_session=True, **pipes) as child:
+        assert child.stdout.readline() == "ready\n"
+        host = Host()
+        found = sockets.Sockets(host).census({"udp_memory", "tcp_sockets"})
+        held = {kind: one for (kind, _key), one in found.items() if one.owner["pid"] == child.pid}
+        child.stdin.close()
+    assert os.readlink("/proc/self/ns/net") == own
+    assert held["udp_unread"].count == 1 and held["udp_unread"].bytes >= 40 * 1000
+    assert held["tcp_close_wait"].count == 20  # nobody has accepted them: they belong to who listens

@@ -69,7 +69,8 @@ def test_a_file_that_is_open_in_a_tmpfs_is_its_programs(system):
 def test_removed_cgroups_that_live_on_grow(system):
     rows = [row for row in system["growth"] if row["kind"] == "dying_cgroup"]
     child = system["made"]["removed_cgroups"]
-    assert sum(row["count_delta"] for row in rows) >= child["step"]
+    # cgroup v1 counts them for the whole host, where others may end meanwhile.
+    assert sum(row["count_delta"] for row in rows) >= 0.8 * child["step"]
     assert any(f"/made-{child['pid']}" in (row["owner"]["cgroup"] or "") or row["owner"]["pid"] == child["pid"] for row in rows), rows
 
 

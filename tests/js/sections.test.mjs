@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 
 import { probability, webAddresses } from '../../roles/report/files/detail/finding.js'
+import { segments } from '../../roles/report/files/lib/bar.js'
 import { decadesTo } from '../../roles/report/files/lib/chart.js'
 import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
@@ -170,4 +171,16 @@ test('a curve of a level begins at its least value', () => {
     [20, 120],
   ]
   assert.equal(polyline(points, 100), '0.0,27.0 75.0,14.0 150.0,1.0')
+})
+
+test('a bar has its shares one after the other, without empty ones', () => {
+  const shares = [300, 0, 100].map((value, place) => ({ class: `c${place}`, title: `t${place}`, value }))
+  assert.deepEqual(
+    segments(shares).map(({ class: name, x, width }) => [name, x, width]),
+    [
+      ['c0', 0, 750],
+      ['c2', 750, 250],
+    ],
+  )
+  assert.deepEqual(segments([{ class: 'c', title: 't', value: 0 }]), [])
 })

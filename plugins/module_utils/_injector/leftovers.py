@@ -3,13 +3,12 @@
 
 import os
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux, procfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import parse_meminfo
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import ipc, linux, meminfo, procfs
 
 KERNEL_MODULES = ('test_page_leak', 'test_slab_leak', 'test_vmalloc_leak', 'test_irqoff', 'test_nosched')
 _SOCKETS = '@' + ipc.PREFIX
 # Where leaks of kernel memory show.
-_MEMORY = ('SUnreclaim', 'VmallocUsed', 'unaccounted')
+_MEMORY = ('SUnreclaim', 'VmallocUsed', meminfo.UNACCOUNTED)
 
 _TRACING = (2, 5, 7, 17, 26)  # kprobe, tracepoint, perf_event, raw_tracepoint, tracing
 
@@ -21,14 +20,12 @@ def snapshot():
     """
     loaded = set(line.split(' ')[0] for line in procfs.read_text('/proc/modules').splitlines())
     sockets = [line.split()[-1] for line in procfs.read_text('/proc/net/unix').splitlines()]
-    meminfo = parse_meminfo(procfs.read_text('/proc/meminfo'))
-    # Freed pages first go to lists of each CPU, which may hold tens of MiB and are in no field of meminfo.
-    meminfo['unaccounted'] -= procfs.parse_cpu_list_pages(procfs.read_text('/proc/zoneinfo')) * os.sysconf('SC_PAGE_SIZE')
+    memory = meminfo.accounted()
     return {
         'kernel_modules': [name for name in KERNEL_MODULES if name in loaded],
         'sockets': sorted(set(name[:64] for name in sockets if name.startswith(_SOCKETS))),
         'tracing_programs': _tracing_programs(),
-        'memory_bytes': dict((name, meminfo[name]) for name in _MEMORY if name in meminfo),
+        'memory_bytes': dict((name, memory[name]) for name in _MEMORY if name in memory),
     }
 
 

@@ -3,6 +3,7 @@
 
 import os
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import slabs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, trend, triage, verdict
@@ -212,7 +213,7 @@ class Measured:
 
     def _is_reclaimable(self, cache):
         if cache not in self._reclaimable:
-            self._reclaimable[cache] = triage.is_reclaimable(cache)
+            self._reclaimable[cache] = slabs.is_reclaimable(cache)
         return self._reclaimable[cache]
 
 

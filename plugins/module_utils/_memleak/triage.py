@@ -5,16 +5,13 @@ import os
 import re
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_cpu_list_pages, parse_fields, read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, trend
 
 _PAGE_BYTES = 4096
 
-# What the kernel accounts for; total less all of it grows when somebody takes pages and keeps them. Lists of free pages that
-# each CPU keeps for itself are in none of the fields (method: SysAK's memleak -c and Oracle's adaptivemm).
-_ACCOUNTED = ('MemFree', 'Active', 'Inactive', 'Unevictable', 'Slab', 'KernelStack', 'ShadowCallStack', 'PageTables',
-              'SecPageTables', 'Percpu', 'Hugetlb', 'VmallocUsed')
-_REPORTED = ('SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'Percpu', 'VmallocUsed', 'unaccounted')
+_REPORTED = ('SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'Percpu', 'VmallocUsed', meminfo.UNACCOUNTED)
 # The counters that tell of a leak, with its type.
 COUNTERS = (('slab', 'SUnreclaim'), ('page', 'unaccounted'), ('vmalloc', 'areas'), ('percpu', 'Percpu'))
 # Growth below this cannot be told from a host at work. Whole slabs, and lists of free pages, come and go.
@@ -28,14 +25,6 @@ _CACHES = '/sys/kernel/slab'
 _ALLOCINFO = re.compile(r'^\s*(\d+)\s+\d+ (\S+:\d+) (?:\[([^\]]+)\] )?func:(\S+)')
 
 
-def parse_meminfo(text):
-    """Return {field: bytes} of /proc/meminfo's text, with 'unaccounted' added."""
-    fields = parse_fields(text)
-    if 'MemTotal' in fields:
-        fields['unaccounted'] = fields['MemTotal'] - sum(fields.get(name, 0) for name in _ACCOUNTED)
-    return fields
-
-
 def parse_buddyinfo(text):
     """Return the bytes in free blocks of each order, smallest first, of /proc/buddyinfo's text; all zones together."""
     found = []
@@ -45,16 +34,6 @@ def parse_buddyinfo(text):
         for order, count in enumerate(blocks):
             found[order] += int(count) * (_PAGE_BYTES << order)
     return found
-
-
-def parse_slabinfo(text):
-    """Return {cache: (objects in use, bytes an object)} of /proc/slabinfo's text."""
-    caches = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 4 and words[1].isdigit() and words[3].isdigit():
-            caches[words[0]] = (int(words[1]), int(words[3]))
-    return caches
 
 
 def parse_allocinfo(text):
@@ -71,20 +50,20 @@ def parse_allocinfo(text):
 def snapshot():
     """Read the counters now. Returns {'meminfo': {…}, 'caches': {…}, 'areas': […] or None, 'holders': {…}, 'free_blocks': […]}.
 
-    caches are empty, areas None for who may not read them. Raises OSError when there is no /proc/meminfo.
+    meminfo: of meminfo.accounted(); caches: {cache: (objects in use, bytes an object)}. For who may not read them caches are empty, areas
+    None.
     """
-    with open('/proc/meminfo') as stream:
-        meminfo = parse_meminfo(stream.read())
-    meminfo['unaccounted'] = meminfo.get('unaccounted', 0) - _PAGE_BYTES * parse_cpu_list_pages(read_text('/proc/zoneinfo'))
+    fields = meminfo.accounted()
     try:
         held = areas.read()
-        meminfo['areas'] = sum(size for _address, _caller, size in held)
+        fields['areas'] = sum(size for _address, _caller, size in held)
     except OSError:
         held = None
     holders = _holders()
-    holders['process_bytes'] = sum(meminfo.get(name, 0) for name in ('AnonPages', 'Shmem', 'PageTables'))
-    holders['cached_pages'] = sum(meminfo.get(name, 0) for name in ('Cached', 'Buffers')) // _PAGE_BYTES
-    return {'meminfo': meminfo, 'caches': parse_slabinfo(read_text('/proc/slabinfo')), 'areas': held, 'holders': holders,
+    holders['process_bytes'] = sum(fields.get(name, 0) for name in ('AnonPages', 'Shmem', 'PageTables'))
+    holders['cached_pages'] = sum(fields.get(name, 0) for name in ('Cached', 'Buffers')) // _PAGE_BYTES
+    caches = dict((name, (cache.objects, cache.object_bytes)) for name, cache in slabs.read().items())
+    return {'meminfo': fields, 'caches': caches, 'areas': held, 'holders': holders,
             'free_blocks': parse_buddyinfo(read_text('/proc/buddyinfo'))}
 
 
@@ -108,13 +87,9 @@ def _holders():
 
 
 def cache_size(name):
-    """Return the bytes an object of a slab cache takes; None when there is no cache of that name."""
-    caches = parse_slabinfo(read_text('/proc/slabinfo'))
-    if name in caches:
-        return caches[name][1]
-    # A cache that the kernel has merged with another is a link to it.
-    size = read_text('%s/%s/slab_size' % (_CACHES, os.path.basename(name))).strip()
-    return int(size) if size.isdigit() and os.path.basename(name) == name else None
+    """Return the bytes an object of a slab cache takes, also of one that is merged with another; None: there is no cache of that name."""
+    cache = slabs.read().get(name)
+    return cache.object_bytes if cache else slabs.object_bytes(name)
 
 
 def slack_bytes(cache, size, cpus):
@@ -131,12 +106,6 @@ def slack_bytes(cache, size, cpus):
     if sheaf.isdigit():
         objects += int(sheaf) * (3 * cpus + 10)
     return objects * size
-
-
-def is_reclaimable(cache):
-    """Does the kernel give the objects of this cache back when memory runs low?"""
-    flag = read_text('%s/%s/reclaim_account' % (_CACHES, os.path.basename(cache))).strip()
-    return flag == '1' if flag else 'inode_cache' in cache or cache in ('dentry', 'buffer_head', 'radix_tree_node')
 
 
 def file_systems():
@@ -248,7 +217,7 @@ class Watch:
         for cache in grown[:5]:
             if cache['bytes_delta'] < CACHE_FLOOR_BYTES:
                 break
-            reclaimable = is_reclaimable(cache['cache'])
+            reclaimable = slabs.is_reclaimable(cache['cache'])
             row = self._trend('slab', cache['cache'], self.series('caches', cache['cache']), CACHE_FLOOR_BYTES)
             if row:
                 row['reclaimable'] = reclaimable

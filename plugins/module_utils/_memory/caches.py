@@ -12,6 +12,7 @@ import mmap
 import os
 import stat
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
@@ -77,7 +78,7 @@ class PageCacheSource(Source):
 
     def read(self):
         """What is cached of files and block devices."""
-        memory = parse_fields(read_text(os.path.join(self.host.proc, 'meminfo')))
+        memory = meminfo.read(self.host.root)
         return {'page_cache': (None, memory.get('Cached', 0) + memory.get('Buffers', 0) - memory.get('Shmem', 0))}
 
     def census(self, classes):

@@ -6,7 +6,9 @@ without a folder are removed ones. Whose they are is then known only where the m
 children and itself have; which files pin them the kernel does not tell on any version.
 """
 
+import ctypes
 import os
+import struct
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
@@ -16,6 +18,8 @@ LARGE_ALIVE, LARGE_DYING = 5000, 2000
 _FOLDERS, _NAMES, _STATS, _ROWS, _WATCHED = 1500, 12000, 1200, 512, 8  # what one census opens, lists, reads, returns and watches at most
 _LEAST_SHARE = 0.02  # a subtree with less of all removed ones is not looked into
 _BASE_BYTES, _CPU_BYTES = 16384, 2048  # of one memory cgroup, as measured (5.10, 6.18); counters for each CPU
+_FILEID_KERNFS = 0xfe  # enum fid_type of linux/exportfs.h
+_libc = ctypes.CDLL(None, use_errno=True)
 _PINNED = ('file', 'shmem', 'anon', 'slab', 'cache', 'rss')
 
 
@@ -36,6 +40,25 @@ def hierarchies(root='/'):
             for controller in system[2].split(','):
                 found.setdefault(controller, folder)
     return found
+
+
+def members(top, number):
+    """Return the processes of the cgroup with a number (its inode, as sock_diag(7) reports) in a v2 hierarchy; () where it is not known."""
+    handle = struct.pack('=IiQ', 8, _FILEID_KERNFS, number)
+    try:
+        mount = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return ()
+    try:
+        folder = _libc.open_by_handle_at(mount, handle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(mount)
+    if folder < 0:
+        return ()
+    try:
+        return tuple(int(word) for word in read_text('/proc/self/fd/%d/cgroup.procs' % folder).split() if word.isdigit())
+    finally:
+        os.close(folder)
 
 
 def counted(root='/'):

@@ -4,40 +4,29 @@
 At most 2 KiB of JSON. What cannot be read is left out: a counter that is missing was not measured.
 """
 
-import os
-
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import (
-    parse_cpu_list_pages,
-    parse_fields,
-    parse_sockstat,
-    read_text,
-    uptime_s,
-)
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.triage import is_reclaimable, parse_meminfo
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, slabs, sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, parse_sockstat, read_text, uptime_s
 
 CACHES, RECLAIMABLE = 8, 4
 ALIASES = 3
 _MERGED = 5  # caches whose other names are listed
 _NAME_CHARS = 32
-_PAGE_BYTES = os.sysconf('SC_PAGE_SIZE')
 _BYTES = ('MemTotal', 'MemAvailable', 'AnonPages', 'Shmem', 'Hugetlb', 'SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables',
-          'Percpu', 'VmallocUsed', 'unaccounted')
+          'Percpu', 'VmallocUsed', meminfo.UNACCOUNTED)
 # One of them is there: version 2 alone, beside version 1 (hybrid), or neither.
 _CGROUP_STAT = ('/sys/fs/cgroup/cgroup.stat', '/sys/fs/cgroup/unified/cgroup.stat')
 
 
-def read():
+def read(merged=None):
     """Return the readings of this host, now.
 
     {'uptime_s': float, 'bytes': {counter: bytes}, 'counts': {counter: number}, 'slab_bytes' and 'slab_reclaimable_bytes': {cache: bytes} of
     the largest that the kernel cannot and can shrink, 'slab_aliases': {cache: [name]} of those that it has merged with others}. The
-    uptime is the time of all of them: nobody sets that clock.
+    uptime is the time of all of them: nobody sets that clock. merged: of slabs.aliases().
     """
-    caches, counts = slab_caches(read_text('/proc/slabinfo'))
+    caches, counts = slab_caches(slabs.read())
     kept, shrinking = largest(caches)
-    aliases = merged_names((kept + shrinking)[:_MERGED])
+    aliases = merged_names((kept + shrinking)[:_MERGED], slabs.aliases() if merged is None else merged)
     return {'uptime_s': uptime_s(), 'bytes': memory(), 'counts': dict(host_counts(), **counts),
             'slab_bytes': dict((name[:_NAME_CHARS], caches[name]) for name in kept),
             'slab_reclaimable_bytes': dict((name[:_NAME_CHARS], caches[name]) for name in shrinking),
@@ -50,7 +39,7 @@ def largest(caches):
     for name in sorted(caches, key=lambda name: (-caches[name], name)):
         if len(kept) == CACHES and len(shrinking) == RECLAIMABLE:
             break
-        few, most = (shrinking, RECLAIMABLE) if is_reclaimable(name) else (kept, CACHES)
+        few, most = (shrinking, RECLAIMABLE) if slabs.is_reclaimable(name) else (kept, CACHES)
         if len(few) < most:
             few.append(name)
     return kept, shrinking
@@ -58,28 +47,24 @@ def largest(caches):
 
 def memory():
     """Return {counter: bytes} of /proc/meminfo, of swap in use, and of what TCP and UDP buffers take."""
-    fields = parse_meminfo(read_text('/proc/meminfo'))
-    if 'unaccounted' in fields:
-        fields['unaccounted'] -= _PAGE_BYTES * parse_cpu_list_pages(read_text('/proc/zoneinfo'))
+    fields = meminfo.accounted()
     found = dict((name, fields[name]) for name in _BYTES if name in fields)
     if 'SwapTotal' in fields and 'SwapFree' in fields:
         found['SwapUsed'] = fields['SwapTotal'] - fields['SwapFree']
     for protocol, values in parse_sockstat(read_text('/proc/net/sockstat')).items():
         if protocol in ('TCP', 'UDP') and 'mem' in values:
-            found[protocol + 'Buffers'] = values['mem'] * _PAGE_BYTES
+            found[protocol + 'Buffers'] = values['mem'] * meminfo.PAGE_BYTES
     return found
 
 
-def slab_caches(text):
-    """Return ({cache: bytes of its slabs}, {counter: objects} of what nothing else counts) of /proc/slabinfo's text."""
-    caches = slabs.parse_caches(text)
-    objects = {'net_namespaces': caches['net_namespace'][0]} if 'net_namespace' in caches else {}  # also those without a process
-    return dict((name, size) for name, (_objects, size) in caches.items()), objects
+def slab_caches(caches):
+    """Return ({cache: bytes of its slabs}, {counter: objects} of what nothing else counts) of slabs.read()."""
+    objects = {'net_namespaces': caches['net_namespace'].objects} if 'net_namespace' in caches else {}  # also those without a process
+    return dict((name, cache.bytes) for name, cache in caches.items()), objects
 
 
-def merged_names(caches, root='/'):
+def merged_names(caches, merged):
     """Return {cache: its other names, sorted, up to ALIASES} of those of the caches that the kernel has merged with others."""
-    merged = slabs.aliases(root)
     return dict((cache, [name[:_NAME_CHARS] for name in merged[cache] if name != cache][:ALIASES]) for cache in caches if cache in merged)
 
 

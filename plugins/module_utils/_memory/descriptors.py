@@ -20,6 +20,7 @@ PROCESSES = 24  # of one family of which links are read
 EXAMPLES = 8  # descriptors of one kind whose size is read
 SMALL_TABLE, LISTED_TABLE = 64, 512
 PROTOCOLS = ('TCP', 'TCPv6', 'UDP', 'UDPv6', 'UNIX')
+_TERMINAL_BYTES = 13 * 1024  # of one end: struct tty_struct, and its line discipline in vmalloc (drivers/tty/n_tty.c)
 PAGE = os.sysconf('SC_PAGE_SIZE')
 
 # What the kernel calls the inode behind a descriptor (fs/anon_inodes.c and its callers): name in the link → kind.
@@ -127,6 +128,7 @@ class Descriptors(Source):
         self._counted = {}  # {key of a process: descriptors} of its first census
         self._tracked = {}  # {key of an owner: {kind: descriptors} of its last census}
         self._examples = {}  # {(key of an owner, kind): [(process, descriptor)] that were seen last}
+        self._sockets = {}  # {key of an owner: [what it held of sockets in each census]}
         self._protocols = None  # {slab cache of a protocol's sockets: objects} when the window opened
         self._denied = 0
 
@@ -169,17 +171,26 @@ class Descriptors(Source):
             self._tracked[key] = self._by_kind(key, members, number, self._tracked.get(key, {}))
             for kind, held in self._tracked[key].items():
                 found[kind, key] = Holding(kind, self.host.later(members[0]), held, *self._bytes(key, kind, held))
+            if ('socket', key) in found:
+                self._name_protocol(key, found['socket', key])
         return found
 
+    def _name_protocol(self, key, holding):
+        """Sockets that come with objects of a protocol are of that one. What was held in earlier censuses takes as much for each."""
+        series = self._sockets.setdefault(key, [])
+        series.append(holding)
+        if holding.count - series[0].count < LEAST_GROWTH:
+            return
+        grown = dict((name, (self.host.objects(name) or 0) - before) for name, before in self._protocols.items())
+        name = max(sorted(grown), key=grown.get)
+        each = self.host.bytes_of(kinds.BY_NAME['socket'].objects + (name,))
+        if grown[name] >= LEAST_GROWTH and each:
+            for one in series:
+                one.bytes, one.detail = each * one.count, {'protocol': name}
+
     def _bytes(self, key, kind, held):
-        """Return (bytes, detail) of descriptors whose cost depends on what they are; (None,) where the kind's slab objects are all."""
-        if kind == 'socket':
-            grown = dict((name, (self.host.objects(name) or 0) - before) for name, before in self._protocols.items())
-            name = max(sorted(grown), key=grown.get)
-            if grown[name] >= LEAST_GROWTH:
-                each = self.host.bytes_of(kinds.BY_NAME[kind].objects + (name,))
-                return (each and each * held, {'protocol': name})
-        measure = {'memfd': _file_bytes, 'io_uring': _ring_bytes}.get(kind)
+        """Return (bytes,) of descriptors whose cost depends on what they are; (None,) where the kind's slab objects are all."""
+        measure = {'memfd': _file_bytes, 'io_uring': _ring_bytes, 'pty': lambda process, number: _TERMINAL_BYTES}.get(kind)
         sizes = [measure(process, number) for process, number in self._examples.get((key, kind), ())] if measure else []
         sizes = [size for size in sizes if size is not None]
         own = self.host.bytes_of(kinds.BY_NAME[kind].objects) or 0

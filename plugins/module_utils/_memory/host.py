@@ -7,22 +7,44 @@ Owners are dicts as in schema ksysak.memory/1. All files are below `root`, so th
 import functools
 import os
 import re
+import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, sysfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs, slabs, sysfs, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.creators import Creators
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.inotify import Instances
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.links import Links
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.tasks import Tasks
 
 NAME_CHARS = 256
+_CPUCLOCK_SCHED = 2  # MAKE_PROCESS_CPUCLOCK of linux/posix-timers.h: the clock of any process
 KTHREADD = 2  # the parent of all threads of the kernel
 FAMILY = 16
+_BUSY = 64  # of those that took most CPU time in their life, the ones whose age is asked for
 CAP_SYS_PTRACE = 19
 HOST_PIDS = 'pid:[4026531836]'  # PROC_PID_INIT_INO: the namespace of all processes has this number on every kernel
-STATUS_FIELDS = (
-    'State', 'PPid', 'Threads', 'NSpgid', 'Uid', 'FDSize', 'VmLck', 'VmPTE', 'RssAnon', 'RssShmem', 'HugetlbPages', 'SigQ', 'SigPnd',
+STATUS_FIELDS = (  # in the kernel's order (fs/proc/array.c)
+    'State', 'PPid', 'Uid', 'FDSize', 'NSpgid', 'VmLck', 'RssAnon', 'RssShmem', 'VmPTE', 'HugetlbPages', 'Threads', 'SigQ', 'SigPnd',
     'ShdPnd',
 )  # fmt: skip
+MEMORY_FIELDS = ('VmLck', 'RssAnon', 'RssShmem', 'VmPTE', 'HugetlbPages')  # which a zombie does not have
 _STATUS = re.compile(r'^(%s):\s+(\w+)' % '|'.join(STATUS_FIELDS), re.MULTILINE)
+_STATUS_BYTES = 8192
+
+
+def _in_order(names):
+    """A pattern of a status that has all of these fields, in this order: much cheaper than to look for each."""
+    return names, re.compile(''.join(r'(?:[^\n]*\n)*?%s:\s+(\w+)' % name for name in names))
+
+
+_WHOLE = _in_order(STATUS_FIELDS)
+_ENDED = _in_order(tuple(name for name in STATUS_FIELDS if name not in MEMORY_FIELDS))
+
+
+def parse_status(text):
+    """Return {field: text of its first number} of STATUS_FIELDS in the text of /proc/PID/status, those that it has."""
+    names, pattern = _WHOLE if '\nVmLck:' in text else _ENDED
+    found = pattern.match(text)
+    return dict(zip(names, found.groups())) if found else dict(_STATUS.findall(text))
 
 
 def owner(kind, name, pid=None, parent=None, cgroup=None, uid=None):
@@ -44,16 +66,21 @@ class Process:
 
     comm: as in status, with newlines as \\n; state: letter, as 'Z'; group: process group; key: names it, in all censuses of a scan;
     fields: {name: text of its first number} of STATUS_FIELDS that its status has; descriptors: their number, once it was counted.
+    One that did not change between two censuses is the same object: what is known of it stays true.
     """
 
-    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'fields', 'descriptors', 'key', '_stat', '_started')
+    __slots__ = ('place', 'pid', 'comm', 'state', 'parent', 'group', 'threads', 'fields', 'descriptors', 'key', 'namespaces', 'ran_s',
+                 '_stat', '_started')
 
-    def __init__(self, place, pid, status):
-        self.fields = dict(_STATUS.findall(status))
+    def __init__(self, place, pid, status, ran_s=None):
+        """ran_s: its CPU time just before its status was read, or None."""
+        self.fields = parse_status(status)
         self.place, self.pid, self.comm = place, pid, status[len('Name:\t'):status.index('\n')]
         self.state, self.parent, self.threads = self.fields['State'], int(self.fields['PPid']), int(self.fields['Threads'])
         self.group = int(self.fields.get('NSpgid', 0))
         self.descriptors = self.key = self._stat = self._started = None
+        self.ran_s = ran_s
+        self.namespaces = {}  # {'net': number}, of tasks.py
 
     def follow(self, before, number):
         """Take over the key of the same process in an earlier census, if it is the same; else the key has this number."""
@@ -66,7 +93,7 @@ class Process:
 
     @property
     def started(self):
-        """Start in clock ticks since boot, 0 where it has ended; read when it is asked for, as ticks."""
+        """Start in clock ticks since boot, 0 where it has ended; read when it is asked for."""
         if self._started is None:
             self._started = self._read_stat()[0]
         return self._started
@@ -91,10 +118,44 @@ class Process:
         return int(self.fields['Uid']) if 'Uid' in self.fields else None
 
 
+def _link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def cpu_s(pid):
+    """Return the CPU time of a process in seconds, by its clock: no file is opened. None where it has ended."""
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError:
+        return None
+
+
+def _status(place):
+    """The text of a process's status, None where it has ended. A user in many groups has a long one."""
+    try:
+        fd = os.open(place + '/status', os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, _STATUS_BYTES)
+            while len(data) >= _STATUS_BYTES and len(data) % _STATUS_BYTES == 0:
+                more = os.read(fd, _STATUS_BYTES)
+                if not more:
+                    break
+                data += more
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
+    return data.decode('utf-8', 'replace')
+
+
 class Host:
     """Files of the host, read once a census. root: folder that is taken for the host's root.
 
-    tasks, links, creators: what sources share of processes' namespaces and descriptors, and of who makes entries and writes files.
+    tasks, links, inotify, creators: what sources share of processes' namespaces and descriptors, and of who makes entries and writes
+    files.
     """
 
     def __init__(self, root='/'):
@@ -103,10 +164,13 @@ class Host:
         self._sizes, self._merged = {}, None
         self._owners, self._families = {}, set()
         self._group, self._own = os.getpgrp(), []
-        self.tasks, self.links, self.creators = Tasks(self), Links(self), Creators(self)
-        self._first, self._began_ticks, self._ticks = (), None, {}
+        self.tasks, self.links, self.creators, self.inotify = Tasks(self), Links(self), Creators(self), Instances()
+        self._first, self._began_ticks, self._cpu_s = (), None, {}
+        self._clocks = root == '/' and _link('/proc/self') == str(os.getpid())  # whether numbers in /proc are those of this namespace
+        self.fresh = False  # whether each process is read again in full in this census
         self.partial = False  # whether only processes that held something in an earlier census are read again
         self._held = set()  # their keys
+        self.mappings = {}  # {key of a process: (Process, its mappings)} of the last census of them
         self._before, self._generation = {}, 0  # {pid: Process} of the last census
         self.forget()
 
@@ -116,10 +180,7 @@ class Host:
         effective = re.search(r'^CapEff:\s*([0-9a-f]+)', procfs.read_text(self.proc + '/self/status'), re.MULTILINE)
         if effective and not int(effective.group(1), 16) >> CAP_SYS_PTRACE & 1:
             found.append('what processes of other users hold (CAP_SYS_PTRACE is missing: run the probe as root)')
-        try:
-            namespace = os.readlink(self.proc + '/self/ns/pid')
-        except OSError:
-            namespace = None
+        namespace = _link(self.proc + '/self/ns/pid')
         if namespace not in (None, HOST_PIDS):
             found.append('processes outside of this container (/proc is not that of the host)')
         if not self.slabs():
@@ -154,9 +215,16 @@ class Host:
         return self._processes
 
     def _scan(self):
-        if not self.partial or not self._before:
-            return map(self.read_process, procfs.numbers(self.proc))
-        return (self.read_process(one.pid) if self.key_of(one) in self._held else one for one in self._before.values())
+        if self.partial and self._before:
+            return [self._again(one.pid) if self.key_of(one) in self._held else one for one in self._before.values()]
+        return [self._again(pid) for pid in procfs.numbers(self.proc)]
+
+    def _again(self, pid):
+        """A process that has not run since it was read has the same memory, threads and descriptors as then."""
+        before = self._before.get(pid)
+        if before is None or self.fresh or before.ran_s is None or cpu_s(pid) != before.ran_s:
+            return self.read_process(pid)
+        return before
 
     def own_processes(self):
         """Return the processes of this scan: those of this process's group."""
@@ -176,22 +244,25 @@ class Host:
         The first time, that is the share of their life.
         """
         processes = self.processes()
-        ticks = dict((one.key, one.ticks) for one in processes)
+        taken_s = dict((one.key, self.worked_s(one)) for one in processes)
+        if self._cpu_s:
+            return sorted(processes, key=lambda one: taken_s[one.key] - self._cpu_s.get(one.key, 0.0), reverse=True)
+        self._cpu_s = taken_s
         now = float((procfs.read_text(self.proc + '/uptime').split() or ['0'])[0]) * os.sysconf('SC_CLK_TCK')
+        worked = sorted(processes, key=lambda one: taken_s[one.key], reverse=True)
+        many = worked[:_BUSY]  # the age costs a file
+        return sorted(many, key=lambda one: taken_s[one.key] / max(1.0, now - one.started), reverse=True) + worked[_BUSY:]
 
-        def rank(one):
-            if self._ticks:
-                return ticks[one.key] - self._ticks.get(one.key, 0)
-            return ticks[one.key] / max(1.0, now - one.started)
-        ordered = sorted(processes, key=rank, reverse=True)
-        self._ticks = self._ticks or ticks
-        return ordered
+    def worked_s(self, process):
+        """Return the CPU time of a process in seconds, 0.0 where it has ended."""
+        taken = cpu_s(process.pid) if self._clocks else process.ticks / float(os.sysconf('SC_CLK_TCK'))
+        return taken or 0.0
 
     def read_process(self, pid):
         """Return one Process, or None: it has ended, or is a thread of the kernel."""
         place = '%s/%d' % (self.proc, pid)
         try:
-            process = Process(place, pid, sysfs.text(place + '/status'))
+            process = Process(place, pid, _status(place), cpu_s(pid) if self._clocks else None)
         except (AttributeError, ValueError, KeyError, TypeError):
             return None  # it has ended
         return None if pid == KTHREADD or process.parent == KTHREADD else process
@@ -228,41 +299,35 @@ class Host:
         return dict((key, (process, together(some))) for key, (process, some) in found.items())
 
     def slabs(self):
-        """Return {slab cache: (active objects, size of one in bytes)} of /proc/slabinfo; empty where it cannot be read.
-
-        Caches of the same size may be merged: the name is that of one of them then, see cache().
-        """
+        """Return {slab cache: Cache} of /proc/slabinfo; empty where it cannot be read. See objects() for caches that are merged."""
         if self._slabs is None:
-            rows = [line.split(None, 4) for line in procfs.read_text(self.proc + '/slabinfo').splitlines()[2:]]
-            self._slabs = dict((row[0], (int(row[1]), int(row[3]))) for row in rows if len(row) == 5)
+            self._slabs = slabs.read(self.root)
         return self._slabs
+
+    def merged(self):
+        """Return slabs.aliases() of this host, read once."""
+        if self._merged is None:
+            self._merged = slabs.aliases(self.root)
+        return self._merged
 
     def objects(self, *caches):
         """Return the active objects of slab caches together, with those of caches that are merged with them; None: not known."""
-        slabs, found = self.slabs(), {}
+        counted, found = self.slabs(), {}
         for cache in caches:
-            name = cache if cache in slabs else self._merged_with(slabs).get(self._shared(cache))
-            if name in slabs:
-                found[name] = slabs[name][0]
+            for name in [cache] if cache in counted else self.merged().get(cache, ()):
+                if name in counted:
+                    found[name] = counted[name].objects
         return sum(found.values()) if found else None
 
-    def _merged_with(self, slabs):
-        """{folder that merged caches share: name under which /proc/slabinfo counts them}."""
-        if self._merged is None:
-            self._merged = dict((self._shared(name), name) for name in slabs)
-            self._merged.pop(None, None)
-        return self._merged
-
-    def _shared(self, cache):
-        try:
-            return os.readlink(os.path.join(self.root, 'sys/kernel/slab', cache))
-        except OSError:
-            return None
+    def exact_objects(self, cache):
+        """Return the number of objects of a slab cache, or None where it shares its slabs with others or is not known."""
+        found = self.slabs().get(cache)
+        return found.objects if found and cache not in self.merged() else None
 
     def object_bytes(self, cache):
         """Return what one object of a slab cache takes, also of one that is merged with others; None: not known."""
         if cache not in self._sizes:
-            self._sizes[cache] = sysfs.integer(os.path.join(self.root, 'sys/kernel/slab', cache, 'slab_size'))
+            self._sizes[cache] = slabs.object_bytes(cache, self.root)
         return self._sizes[cache]
 
     def bytes_of(self, caches):

@@ -3,8 +3,7 @@
 
 import os
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import picture
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
@@ -17,11 +16,11 @@ class HugePoolSource(Source):
     def __init__(self, host):
         super().__init__(host)
         self._creators = host.creators
-        total = parse_fields(read_text(os.path.join(host.proc, 'meminfo'))).get('MemTotal', 0)
+        total = meminfo.read(host.root).get('MemTotal', 0)
         self.LARGE = {'huge_page_pool': (None, max(2 ** 29, total // 10))}
 
     def _pools(self):
-        return picture.huge_pools(os.path.join(self.host.root, 'sys/kernel/mm/hugepages'))
+        return meminfo.huge_pools(self.host.root)
 
     def read(self):
         """Pages and bytes of all pools."""

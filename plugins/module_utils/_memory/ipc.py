@@ -20,7 +20,7 @@ TABLES = (
     ('sysv_queue', 'msg', 'cbytes', ('lspid', 'lrpid')),
     ('sysv_semaphore', 'sem', None, ()),
 )
-_SEMAPHORE_BYTES = 64  # struct sem, one each, on its own cache line
+_SEMAPHORE_BYTES, _SET_BYTES = 64, 256  # struct sem, one each on its own cache line; struct sem_array before them (ipc/sem.c)
 
 
 def table(lines):
@@ -69,7 +69,7 @@ class SystemV(Source):
                 key = ('uid', uid) if process is None else self.host.key_of(process)
                 one = found.setdefault((kind, key), Holding(kind, user(uid) if process is None else self.host.later(process), 0, 0, {}))
                 one.count += 1
-                one.bytes += row.get(taken, 0) if taken else row.get('nsems', 0) * _SEMAPHORE_BYTES
+                one.bytes += row.get(taken, 0) if taken else _SET_BYTES + row.get('nsems', 0) * _SEMAPHORE_BYTES
                 if kind == 'sysv_queue':
                     one.detail['messages'] = one.detail.get('messages', 0) + row.get('qnum', 0)
         return found

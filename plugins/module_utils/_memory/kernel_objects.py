@@ -8,13 +8,12 @@ kernel walks its list anew for each page of the text, with a lock held.
 import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
 READ_BYTES = 256 * 1024
 LEAST = 64  # objects of an owner that are listed
+MAPPINGS_BYTES, MANY_MAPPINGS = 4 * 1024 * 1024, 1000  # of maps that are read in one census, 100 bytes a mapping; that are listed
 MAPS_BYTES = 1024 * 1024  # of maps of processes that are read, of the busiest first
-LINKS, FIRST = 2500, 32  # links of descriptors that are read to find inotify instances, of the busiest processes first, and how many of one
 
 
 def head(path, limit=READ_BYTES):
@@ -45,6 +44,7 @@ class TimersAndSignals(Source):
     """
 
     LARGE = {'timers': (1000, None)}
+    FRESH = ('timers',)
 
     def read(self):
         return {'timers': (self.host.objects('posix_timers_cache', 'sigqueue'), None)}
@@ -140,33 +140,16 @@ class InotifyWatches(Source):
 
     def __init__(self, host):
         super().__init__(host)
-        self._instances = {}  # {key of a process: [descriptors]}
         self._series = {}  # {(key of a process, descriptor): [watches of each census]}
 
     def read(self):
         return {'inotify_watches': (self.host.objects('inotify_inode_mark'), None)}
 
     def census(self, classes):
-        self._find_instances()
-        held = [(process, self._watches(process, number)) for process in self.host.processes()
-                for number in self._instances.get(process.key, ())]
+        held = [(process, self._watches(process, number)) for process in self.host.busiest()
+                for number in self.host.inotify.of(process)]
         return dict((('inotify_watch', key), Holding('inotify_watch', self.host.later(process), number))
                     for key, (process, number) in self.host.sum_by_owner(held).items() if number >= LEAST)
-
-    def _find_instances(self):
-        """Programs open them early: they are looked for among the first descriptors, of each process once."""
-        left = LINKS
-        for process in self.host.busiest():
-            key = process.key
-            if key in self._instances or left <= 0:
-                continue
-            try:
-                number = descriptors.count(process) or int(process.fields.get('FDSize', 0))
-            except PermissionError:
-                continue
-            links = descriptors.sample(process, min(number, FIRST), 0, FIRST)
-            left -= len(links)
-            self._instances[key] = [place for place, text in links.items() if descriptors.kind_of(text) == 'inotify']
 
     def _watches(self, process, number):
         series = self._series.setdefault((process.key, number), [])
@@ -176,3 +159,31 @@ class InotifyWatches(Source):
             text, _whole = head('%s/fdinfo/%d' % (process.place, number), 64 * READ_BYTES)
             series.append(text.count(b'inotify wd:'))
         return series[-1]
+
+
+class Mappings(Source):
+    """Mappings of processes, a line each of their maps: of those that were busiest, and of the same ones in later censuses."""
+
+    STEPS = {'mappings': (1000, None)}
+
+    def __init__(self, host):
+        super().__init__(host)
+        self._seen = set()  # keys of processes that had many
+
+    def read(self):
+        return {'mappings': (self.host.objects('vm_area_struct'), None)}
+
+    def census(self, classes):
+        most, left, held = sysfs.integer(self.host.proc + '/sys/vm/max_map_count'), MAPPINGS_BYTES, []
+        for process in sorted(self.host.busiest(), key=lambda one: one.key not in self._seen):
+            text, _whole = head(process.place + '/maps', left)
+            left -= len(text)
+            number = text.count(b'\n')
+            if number >= MANY_MAPPINGS:
+                held.append((process, number))
+                self._seen.add(process.key)
+            if left <= 0:
+                break
+        self.host.mappings = dict((process.key, (process, number)) for process, number in held)
+        return dict((('mapping', key), Holding('mapping', self.host.later(process), number, limit=most))
+                    for key, (process, number) in self.host.sum_by_owner(held).items())

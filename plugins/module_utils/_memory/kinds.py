@@ -166,5 +166,9 @@ LASTING_MEMORY = frozenset(('locked_memory', 'huge_page', 'huge_page_pool', 'mem
 QUEUES = frozenset((
     'tcp_unread', 'tcp_unsent', 'udp_unread', 'unix_unread', 'netlink_unread', 'packet_unread', 'raw_unread', 'pending_signal',
     'file_in_flight', 'sysv_queue', 'posix_queue', 'tcp_close_wait', 'tcp_time_wait', 'zombie'))
+# What stays without any process: who is named made it, as far as that is known, and another process may do so for it.
+UNHELD = frozenset((
+    'route', 'neighbour', 'conntrack', 'network_device', 'loop_device', 'mount', 'cgroup', 'dying_cgroup', 'tmpfs', 'huge_page_pool',
+    'sysv_shm', 'sysv_queue', 'sysv_semaphore', 'posix_queue', 'key'))
 # What the kernel gives back by itself when memory is needed.
 RECLAIMED = frozenset(('dentry', 'inode', 'page_cache'))

@@ -7,28 +7,32 @@ and reported as used by all users together).
 """
 
 import collections
+import functools
 import os
 import resource
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import sysfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, sysfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, parse_sockstat, read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, picture, slabs, tmpfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import bpf_objects, cgroups, descriptors, networks, tmpfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 
 ROWS, _OF_A_KIND = 40, 3
 _GOES_ON = 0.2  # growth of the second half, as a share of that of the first, that still goes on
 _UNLIMITED = 2 ** 60  # v1 shows no limit as a number close to 2^63
 _CGROUPS = 600
-_NOFILE_SHARE = 0.5  # below this share of a process's limit its descriptors are not counted one by one
-_INOTIFY_LINKS, _WATCHES_SHARE = 4000, 0.05
+_OWN = ('RLIMIT_', 'vm.max_map_count')  # limits of processes and users
+_OWN_SHARE = 0.3  # below this share of a limit of its own, a process or user is not listed
+_LEAST_OF_USER = 64  # threads or signals of a user whose limit is asked for
+_RLIMIT_SIGPENDING = 11  # for which Python 3.6 has no name
+_WATCHES_SHARE = 0.05
 _SLAB_LIMITS = (
     ('fs.epoll.max_user_watches', 'eventpoll_epi', 'sys/fs/epoll/max_user_watches'),
     ('user.max_user_namespaces', 'user_namespace', 'sys/user/max_user_namespaces'),
     ('user.max_net_namespaces', 'net_namespace', 'sys/user/max_net_namespaces'),
 )
 
-# One limit at one instant. unit: 'bytes' or what is counted
+# One limit at one instant. unit: 'bytes' or what is counted; owner: dict, None, or a function that returns it
 Use = collections.namedtuple('Use', 'used limit unit owner')
 
 
@@ -37,6 +41,7 @@ class Limits:
 
     def __init__(self, host):
         self._host, self._programs = host, bpf_objects.Table('prog')
+        self._rlimits = {}  # {(key of a process, limit): value or None}
         self._readings = []  # (seconds, {(limit, key of the owner): Use})
         self._places = cgroups.hierarchies(host.root)
 
@@ -44,7 +49,7 @@ class Limits:
         """Read how much is used now. dear: also what costs a file for each process, cgroup or mount."""
         found = dict(((name, None), use) for name, use in self._host_wide())
         if dear:
-            for rows in (self._keys(), self._processes(), self._inotify_instances(), self._cgroups(), self._tmpfs()):
+            for rows in (self._keys(), self._processes(), self._mappings(), self._inotify_instances(), self._cgroups(), self._tmpfs()):
                 found.update(rows)
         self._readings.append((time.monotonic(), found))
 
@@ -53,7 +58,7 @@ class Limits:
         found, of_a_kind = [], collections.Counter()
         now_s, now = self._readings[-1]
         for (name, key), use in now.items():
-            if not use.limit or use.limit >= _UNLIMITED:
+            if not use.limit or use.limit >= _UNLIMITED or (name.startswith(_OWN) and use.used < _OWN_SHARE * use.limit):
                 continue
             points = [(at_s, read[name, key].used) for at_s, read in self._readings if (name, key) in read]
             found.append(row(name, use, points))
@@ -63,6 +68,9 @@ class Limits:
             of_a_kind[one['limit']] += 1
             if of_a_kind[one['limit']] <= _OF_A_KIND:
                 kept.append(one)
+        for one in kept:
+            if callable(one['owner']):
+                one['owner'] = one['owner']()
         return kept[:ROWS]
 
     # what costs a few files
@@ -75,8 +83,8 @@ class Limits:
 
     def _host_wide(self):
         """Yield (limit, Use) of what is the whole host's."""
-        page = picture.PAGE_BYTES
-        memory = parse_fields(read_text(os.path.join(self._host.proc, 'meminfo')))
+        page = meminfo.PAGE_BYTES
+        memory = meminfo.read(self._host.root)
         total = memory.get('MemTotal', 0)
         sockets = parse_sockstat(read_text(os.path.join(self._host.proc, 'net/sockstat')))
         for protocol in ('tcp', 'udp'):
@@ -100,7 +108,8 @@ class Limits:
         for version, table in (('ipv4', 'arp_cache'), ('ipv6', 'ndisc_cache')):
             entries = networks.parse_stat(read_text(os.path.join(self._host.proc, 'net/stat', table)))
             most = self._integer('sys/net/%s/neigh/default/gc_thresh3' % version)
-            yield 'net.%s.neigh.default.gc_thresh3' % version, Use(entries, most, 'entries', None)
+            if entries <= (most or 0):  # permanent entries are counted, but have no limit: there are such ones
+                yield 'net.%s.neigh.default.gc_thresh3' % version, Use(entries, most, 'entries', None)
         jit = self._integer('sys/net/core/bpf_jit_limit')
         if jit and self._host.root == '/':
             try:
@@ -112,15 +121,21 @@ class Limits:
             yield 'vmalloc space', Use(memory.get('VmallocUsed', 0), memory['VmallocTotal'], 'bytes', None)
         yield 'SUnreclaim of memory', Use(memory.get('SUnreclaim', 0), total, 'bytes', None)
         yield 'swap', Use(memory.get('SwapTotal', 0) - memory.get('SwapFree', 0), memory.get('SwapTotal', 0), 'bytes', None)
-        for size, pool in picture.huge_pools(os.path.join(self._host.root, 'sys/kernel/mm/hugepages')).items():
+        for size, pool in meminfo.huge_pools(self._host.root).items():
             taken = pool['nr'] - pool['free'] + pool['resv']
             yield 'huge pages of %d KiB' % (size // 1024), Use(taken, pool['nr'] + pool['overcommit'], 'pages', None)
         for name, cache, path in _SLAB_LIMITS:
-            used = slabs.exact(self._host, cache)
+            used = self._host.exact_objects(cache)
             if used is not None:
                 yield name, Use(used, self._integer(path), 'objects of all users', None)
         mounts = read_text(os.path.join(self._host.proc, 'self/mountinfo')).count('\n')
         yield 'fs.mount-max', Use(mounts, self._integer('sys/fs/mount-max'), 'mounts', None)
+
+    def _mappings(self):
+        """Mappings of the processes that were read when their number grew."""
+        most = self._integer('sys/vm/max_map_count')
+        return dict((('vm.max_map_count', key), Use(count, most, 'mappings', functools.partial(self._host.owner_of, one)))
+                    for key, (one, count) in self._host.mappings.items())
 
     def _keys(self):
         """Keys by user: /proc/key-users."""
@@ -138,39 +153,56 @@ class Limits:
         return found
 
     def _processes(self):
-        """Descriptors of processes that may be near their limit: FDSize of status, which never shrinks, tells who cannot be."""
-        found = {}
+        """Limits of setrlimit(2): descriptors and locked memory by process, threads and queued signals by user."""
+        found, by_user = {}, {}
         for one in self._host.processes():
-            try:
-                most = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[0] if self._host.root == '/' else 0
-            except (OSError, ValueError):
-                continue
-            if most <= 0 or int(one.fields.get('FDSize', 0)) < _NOFILE_SHARE * most:
-                continue
-            used = _number(one)
-            if used >= _NOFILE_SHARE * most:
-                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', self._host.owner_of(one))
+            used, most = _number(one), self._rlimit(one, resource.RLIMIT_NOFILE)
+            if used and most:
+                found['RLIMIT_NOFILE', one.key] = Use(used, most, 'descriptors', functools.partial(self._host.owner_of, one))
+            if one.uid:  # root may exceed what follows
+                by_user.setdefault(one.uid, []).append(one)
+                locked = one.bytes('VmLck')
+                most = self._rlimit(one, resource.RLIMIT_MEMLOCK) if locked else None
+                if most:
+                    found['RLIMIT_MEMLOCK', one.key] = Use(locked, most, 'bytes', functools.partial(self._host.owner_of, one))
+        for uid, members in by_user.items():
+            who = owner('uid', str(uid), uid=uid)
+            threads, queued = sum(one.threads for one in members), max(int(one.fields.get('SigQ', 0)) for one in members)
+            for name, used, unit in (('NPROC', threads, 'threads'), ('SIGPENDING', queued, 'signals')):
+                if used >= _LEAST_OF_USER:
+                    limits = [self._rlimit(one, getattr(resource, 'RLIMIT_' + name, _RLIMIT_SIGPENDING)) for one in members]
+                    most = min((limit for limit in limits if limit), default=None)
+                    if most:
+                        found['RLIMIT_' + name, uid] = Use(used, most, unit, who)
         return found
 
+    def _rlimit(self, process, which):
+        """Return a soft limit of a process, None: there is none, or it has ended. Asked for once: hardly any process changes its own."""
+        key = (process.key, which)
+        if key not in self._rlimits:
+            try:
+                most = resource.prlimit(process.pid, which)[0] if self._host.root == '/' else 0
+            except (OSError, ValueError):
+                most = 0
+            self._rlimits[key] = most if most > 0 else None  # RLIM_INFINITY is -1
+        return self._rlimits[key]
+
     def _inotify_instances(self):
-        """inotify instances and their watches by user: of the processes with fewest descriptors, at most _INOTIFY_LINKS in all."""
+        """inotify instances and their watches by user: of the processes with fewest descriptors first, see inotify.py."""
         most, most_watches = (self._integer('sys/fs/inotify/max_user_' + name) for name in ('instances', 'watches'))
         marks = self._host.objects('inotify_inode_mark')  # an upper bound: few need no look at each
         count_watches = most_watches and (marks is None or marks >= _WATCHES_SHARE * most_watches)
-        by_user, watches, left = collections.Counter(), collections.Counter(), _INOTIFY_LINKS
-        for count, one in sorted(((_number(one), one) for one in self._host.processes()), key=lambda row: row[0]):
-            left -= count
-            if left < 0:
-                break
-            folder = os.path.join(one.place, 'fd')
-            try:
-                uid = os.stat(one.place).st_uid
-                found = [name for name in os.listdir(folder) if os.readlink(os.path.join(folder, name)).startswith('anon_inode:inotify')]
-            except OSError:
-                continue
-            by_user[uid] += len(found)
-            if count_watches:
-                watches[uid] += sum(read_text(os.path.join(one.place, 'fdinfo', name)).count('inotify wd:') for name in found)
+        by_user, watches = collections.Counter(), collections.Counter()
+        for one in sorted(self._host.processes(), key=_number):
+            found = self._host.inotify.of(one)
+            if found:
+                try:
+                    uid = os.stat(one.place).st_uid  # the effective user, as the kernel accounts
+                except OSError:
+                    continue
+                by_user[uid] += len(found)
+                if count_watches:
+                    watches[uid] += sum(read_text('%s/fdinfo/%d' % (one.place, number)).count('inotify wd:') for number in found)
         found = {}
         for name, limit, counts in (('instances', most, by_user), ('watches', most_watches, watches)):
             for uid, count in counts.items():

@@ -19,6 +19,7 @@ class Links:
     def __init__(self, host):
         self._host = host
         self._counts, self._found, self._read, self._first = {}, [], None, None
+        self._kept = {}  # {Process: its rows}: one that is the same object has not changed
         self.whole = True
 
     def now(self):
@@ -26,28 +27,41 @@ class Links:
         processes = self._host.processes()
         if processes is self._read:
             return self._found
-        found, seen, left, self.whole = [], set(), MOST, True
+        found, seen, left, self.whole, kept = [], set(), MOST, True, {}
         for task in self._order():
-            folder = '%s/%d/fd' % (self._host.proc, task.pid)
-            try:
-                names = os.listdir(folder)
-            except OSError:
-                continue
-            if left <= 0:
-                self.whole = False
-                break
-            seen.add(task.key)
-            read = names[-min(_MOST_OF_ONE, left):]  # the newest: numbers grow
-            left -= len(read)
-            share = len(names) / float(len(read)) if read else 1.0
-            for name in read:
-                try:
-                    found.append((task, name, os.readlink('%s/%s' % (folder, name)), share))
-                except OSError:
+            rows = self._kept.get(task)
+            if rows is None:
+                if left <= 0:
+                    self.whole = False
+                    break
+                rows = self._of(task, left)
+                if rows is None:
                     continue
+                left -= len(rows)
+            seen.add(task.key)
+            kept[task] = rows
+            found += rows
+        self._kept = kept
         self._first = self._first or (seen, self.whole)
         self._found, self._read = found, processes
         return found
+
+    def _of(self, task, left):
+        """The rows of one process, at most so many; None where it has ended."""
+        folder = '%s/%d/fd' % (self._host.proc, task.pid)
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return None
+        read = names[-min(_MOST_OF_ONE, left):]  # the newest: numbers grow
+        share = len(names) / float(len(read)) if read else 1.0
+        rows = []
+        for name in read:
+            try:
+                rows.append((task, name, os.readlink('%s/%s' % (folder, name)), share))
+            except OSError:
+                continue
+        return rows
 
     def own(self):
         """Return [(Process, descriptor as text, link)] of the processes of this scan, which now() leaves out."""

@@ -11,7 +11,7 @@ import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts, slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
@@ -88,7 +88,7 @@ class NetworkSource(Source):
         self._tasks = host.tasks
         self._links = host.links
         self._watched, self._number = (), None
-        self._ticks = {}
+        self._cpu_s = {}
 
     def _file(self, pid, name):
         return read_text('%s/%s/net/%s' % (self.host.proc, pid, name))
@@ -146,9 +146,10 @@ class NetworkSource(Source):
         if kind in ('route', 'network_device'):
             tasks_now = self._tasks.now()
             users = [tasks_now[pid] for pid in netlink_users(self._file(members[0].pid, 'netlink')) if pid in tasks_now]
-            worked = dict((task, task.ticks - self._ticks.get(task.key, task.ticks)) for task in users)
+            now_s = dict((task, self.host.worked_s(task)) for task in users)
+            worked = dict((task, now_s[task] - self._cpu_s.get(task.key, now_s[task])) for task in users)
             for task in users:
-                self._ticks.setdefault(task.key, task.ticks)
+                self._cpu_s.setdefault(task.key, now_s[task])
             most = max(worked, key=worked.get, default=None)
             if most is not None and worked[most] > 0:
                 return self.host.owner_of(most)
@@ -184,7 +185,7 @@ class NetworkSource(Source):
         for task, count in by_process.most_common(_ROWS):
             if count > 1:
                 self._hold(held, ('children', task.key), self.host.owner_of(task), count, {'held_by': 'child processes'})
-        total = slabs.exact(self.host, 'net_namespace')
+        total = self.host.exact_objects('net_namespace')
         if total is not None and total - len(known) >= _LEAST_LOST:
             detail = {'held_by': 'not found' if self._links.whole else 'not found; not all descriptors were read'}
             self._hold(held, ('lost',), owner('kernel', 'no process, descriptor or mount'), total - len(known), detail)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The top owners of the parts of memory: processes, cgroups and mounts, from what the census of the end has read already."""
 
+import heapq
 import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import cgroups, tmpfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import cgroups, picture, tmpfs
 
 _STACK_BYTES, _GROUPS = 16384, 64  # stack of one thread on x86_64; cgroups whose page cache is read
 _FIELDS = (('anonymous', 'RssAnon'), ('hugetlb', 'HugetlbPages'), ('page_tables', 'VmPTE'))
@@ -14,10 +15,15 @@ def owners(host):
     """Return {part: [(name, bytes)]} of a Host."""
     found = {'shmem': [('tmpfs ' + mount.point, mount.bytes) for mount in tmpfs.tmpfs_mounts(host, host.tasks.namespaces('mnt'))],
              'page_cache': page_caches(host.root)}
+    processes = host.processes()
     for part, field in _FIELDS:
-        found[part] = [(_name(one), one.bytes(field)) for one in host.processes()]
-    found['kernel_stacks'] = [(_name(one), one.threads * _STACK_BYTES) for one in host.processes()]
+        found[part] = _largest(processes, lambda one, field=field: one.bytes(field))
+    found['kernel_stacks'] = _largest(processes, lambda one: one.threads * _STACK_BYTES)
     return found
+
+
+def _largest(processes, size_of):
+    return [(_name(one), size_of(one)) for one in heapq.nlargest(picture.OWNERS, processes, key=size_of)]
 
 
 def _name(process):

@@ -3,7 +3,7 @@
 
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters, picture, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
@@ -23,7 +23,7 @@ class ProcfsEngine(Engine):
     _host = None
 
     def open(self):
-        if 'MemTotal' not in procfs.parse_fields(procfs.read_text('/proc/meminfo')):
+        if 'MemTotal' not in meminfo.read():
             raise Unavailable('/proc/meminfo cannot be read', 'Mount /proc on the host.')
         self._host = Host()
         self._watch = Watch(SOURCES, self._host)
@@ -59,11 +59,11 @@ class ProcfsEngine(Engine):
         missing = [text.printable(reason, TEXT_CHARS) for reason in missing[:NOT_MEASURED]]
         self.degradations += missing
         return {
-            'picture': picture.picture(self._first, self._last, owners(self._host)),
+            'picture': picture.picture(self._first, self._last, owners(self._host), merged=self._host.merged()),
             'growth': rows.distinct(sorted(growth, key=rows.worst))[:self.options['top']],
             'holders': rows.distinct(rows.holders(holders, self._host.bytes_of))[:self.options['top']],
             'limits': self._limits.rows(),
-            'counters': counters.read(),
+            'counters': counters.read(self._host.merged()),
             'not_measured': missing,
         }
 

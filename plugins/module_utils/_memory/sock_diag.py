@@ -6,6 +6,7 @@ module that is not loaded would make the kernel load it, and it would stay: such
 """
 
 import collections
+import ctypes
 import errno
 import os
 import socket
@@ -25,6 +26,8 @@ _UNIX_PEER, _UNIX_QUEUES, _UNIX_MEMORY, _UNIX_UID = 2, 4, 5, 7
 _UNIX_SHOW = 0x4 | 0x10 | 0x20 | 0x40
 _NETLINK_MEMORY, _PACKET_MEMORY = 0, 6
 
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 _HEADER = struct.Struct('=IHHII')
 _INET_REQUEST = struct.Struct('=BBBxI48x')
 _INET = struct.Struct('>2xHH40x')
@@ -42,15 +45,22 @@ INET = (
 )
 
 
+def _enter(namespace):
+    if _libc.setns(namespace.fileno(), _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), 'setns')
+
+
 class Missing(Exception):
     """This kernel cannot list these sockets by netlink, or could only after it loaded a module."""
 
 
 class Diag:
-    """Lists sockets. root: folder that is taken for the host's root."""
+    """Lists sockets. root: folder that is taken for the host's root; pid: of a process in the namespace to list, None: this one's."""
 
-    def __init__(self, root='/'):
+    def __init__(self, root='/', pid=None):
         self._proc = os.path.join(root, 'proc')
+        self._net = self._proc + '/net' if pid is None else '%s/%d/net' % (self._proc, pid)
+        self._namespace = None if pid is None else '%s/%d/ns/net' % (self._proc, pid)
         self._modules = None
         self._root = root
 
@@ -63,7 +73,7 @@ class Diag:
             try:
                 found += self._inet(protocol, family, number, module, states)
             except Missing:
-                found += parse_inet(procfs.read_text('%s/net/%s' % (self._proc, text)), protocol, states)
+                found += parse_inet(procfs.read_text('%s/%s' % (self._net, text)), protocol, states)
         return found
 
     def _inet(self, name, family, number, module, states):
@@ -115,7 +125,7 @@ class Diag:
                 found.append(Socket('netlink', 0, port, body[begin + 2], None, inode, _MEMORY.unpack_from(memory)[0], 0, None, None))
             return found
         except Missing:
-            rows = (line.split() for line in procfs.read_text(self._proc + '/net/netlink').splitlines()[1:])
+            rows = (line.split() for line in procfs.read_text(self._net + '/netlink').splitlines()[1:])
             return [Socket('netlink', 0, int(row[2]), int(row[1]), None, int(row[9]), int(row[4]), 0, None, None)
                     for row in rows if len(row) >= 10]
 
@@ -130,7 +140,7 @@ class Diag:
                 found.append(Socket('packet', 0, 0, 0, None, inode, _MEMORY.unpack_from(memory)[0], 0, None, None))
             return found
         except Missing:
-            rows = (line.split() for line in procfs.read_text(self._proc + '/net/packet').splitlines()[1:])
+            rows = (line.split() for line in procfs.read_text(self._net + '/packet').splitlines()[1:])
             return [Socket('packet', 0, 0, 0, int(row[7]), int(row[8]), int(row[6]), 0, None, None) for row in rows if len(row) >= 9]
 
     def _require(self, *modules):
@@ -149,10 +159,24 @@ class Diag:
         names = [os.path.basename(name).partition('.')[0].replace('-', '_') for name in builtin]
         return set(names) | set(line.split(' ', 1)[0] for line in procfs.read_text(path).splitlines()) | {'modules'}
 
+    def _link(self):
+        """Return a netlink socket. One that was made in a namespace stays there, and this process goes back."""
+        def made():
+            return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+
+        if self._namespace is None:
+            return made()
+        with open('/proc/self/ns/net') as own, open(self._namespace) as theirs:
+            _enter(theirs)
+            try:
+                return made()
+            finally:
+                _enter(own)
+
     def _dump(self, request):
         """Yield (bytes, begin, end) of each answer's message. Raises Missing."""
         try:
-            link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+            link = self._link()
         except OSError:
             raise Missing()
         with link:

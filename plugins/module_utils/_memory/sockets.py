@@ -9,11 +9,12 @@ import os
 import re
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import cgroups, descriptors, sock_diag
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
 
 LEAST_BYTES, LEAST = 64 * 1024, 16  # of a group that is listed
+NAMESPACES = 32  # whose sockets are listed, besides this one
 GROUPS = 32  # of one kind whose owners are looked for, largest first
 INODES, MIXED_INODES = 64, 512  # of one group that are looked for; of one whose sockets belong to several processes
 LINKS, LINKS_OF_LARGE, LARGE_BYTES, LARGE_NUMBER = 2000, 6000, 1024 * 1024, 1000
@@ -49,13 +50,14 @@ class Finder:
     def __init__(self, host):
         self._host = host
         self._found = {}  # {inode: (key of a process, descriptor)}
-        self._cgroups = {}  # {key of a process: inode of its cgroup's folder}
+        self._cgroups = {}  # {number of a cgroup: its processes}
+        self._v2 = cgroups.hierarchies(host.root).get('v2')
         self._left = self._more = 0  # links that may still be read in this census, and once more for a large group
         self._read = {}  # {key of a process: (descriptors, links that were read of them)}
 
     def begin(self):
         """A new census: links may be read again."""
-        self._left, self._more = LINKS, LINKS_OF_LARGE - LINKS
+        self._left, self._more, self._cgroups = LINKS, LINKS_OF_LARGE - LINKS, {}
 
     def find(self, group):
         """Return {Process: {its descriptor: inode}} of the processes that hold a group's sockets."""
@@ -111,25 +113,20 @@ class Finder:
 
         Those that hold many descriptors come last where few sockets are looked for, else first; the busiest where it may be several.
         """
+        members = set()
+        for number in group.cgroups:
+            if number not in self._cgroups:
+                self._cgroups[number] = cgroups.members(self._v2, number) if number and self._v2 else ()
+            members.update(self._cgroups[number])
+
         def rank(process):
-            return (self._cgroup(process) not in group.cgroups, process.uid not in group.uids and None not in group.uids,
+            return (process.pid not in members, process.uid not in group.uids and None not in group.uids,
                     0 if group.mixed else process.descriptors or 0 if group.count < INODES else -(process.descriptors or 0))
         return sorted(self._host.busiest(), key=rank)
 
-    def _cgroup(self, process):
-        key = process.key
-        if key not in self._cgroups:
-            text = procfs.read_text(process.place + '/cgroup')
-            path = [line[3:] for line in text.splitlines() if line.startswith('0::')]
-            try:
-                self._cgroups[key] = os.stat(os.path.join(self._host.root, 'sys/fs/cgroup') + path[0]).st_ino if path else 0
-            except OSError:
-                self._cgroups[key] = 0
-        return self._cgroups[key]
-
 
 class Sockets(Source):
-    """Queues and states of sockets of the host's own network namespace."""
+    """Queues and states of sockets of all network namespaces that have a process, up to a bound."""
 
     STEPS = {'tcp_memory': (None, 256 * 1024), 'udp_memory': (None, 256 * 1024), 'packets': (128, None), 'time_wait': (64, None)}
     LARGE = {'tcp_memory': (None, 16 * 1024 * 1024), 'udp_memory': (None, 4 * 1024 * 1024), 'packets': (20000, None),
@@ -147,7 +144,7 @@ class Sockets(Source):
         return {
             'tcp_memory': (None, tcp.get('mem', 0) * self._page),
             'udp_memory': (None, udp.get('mem', 0) * self._page),
-            'time_wait': (tcp.get('tw'), None),
+            'time_wait': (max(tcp.get('tw', 0), self.host.objects('tw_sock_TCP', 'tw_sock_TCPv6') or 0), None),
             'tcp_sockets': (self.host.objects('TCP', 'TCPv6'), None),
             'unix_sockets': (self.host.objects('UNIX', 'UNIX-STREAM'), None),
             'packets': (self.host.objects('skbuff_head_cache', 'skbuff_fclone_cache'), None),
@@ -156,36 +153,50 @@ class Sockets(Source):
     def census(self, classes):
         self._finder.begin()
         groups = []
-        if classes & {'tcp_memory', 'tcp_sockets', 'time_wait'}:
-            groups += self._tcp(bool(classes & {'tcp_memory'}), 'time_wait' in classes)
-        if 'udp_memory' in classes:
-            groups += self._by_port('udp', 'udp_unread')
-        if 'packets' in classes:
-            groups += self._by_port('raw', 'raw_unread')
-            groups += _grouped(('packet_unread', None, one, one.unread) for one in self._diag.packet() if one.unread)
-            groups += _grouped(('netlink_unread', one.port, one, one.unread) for one in self._diag.netlink() if one.unread)
-        if classes & {'packets', 'unix_sockets'}:
-            groups += self._unix()
+        for diag in self._diags():
+            if classes & {'tcp_memory', 'tcp_sockets', 'time_wait'}:
+                groups += self._tcp(diag, bool(classes & {'tcp_memory'}), 'time_wait' in classes)
+            if 'udp_memory' in classes:
+                groups += self._by_port(diag, 'udp', 'udp_unread')
+            if 'packets' in classes:
+                groups += self._by_port(diag, 'raw', 'raw_unread')
+                groups += _grouped(('packet_unread', None, one, one.unread) for one in diag.packet() if one.unread)
+                groups += _grouped(('netlink_unread', one.port, one, one.unread) for one in diag.netlink() if one.unread)
+            if classes & {'packets', 'unix_sockets'}:
+                groups += self._unix(diag)
         return self._holdings(groups)
 
-    def _tcp(self, queues, waiting):
+    def _diags(self):
+        """Return a Diag of this network namespace, and of others, those with most processes first."""
+        namespaces = dict(self.host.tasks.namespaces('net'))
+        namespaces.pop(self.host.tasks.namespace('self', 'net'), None)
+        others = sorted(namespaces.values(), key=lambda members: (-len(members), members[0].pid))
+        if len(others) > NAMESPACES:
+            note = 'queues of sockets: more than %d network namespaces; those with most processes are read' % NAMESPACES
+            self.not_measured = sorted(set(self.not_measured) | {note})
+        return [self._diag] + [sock_diag.Diag(self.host.root, members[0].pid) for members in others[:NAMESPACES]]
+
+    def _tcp(self, diag, queues, waiting):
         states = 1 << sock_diag.LISTEN | 1 << sock_diag.CLOSE_WAIT
         states |= 1 << sock_diag.TIME_WAIT if waiting else 0
-        sockets = self._diag.inet('tcp', sock_diag.ALL_STATES & ~(0 if waiting else 1 << sock_diag.TIME_WAIT) if queues else states)
+        sockets = diag.inet('tcp', sock_diag.ALL_STATES & ~(0 if waiting else 1 << sock_diag.TIME_WAIT) if queues else states)
         listening = dict((one.port, one) for one in sockets if one.state == sock_diag.LISTEN)
         groups = _grouped(_tcp_kinds(sockets, listening))
         for group in groups:
-            if group.kind == 'tcp_time_wait' and group.detail.get('port') in listening:
-                group.inodes = {listening[group.detail['port']].inode: 0}  # they have no owner any more: name who listens
+            # Those that wait for their end have no owner any more, and those that nobody accepted have none yet: name who listens.
+            if (group.kind == 'tcp_time_wait' or not group.inodes) and group.detail.get('port') in listening:
+                group.inodes = {listening[group.detail['port']].inode: 0}
         return groups
 
-    def _by_port(self, protocol, kind):
-        return _grouped((kind, ('port', one.port), one, one.unread) for one in self._diag.inet(protocol) if one.unread)
+    @staticmethod
+    def _by_port(diag, protocol, kind):
+        return _grouped((kind, ('port', one.port), one, one.unread) for one in diag.inet(protocol) if one.unread)
 
-    def _unix(self):
+    @staticmethod
+    def _unix(diag):
         """Data in queues of unix sockets are memory of the sender's side, and the other end does not read them."""
         try:
-            sockets = dict((one.inode, one) for one in self._diag.unix())
+            sockets = dict((one.inode, one) for one in diag.unix())
         except sock_diag.Missing:
             return []
         unread = [(sockets.get(one.peer, one), one.unsent) for one in sockets.values() if one.unsent]

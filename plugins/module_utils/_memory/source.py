@@ -10,12 +10,15 @@ class Source:
 
     STEPS: {class: (count, bytes)}: least growth within the window that is worth a census, default (COUNT_STEP, BYTES_STEP).
     LARGE: {class: (count or None, bytes or None)}: level from which a census is worth it although nothing grows.
+    FRESH: classes whose census needs what others change in a process, as signals that are sent to it: when one of them grew, processes
+    that have not run since the last census are read again too.
     host: the Host of this scan: processes, owners and slab counters that sources share; see host.py.
     not_measured: texts: what this source could not read; they make the result degraded.
     """
 
     STEPS = {}
     LARGE = {}
+    FRESH = ()
 
     def __init__(self, host):
         self.host = host

@@ -11,6 +11,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._memory.kernel_object
     AioContexts,
     FileLocks,
     InotifyWatches,
+    Mappings,
     TimersAndSignals,
 )
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.mounts import LoopSource, MountSource
@@ -26,6 +27,7 @@ SOURCES = (
     FileLocks,
     AioContexts,
     InotifyWatches,
+    Mappings,
     Sockets,
     SystemV,
     PosixQueues,

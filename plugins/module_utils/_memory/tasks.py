@@ -25,7 +25,9 @@ class Tasks:
         if kind not in self._namespaces:
             found = {}
             for one in sorted(processes, key=lambda one: one.pid):
-                number = self.namespace(one.pid, kind)
+                if kind not in one.namespaces:
+                    one.namespaces[kind] = self.namespace(one.pid, kind)
+                number = one.namespaces[kind]
                 if number is not None:
                     found.setdefault(number, []).append(one)
             first = self.first(kind)

@@ -9,7 +9,7 @@ import collections
 import os
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import mounts
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import owner
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.source import Holding, Source
@@ -83,14 +83,11 @@ class TmpfsSource(Source):
         super().__init__(host)
         self._tasks, self._links, self._creators = host.tasks, host.links, host.creators
         self._before, self._writers, self._known, self._since = {}, {}, set(), None
-        self.LARGE = {'tmpfs': (None, max(2 ** 29, self._meminfo().get('MemTotal', 0) // 10))}
-
-    def _meminfo(self):
-        return parse_fields(read_text(os.path.join(self.host.proc, 'meminfo')))
+        self.LARGE = {'tmpfs': (None, max(2 ** 29, meminfo.read(host.root).get('MemTotal', 0) // 10))}
 
     def read(self):
         """All shared memory of the host, as the kernel counts it."""
-        shmem = self._meminfo().get('Shmem')
+        shmem = meminfo.read(self.host.root).get('Shmem')
         return {} if shmem is None else {'tmpfs': (None, shmem)}
 
     def census(self, classes):

@@ -127,8 +127,10 @@ class Watch:
         also_large: without, it is about growth of those that held something in the first census: other processes are not read again.
         """
         self._host.partial = not also_large
-        for one in self.watched:
-            one.census(one.wanted(also_large))
+        wanted = [(one, one.wanted(also_large)) for one in self.watched]
+        self._host.fresh = any(set(one.source.FRESH) & classes for one, classes in wanted)
+        for one, classes in wanted:
+            one.census(classes)
 
     def read(self):
         """Read the totals of all classes."""

@@ -23,6 +23,7 @@ class Join:
 
 JOINS: dict[str, Join] = {
     "causes": Join(("memleak", "memory"), lambda data: memory.causes(data.get("memory"), data.get("memleak"))),
+    "levels": Join(("memleak", "memory"), lambda data: memory.levels(data.get("memory"), data.get("memleak"))),
     "time_lost": Join(("runlatency", "blocked"), lambda data: time_lost.time_lost(data.get("runlatency"), data.get("blocked"))),
 }
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 
 from ...module_utils._core.symbols import bare
 from ...module_utils._memleak import allocators
-from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, QUEUES, RECLAIMED
+from ...module_utils._memory.kinds import BY_NAME, LASTING_MEMORY, PROGRAM_MEMORY, QUEUES, RECLAIMED, UNHELD
 
 TYPES = ("slab", "page", "vmalloc", "percpu")
 SAME_RATE = 0.25  # by how much the rates of the same things may differ
@@ -64,6 +64,27 @@ def causes(memory: dict | None, memleak: dict | None) -> list[dict]:
     listed = [cause.result() for cause in found]
     listed.sort(key=lambda cause: (-cause["bytes_per_s"], -(cause["per_s"] or 0), cause["kind"], cause["owner"]["name"]))
     return listed[:CAUSES]
+
+
+def levels(memory: dict | None, memleak: dict | None) -> list[dict]:
+    """Return the rows of holders as in schema levels-1.json: each says which cause of growth the same things are part of.
+
+    Sockets of which the same owner holds most in one state, or with data that nobody reads, are left out: that row says more.
+    """
+    rows = memory["holders"] if memory else []
+    made = {_held(row): cause["kind"] for cause in reversed(causes(memory, memleak)) for row in cause["growth"]} if rows else {}
+    counts = {_held(row): row["count"] or 0 for row in rows}
+    return [
+        {**row, "cause_kind": made.get(_held(row), row["kind"])}
+        for row in rows
+        if row["kind"] != "socket" or not any(counts.get((kind, *_held(row)[1:]), 0) > HALF * row["count"] for kind in QUEUES)
+    ]
+
+
+def _held(row: dict) -> tuple:
+    """What names the things of a row: two rows with the same are about the same things."""
+    owner = row["owner"]
+    return row["kind"], owner["type"], owner["name"], owner["pid"], owner["cgroup"]
 
 
 class _Cause:
@@ -303,8 +324,8 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
         candidates: list[tuple] = []
         for cause, row in rows:
             queue = row["kind"] in QUEUES
-            if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue:
-                continue  # what a process allocates, another does not hold, but for what it sent to that one
+            if _one(bundle[0]) is not None and cause.owner["type"] == "process" and not queue and row["kind"] not in UNHELD:
+                continue  # what a process allocates, another does not hold, but for what it sent to that one, or made for it
             if any(site["cache"] in OWN_CACHES[row["kind"]] and _near(_per_s(site), row["per_s"], SAME_CACHE) for site in bundle):
                 candidates.append((True, queue, True, 0.0, -len(candidates), cause, row, "objects"))
                 continue

@@ -76,6 +76,7 @@ class Rule:
         self.part_of: dict[str, list[str]] = spec.get("part_of", {})
         declared = spec.get("parameters", {})
         self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
+        self.beneath = spec.get("beneath")
         self._weight, self._last_seen = spec.get("weight"), spec.get("last_seen")
         self._threshold = self.parameters.get(spec.get("threshold", self._weight or ""))
         try:
@@ -351,6 +352,7 @@ class Policy:
                 continue
             if len(evidence) > FINDINGS_A_RULE:
                 problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
+        found = self._without_those_beneath(found)
         found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), -f["bytes_per_s"], self._place[f["rule"]], -f["weight"], f["signature"]))
         seen: collections.Counter[str] = collections.Counter()
         findings: list[dict] = []
@@ -364,6 +366,12 @@ class Policy:
         outcomes.update({finding["rule"]: "waived" for finding in waived})
         outcomes.update({finding["rule"]: "fail" for finding in findings})
         return Evaluation(findings, waived, problems, outcomes, not_judged)
+
+    def _without_those_beneath(self, found: list[dict]) -> list[dict]:
+        """Return the findings without those of which another rule has one already: one cause is one finding."""
+        signatures = {finding["signature"] for finding in found}
+        above = {rule.id: rule.beneath for rule in self.rules if rule.beneath}
+        return [one for one in found if f"{above.get(one['rule'])}|{one['signature'].partition('|')[2]}" not in signatures]
 
     def findings(self, document: dict) -> tuple[list[dict], list[str]]:
         """Return (findings that are not waived, problems) of one valid host document, as in Evaluation."""

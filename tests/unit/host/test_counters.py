@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import counters as interrupts
-from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import triage
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import counters as waits
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import percentiles
 
@@ -86,16 +86,22 @@ def test_percentiles_are_the_upper_bound_of_their_bucket_but_never_above_the_max
     assert percentiles({}, 0.0) == {}
 
 
-MEMINFO = "MemTotal: 1000 kB\nMemFree: 400 kB\nActive: 100 kB\nInactive: 50 kB\nSlab: 90 kB\nHugePages_Total: 3\n"
-SLABINFO = """\
-slabinfo - version: 2.1
-# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables
-kmalloc-1k  {0} 64 1024 16 4 : tunables 0 0 0 : slabdata 4 4 0
-dentry      500 600 192 21 1 : tunables 0 0 0 : slabdata 30 30 0
+MEMINFO = """\
+MemTotal: 1000 kB
+MemFree: 400 kB
+AnonPages: 100 kB
+Cached: 50 kB
+Slab: 90 kB
+SUnreclaim: 60 kB
+SReclaimable: 30 kB
+HugePages_Total: 3
 """
 
-
-def test_unaccounted_is_what_nothing_else_explains():
-    meminfo = triage.parse_meminfo(MEMINFO)
-    assert meminfo["unaccounted"] == (1000 - 400 - 100 - 50 - 90) * 1024
-    assert meminfo["HugePages_Total"] == 3
+def test_unaccounted_is_what_nothing_else_explains(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(MEMINFO)
+    (tmp_path / "proc/zoneinfo").write_text("Node 0, zone Normal\n    cpu: 0\n              count: 5\n")
+    found = meminfo.accounted(str(tmp_path))
+    assert found["unaccounted"] == (1000 - 400 - 100 - 50 - 90) * 1024 - 5 * meminfo.PAGE_BYTES
+    assert found["HugePages_Total"] == 3
+    assert meminfo.accounted(str(tmp_path / "nothing")) == {}

@@ -311,3 +311,14 @@ def test_what_fills_memory_soonest_is_the_first_group(tmp_path):
 def test_sets_of_kinds_have_kinds_of_the_table():
     for names in (kinds.PROGRAM_MEMORY, kinds.LASTING_MEMORY, kinds.QUEUES, kinds.RECLAIMED):
         assert names <= kinds.BY_NAME.keys()
+
+
+def test_what_no_process_holds_may_be_made_by_another_for_its_owner():
+    """A routing daemon gives its routes to ip(8), which allocates them: one cause, which says both."""
+    routes = row("route", per_s=4000.0, bytes_each=112, name="app-bgp", pid=77)
+    ip = [data.allocator(comm="ip", pid=88)]
+    (cause,) = found([routes], [site("fib_table_insert", per_s=4000.0, size=48, call="sendmsg", who=ip)])
+    assert (cause["owner"]["name"], cause["kind"], cause["maker"]["name"]) == ("app-bgp", "route", "ip")
+    # Sockets are held by processes: those of another are its own.
+    two = found([row("socket", per_s=4000.0, name="app-bgp", pid=77)], [site("sock_alloc", per_s=4000.0, call="socket", who=ip)])
+    assert sorted(cause["owner"]["name"] for cause in two) == ["app-bgp", "ip"]

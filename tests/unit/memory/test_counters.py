@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs, slabs
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory import counters
 
 SLABINFO = """slabinfo - version: 2.1
@@ -19,11 +19,11 @@ broken                 1
 
 
 def test_slab_caches_count_whole_slabs():
-    caches, counts = counters.slab_caches(SLABINFO)
+    caches, counts = counters.slab_caches(slabs.parse(SLABINFO))
     page = os.sysconf("SC_PAGE_SIZE")
     assert caches == {"net_namespace": 16 * page, "posix_timers_cache": 8580 * page, "kmalloc-64": 0}
     assert counts == {"net_namespaces": 12}
-    assert counters.slab_caches("") == ({}, {})
+    assert counters.slab_caches(slabs.parse("")) == ({}, {})
 
 
 def test_sockstat():
@@ -57,7 +57,7 @@ def test_merged_caches_get_their_other_names(tmp_path):
     for alias, target in (("mnt_cache", ":A-384"), ("posix_timers_cache", ":A-384"), ("skbuff", ":0000256"), ("lonely", ":1")):
         (folder / alias).symlink_to(target)
     (folder / "kmalloc-64").mkdir()
-    found = counters.merged_names(["posix_timers_cache", "kmalloc-64", "lonely", "gone"], str(tmp_path))
+    found = counters.merged_names(["posix_timers_cache", "kmalloc-64", "lonely", "gone"], slabs.aliases(str(tmp_path)))
     assert found == {"posix_timers_cache": ["mnt_cache"]}
 
 
@@ -70,7 +70,8 @@ def test_this_host_in_two_kib():
 
 
 def test_a_host_on_which_nothing_is_readable(monkeypatch):
-    monkeypatch.setattr(counters, "read_text", lambda path: "")
+    for module in (counters, counters.slabs, counters.meminfo):
+        monkeypatch.setattr(module, "read_text", lambda path: "")
     monkeypatch.setattr(counters.sysfs, "integer", lambda path: None)
     monkeypatch.setattr(counters.sysfs, "entries", lambda path: [])
     found = counters.read()
@@ -80,7 +81,7 @@ def test_a_host_on_which_nothing_is_readable(monkeypatch):
 
 
 def test_the_largest_caches_of_each_kind(monkeypatch):
-    monkeypatch.setattr(counters, "is_reclaimable", lambda name: name.startswith("r"))
+    monkeypatch.setattr(counters.slabs, "is_reclaimable", lambda name: name.startswith("r"))
     caches = {f"{'r' if n % 2 else 'k'}{n}": n * 4096 for n in range(60)}
     assert counters.largest(caches) == ([f"k{n}" for n in range(58, 42, -2)], ["r59", "r57", "r55", "r53"])
     assert counters.largest({}) == ([], [])
@@ -89,7 +90,7 @@ def test_the_largest_caches_of_each_kind(monkeypatch):
 def test_the_longest_names_fit(monkeypatch):
     line = "{:x<60} 1 1 8192 4 8 : tunables 0 0 0 : slabdata 1 99999999 0"
     text = "\n".join(line.format(f"cache{n}") for n in range(200))
-    caches = counters.slab_caches(text)[0]
-    monkeypatch.setattr(counters, "slab_caches", lambda text: (caches, {}))
-    monkeypatch.setattr(counters, "merged_names", lambda names: {name: ["y" * 32] * counters.ALIASES for name in names})
+    caches = counters.slab_caches(slabs.parse(text))[0]
+    monkeypatch.setattr(counters, "slab_caches", lambda caches_: (caches, {}))
+    monkeypatch.setattr(counters, "merged_names", lambda names, merged: {name: ["y" * 32] * counters.ALIASES for name in names})
     assert len(json.dumps(counters.read())) <= 2048

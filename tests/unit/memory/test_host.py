@@ -7,8 +7,16 @@ import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import descriptors, ipc, kernel_objects, probe, sock_diag
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import (
+    descriptors,
+    host as host_module,
+    ipc,
+    kernel_objects,
+    probe,
+    sock_diag,
+)
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.host import Host
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory.limits import Limits
 from ansible_collections.ksysak.fleet.plugins.module_utils._memory.processes import Processes
 
 
@@ -59,7 +67,7 @@ def test_a_process_that_ends_while_it_is_read_is_left_out_and_what_it_held_is_no
     gone = next(one for one in host.processes() if one.pid == 8)
     root.ends(8)
     os.rmdir(f"{root.path}/proc/8/fd")
-    assert descriptors.count(gone) == 0 and descriptors.sample(gone, 10, 0, 10) == {} and gone.started == 0
+    assert descriptors.sample(gone, 10, 0, 10) == {} and gone.started == 0
     assert host.owner_of(gone)["cgroup"] is None
     host.forget()
     assert [one.pid for one in host.processes()] == [7]
@@ -115,6 +123,53 @@ def test_zombies_are_their_parents_and_a_first_thread_that_ended_is_none(root):
     assert (key[0], holding.owner["pid"], holding.count) == ("zombie", 5, 10)
 
 
+def test_instances_are_looked_for_once_and_a_zombie_has_none(root):
+    root.process(7)
+    host = Host(root.path)
+    (process,) = host.processes()
+    for number, link in enumerate(("/dev/null", "anon_inode:inotify", "socket:[3]", "anon_inode:inotify")):
+        os.symlink(link, f"{root.path}/proc/7/fd/{number}")
+    process.descriptors = 4
+    assert sorted(host.inotify.of(process)) == [1, 3]
+    os.unlink(f"{root.path}/proc/7/fd/1")
+    assert sorted(host.inotify.of(process)) == [1, 3]  # as many descriptors as then
+    process.descriptors = 3
+    assert sorted(host.inotify.of(process)) == []  # the numbers are those below the count
+    process.fields["FDSize"], process.descriptors = "0", 0
+    assert host.inotify.of(process) == []
+
+
+def test_a_process_that_did_not_run_is_the_same_object_and_one_that_ran_is_not(monkeypatch):
+    host = Host()
+    monkeypatch.setattr(host_module, "cpu_s", lambda pid: 1.5)
+    before = {one.pid: one for one in host.processes()}
+    host.forget()
+    again = {one.pid: one for one in host.processes()}
+    assert all(again[pid] is before[pid] for pid in before.keys() & again.keys()) and before
+    host.forget()
+    host.fresh = True
+    assert not any(one is before.get(one.pid) for one in host.processes())
+    host.fresh = False
+    monkeypatch.setattr(host_module, "cpu_s", lambda pid: 1.6)
+    host.forget()
+    third = {one.pid: one for one in host.processes()}
+    assert not any(third[pid] is before[pid] for pid in before.keys() & third.keys())
+
+
+@pytest.mark.parametrize("groups", ["", "4 " * 9000], ids=["few groups", "a status longer than one read"])
+def test_fields_of_a_status_are_those_of_the_kernel_in_any_length(root, groups):
+    text = open("/proc/self/status").read().replace("Groups:\t", f"Groups:\t{groups}")
+    root.file("proc/7/status", text)
+    process = Host(root.path).read_process(7)
+    expected = {line.split(":")[0]: line.split()[1].split("/")[0] for line in text.splitlines() if len(line.split()) > 1}
+    assert process.fields == {name: expected[name] for name in host_module.STATUS_FIELDS if name in expected}
+    ended = "".join(line + "\n" for line in text.splitlines() if line.split(":")[0] not in host_module.MEMORY_FIELDS)
+    kept = {name: value for name, value in process.fields.items() if name not in host_module.MEMORY_FIELDS}
+    assert host_module.parse_status(ended) == kept
+    swapped = "".join(reversed([line + "\n" for line in text.splitlines()]))
+    assert host_module.parse_status(swapped) == process.fields
+
+
 def test_threads_of_the_kernel_hold_nothing(root):
     root.process(2, "kthreadd", parent=0)
     root.process(9, "kworker/0:1", parent=2)
@@ -138,7 +193,7 @@ def test_a_host_without_slab_counters_says_what_is_not_seen(root):
 
 
 def test_a_host_without_meminfo_is_not_measured(monkeypatch):
-    monkeypatch.setattr(probe.procfs, "read_text", lambda path: "")
+    monkeypatch.setattr(probe.meminfo, "read", lambda root="/": {})
     with pytest.raises(Unavailable, match="/proc/meminfo cannot be read"):
         probe.ProcfsEngine({"top": 24}).open()
 
@@ -160,7 +215,8 @@ def test_cgroups_of_all_hierarchies(text, path, name):
 
 
 def test_merged_caches_are_counted_under_the_name_that_the_kernel_kept(root):
-    root.file("proc/slabinfo", "slabinfo - version: 2.1\n# name\nmnt_cache 700 800 384 10 1 : x\nfilp 5 9 192 21 1 : x\n")
+    line = "%s %d 800 %d 10 1 : tunables 0 0 0 : slabdata 9 9 0\n"
+    root.file("proc/slabinfo", "slabinfo - version: 2.1\n# name\n" + line % ("mnt_cache", 700, 384) + line % ("filp", 5, 192))
     os.makedirs(f"{root.path}/sys/kernel/slab/:A-384")
     for name in ("mnt_cache", "posix_timers_cache"):
         os.symlink(":A-384", f"{root.path}/sys/kernel/slab/{name}")
@@ -258,3 +314,19 @@ def test_descriptors_are_counted_where_the_kernel_does_not_report_their_number(m
             os.close(one)
     small = int(process.fields["FDSize"]) <= descriptors.SMALL_TABLE
     assert counted == 0 if small else abs(counted - wanted) <= 8
+
+
+def test_mappings_are_counted_of_processes_that_have_many_and_know_their_limit(root):
+    line = "7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n"
+    for pid, number in ((7, 1500), (8, 40)):
+        root.process(pid, f"app-{pid}")
+        root.file(f"proc/{pid}/maps", line * number)
+    root.file("proc/sys/vm/max_map_count", "3000\n")
+    host = Host(root.path)
+    found = kernel_objects.Mappings(host).census({"mappings"})
+    ((kind, _key), holding) = next(iter(found.items()))
+    assert len(found) == 1 and (kind, holding.owner["pid"], holding.count, holding.limit) == ("mapping", 7, 1500, 3000)
+    limits = Limits(host)
+    limits.observe(dear=True)
+    (row,) = [row for row in limits.rows() if row["limit"] == "vm.max_map_count"]
+    assert (row["owner"]["name"], row["used"], row["share"]) == ("app-7", 1500, 0.5)

@@ -3,7 +3,8 @@
 
 import pytest
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._memory import picture, slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo, slabs
+from ansible_collections.ksysak.fleet.plugins.module_utils._memory import picture
 
 MIB = 2**20
 HEADER = "slabinfo - version: 2.1\n# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables\n"
@@ -38,25 +39,23 @@ def root(tmp_path):
 
 def test_shared_memory_is_not_counted_as_page_cache_again(root):
     root.meminfo(MemTotal=1000, MemFree=300, Cached=400, Buffers=100, Shmem=150, AnonPages=200)
-    parts = picture.split(root.read())
+    parts = root.read().parts()
     assert parts["page_cache"] == 350 * 1024 and parts["shmem"] == 150 * 1024
     assert sum(parts.values()) == 1000 * 1024
 
 
-def test_stacks_of_tasks_on_vmalloc_are_counted_once(root):
+@pytest.mark.parametrize(
+    ("stack_areas", "vmalloc_kib"), [(100, 3400), (3, 5000)], ids=["mapped stacks", "a driver with few areas of that size"]
+)
+def test_stacks_of_tasks_on_vmalloc_are_counted_once(root, stack_areas, vmalloc_kib):
     root.meminfo(MemTotal=100000, KernelStack=1600, VmallocUsed=5000)
-    lines = ["0x1-0x2 20480 any_name_of_a_kernel+0x1/0x2 pages=4 vmalloc N0=4\n"] * 100
+    lines = ["0x1-0x2 20480 any_name_of_a_kernel+0x1/0x2 pages=4 vmalloc N0=4\n"] * stack_areas
     lines += ["0x1-0x2 1048576 some_driver+0x1/0x2 [mod] pages=850 vmalloc N0=850\n"]
     root.file("proc/vmallocinfo", "".join(lines))
-    parts = picture.split(root.read())
+    reading = root.read()
+    parts = {row["part"]: row["bytes"] for row in picture.picture(reading, reading, {}, str(root.path))["parts"]}
     assert parts["kernel_stacks"] == 1600 * 1024
-    assert parts["vmalloc"] == 3400 * 1024
-
-
-def test_a_caller_with_few_areas_of_a_stacks_size_is_no_stack(root):
-    root.meminfo(MemTotal=100000, KernelStack=1600, VmallocUsed=5000)
-    root.file("proc/vmallocinfo", "0x1-0x2 20480 some_driver+0x1/0x2 pages=4 vmalloc N0=4\n" * 3)
-    assert picture.split(root.read())["vmalloc"] == 5000 * 1024
+    assert parts["vmalloc"] == vmalloc_kib * 1024
 
 
 @pytest.mark.parametrize("counted", ["Hugetlb", "pools"])
@@ -65,22 +64,22 @@ def test_huge_pages_of_all_sizes_are_counted(root, counted):
     for size, number in ((2048, 2), (2**20, 2)):
         for name, value in (("nr_hugepages", number), ("free_hugepages", 1), ("resv_hugepages", 0), ("nr_overcommit_hugepages", 0)):
             root.file(f"sys/kernel/mm/hugepages/hugepages-{size}kB/{name}", str(value))
-    assert picture.split(root.read())["hugetlb"] == (2 * 2**20 + 4096) * 1024
+    assert root.read().parts()["hugetlb"] == (2 * 2**20 + 4096) * 1024
 
 
 def test_views_of_pages_of_other_parts_are_in_no_part(root):
     root.meminfo(MemTotal=1000, MemFree=1000, NFS_Unstable=50, Unevictable=70, Mlocked=60, Mapped=40, Dirty=30, AnonHugePages=20)
     reading = root.read()
-    assert sum(picture.split(reading).values()) == 1000 * 1024
+    assert sum(reading.parts().values()) == 1000 * 1024
     rows = {row["part"]: row["within"] for row in picture.picture(reading, reading, {}, str(root.path))["within"]}
     assert rows == {"mlocked": "anonymous, page_cache, shmem", "huge_anonymous": "anonymous", "dirty": "page_cache"}
 
 
 def test_a_balloon_takes_no_more_than_is_missing(root):
     root.meminfo(MemTotal=1000, MemFree=600, Balloon=900)
-    assert picture.split(root.read())["balloon"] == 400 * 1024
+    assert root.read().parts()["balloon"] == 400 * 1024
     root.meminfo(MemTotal=1000, MemFree=1000, Balloon=900)
-    assert picture.split(root.read())["balloon"] == 0
+    assert root.read().parts()["balloon"] == 0
 
 
 def test_pages_that_are_in_no_counter_are_a_row_of_their_own(root):
@@ -96,7 +95,7 @@ def test_free_pages_that_cpus_keep_are_counted(root):
     root.meminfo(MemTotal=1000, MemFree=600)
     lists = "".join(f"    cpu: {cpu}\n              count: {count}\n" for cpu, count in enumerate((40, 60)))
     root.file("proc/zoneinfo", "Node 0, zone Normal\n  pagesets\n" + lists)
-    assert picture.split(root.read())["cpu_free_lists"] == 100 * picture.PAGE_BYTES
+    assert root.read().parts()["cpu_free_lists"] == 100 * meminfo.PAGE_BYTES
 
 
 def test_caches_are_named_with_those_that_share_them(root):
@@ -108,8 +107,8 @@ def test_caches_are_named_with_those_that_share_them(root):
         (root.path / "sys/kernel/slab" / name).symlink_to(":0000384")
     reading = root.read()
     rows = {row["part"]: row["owners"] for row in picture.picture(reading, reading, {}, str(root.path))["parts"]}
-    assert rows["slab_unreclaimable"] == [{"name": "mnt_cache (shared by posix_timers_cache)", "bytes": 900 * picture.PAGE_BYTES}]
-    assert rows["slab_reclaimable"] == [{"name": "dentry", "bytes": 1900 * picture.PAGE_BYTES}]
+    assert rows["slab_unreclaimable"] == [{"name": "mnt_cache (shared by posix_timers_cache)", "bytes": 900 * meminfo.PAGE_BYTES}]
+    assert rows["slab_reclaimable"] == [{"name": "dentry", "bytes": 1900 * meminfo.PAGE_BYTES}]
     merged = slabs.aliases(str(root.path))
     assert merged == {"mnt_cache": ["mnt_cache", "posix_timers_cache"], "posix_timers_cache": ["mnt_cache", "posix_timers_cache"]}
 

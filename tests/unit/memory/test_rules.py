@@ -57,3 +57,35 @@ def test_limits_are_reported_when_they_are_near(row, told):
     found = titles("memory-limit", limits=[row])
     assert len(found) == (told is not None)
     assert all(told in title for title in found)
+
+
+def large_and_growing(kind="socket", per_s=100.0, bytes_per_s=1e6, levels=(), **changes):
+    """Findings of memory about one owner that holds much, and of which this kind grows."""
+    holder = data.held("socket", 18000)
+    row = {**data.growing(kind, per_s), "owner": holder["owner"], "bytes_per_s": bytes_per_s, **changes}
+    host = data.host("web1")
+    host["probes"]["memory"] = data.envelope("memory", data.memory(growth=[row] if per_s else [], holders=[holder, *levels]))
+    return [finding["rule"] for finding in load().findings(host)[0]]
+
+
+def test_what_is_large_and_grows_is_one_finding():
+    assert large_and_growing() == ["memory-held-growth"]
+    assert large_and_growing(per_s=0) == ["memory-held-level"]
+    # Growth that is too slow for a finding hides no level.
+    assert large_and_growing(per_s=0.1, bytes_per_s=100.0) == ["memory-held-level"]
+    # Another owner's growth hides it as little.
+    other = data.owner("other", pid=1)
+    assert sorted(large_and_growing(owner=other)) == ["memory-held-growth", "memory-held-level"]
+
+
+def test_an_override_of_the_rule_above_lets_the_level_appear():
+    host = data.host("web1")
+    row = {**data.growing("socket", 100.0), "owner": data.held("socket", 1)["owner"], "bytes_per_s": 1e6}
+    host["probes"]["memory"] = data.envelope("memory", data.memory(growth=[row], holders=[data.held("socket", 18000)]))
+    found = load(overrides={"memory-held-growth": {"enabled": False}}).findings(host)[0]
+    assert [finding["rule"] for finding in found] == ["memory-held-level"]
+
+
+def test_sockets_in_one_state_are_named_by_it():
+    assert large_and_growing(per_s=0, levels=[data.held("tcp_close_wait", 17000)]) == ["memory-held-level"]
+    assert large_and_growing(per_s=0, levels=[data.held("tcp_close_wait", 20)]) == ["memory-held-level"]

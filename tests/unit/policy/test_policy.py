@@ -46,6 +46,15 @@ def with_probe(name, probe_data, **changes):
     return document
 
 
+@pytest.mark.parametrize(("status", "severity"), [("degraded", "info"), ("skipped", "info"), ("failed", "warning")])
+@pytest.mark.parametrize("probe", ["memory", "runlatency"])
+def test_a_probe_that_failed_is_more_than_a_note(probe, status, severity):
+    document = data.host("web1")
+    measured = {"memory": data.memory, "runlatency": data.runlatency}[probe]()
+    document["probes"][probe] = data.envelope(probe, measured, status, "no answer", "scan again")
+    assert ("probe-status", severity) in found(document)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -430,7 +439,8 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
     parameters = {name: entry["value"] for name, entry in rule.get("parameters", {}).items()}
     Expression(rule["evidence"], parameters).check_fits_hosts()
     paths = re.findall(r"\b(?:probes|system|trend)\.[a-z_.]+[a-z_]", rule["evidence"])
-    paths += re.findall(r"\bheld\b", rule["evidence"])[:1] if rule["evidence"].startswith("causes") else []
+    of_join = {"causes": r"\bheld\b", "levels": r"\bdetail\b"}.get(rule["evidence"].partition("[")[0])
+    paths += re.findall(of_join, rule["evidence"])[:1] if of_join else []
     assert paths or "entries(probes)" in rule["evidence"] or rule["evidence"].startswith("system |")
     for path in paths:
         if "meminfo_delta_bytes." in path:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who holds the memory of the hosts, what of it grows, and how near the limits are. */
 import { causesTable } from '../lib/causes.js'
-import { bdi, el, findingLink, heading, lead } from '../lib/dom.js'
+import { bar, legend } from '../lib/bar.js'
+import { bdi, el, findingLink, heading, hint, hostLink, lead, listed, plainTable } from '../lib/dom.js'
 import { foldedPart } from '../lib/fold.js'
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -59,9 +60,68 @@ const levelColumns = () => [
   figure(t('Memory'), 'bytes', bytes, { responsive: 1 }),
   commandColumn(),
 ]
+/* Groups of the parts of memory, in the order in which they are drawn. */
+const GROUPS = {
+  programs: () => t('Programs'),
+  caches: () => t('Caches that the kernel gives back'),
+  kernel: () => t('Kernel'),
+  unaccounted: () => t('Unaccounted'),
+  free: () => t('Free'),
+}
+const ofGroup = (name) => `of-${name}`
+const change = (value) => (value ? (value > 0 ? '+' : '−') + bytes(Math.abs(value)) : NONE)
+const partLine = (total) => (part) => [
+  el('span', { class: `key ${ofGroup(part.group)}` }, word(part.part)),
+  bytes(part.bytes),
+  percent(part.bytes / total),
+  change(part.delta_bytes),
+  part.owners.length ? listed(part.owners.map(({ name, bytes: held }) => bdi(`${name}: ${bytes(held)}`))) : NONE,
+]
+
+function picture({ host, total_bytes: total, groups, parts }) {
+  const shares = Object.entries(GROUPS).map(([name, title]) => ({
+    class: ofGroup(name),
+    title: `${title()}: ${bytes(groups[name])} (${percent(groups[name] / total)})`,
+    value: Math.max(0, groups[name]),
+  }))
+  const heads = [t('Part'), t('Memory'), t('Share'), t('Change'), t('Largest holders')]
+  return el(
+    'div',
+    { class: 'picture' },
+    el('p', {}, hostLink(host), ` ${bytes(total)}`),
+    bar(shares),
+    el(
+      'details',
+      {},
+      el('summary', {}, plural(parts.length, 'part')),
+      plainTable(heads, parts.map(partLine(total || 1)), [1, 2, 3]),
+    ),
+  )
+}
+
+function pictures(root, memory) {
+  if (!memory.pictures.length) return
+  root.append(
+    heading(t('Where the memory is')),
+    legend(Object.entries(GROUPS).map(([name, title]) => ({ class: ofGroup(name), title: title() }))),
+    ...memory.pictures.map(picture),
+  )
+  if (memory.hosts > memory.pictures.length) {
+    const n = number(memory.pictures.length)
+    root.append(hint(t('The {n} hosts with the largest share of kernel memory that stays.', { n })))
+  }
+}
+
 const limitColumns = () => [
   hostColumn(t('Host')),
-  named(t('Limit'), 'limit', { minWidth: 120, widthGrow: 2, responsive: 0 }),
+  {
+    title: t('Limit'),
+    field: 'limit',
+    minWidth: 120,
+    widthGrow: 2,
+    responsive: 0,
+    draw: (limit, row) => findingLink(row.finding, limit),
+  },
   named(t('Holder'), 'owner', { optional: true, minWidth: 110, widthGrow: 2, responsive: 3 }),
   figure(t('Used'), 'used', amount, { responsive: 2 }),
   figure(t('At most'), 'limit_value', amount, { responsive: 3 }),
@@ -78,6 +138,7 @@ function table(root, title, name, rows, columns, folds) {
 export function render(memory, root) {
   root.append(lead(leadText(memory)))
   causesTable(root, 'memory_causes', memory.causes)
+  pictures(root, memory)
   table(root, t('What grows'), 'memory_growth', memory.growth, growthColumns, memory.causes.length > 0)
   table(root, t('Who holds most'), 'memory_holders', memory.holders, levelColumns, memory.causes.length > 0)
   table(root, t('Limits'), 'memory_limits', memory.limits, limitColumns)
