@@ -10,6 +10,7 @@ CACHE := .cache
 VENV := $(CACHE)/venv
 VENV_TEST := $(CACHE)/venv-test
 VENV_BENCH := $(CACHE)/venv-bench
+VENV_GATES := $(CACHE)/venv-gates
 COLLECTIONS := $(CACHE)/collections
 FLEET := $(VENV_TEST)/bin/python -m tests.fleet
 
@@ -22,7 +23,7 @@ PREPARE ?= yes
 
 # The shipped files: what git knows or would add (and that is still there). The list itself is a dependency too,
 # so that a removed file makes a new build.
-SHIPPED := galaxy.yml README.md CHANGELOG.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
+SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
 .PHONY: help scan probes build bench test test-fast test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
@@ -82,7 +83,7 @@ clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
+test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -98,6 +99,11 @@ $(VENV_TEST)/.made: requirements-test.txt requirements.txt constraints.txt tools
 $(VENV_BENCH)/.made: tests/bench/requirements.txt tools/venv
 	@mkdir -p $(CACHE)
 	@flock $(CACHE)/lock tools/venv $(VENV_BENCH) tests/bench/requirements.txt
+	@touch $@
+
+$(VENV_GATES)/.made: tests/gates/requirements.txt tests/gates/constraints.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV_GATES) tests/gates/requirements.txt
 	@touch $@
 
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import calendar
+import collections
 import fcntl
 import functools
 import os
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -25,6 +27,13 @@ CONNECTION_TRIES = 3
 STOP_WITHIN_S = 30
 WRAPPING = re.compile(r"^((Task|Action) failed: )+")  # what ansible-core 2.19 puts before a message
 JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
+# Folders in memory, for a host where Ansible's own folders cannot be written. Every user may write to the first, root to the second.
+MEMORY = ("/dev/shm", "/run")
+# Ansible and the kernel have no common word for it; sftp says no more than that the transfer failed.
+NOT_WRITABLE = re.compile(
+    r"temporary directory|No space left on device|Read-only file system|Disk quota exceeded|could not create: |failed to transfer file",
+    re.IGNORECASE,
+)
 
 display = Display()
 
@@ -44,6 +53,11 @@ def reason_of(result: dict) -> str:
     if message and printed and printed not in message:
         return f"{message} ({printed})"
     return message or printed or _gist(result.get("stderr")) or "no reason was given"
+
+
+def is_not_writable(text: object) -> bool:
+    """Tell whether Ansible could not write a file on a host. text: a message of a task, or an error."""
+    return NOT_WRITABLE.search(str(text)) is not None
 
 
 def outcome_of(result: dict) -> Outcome:
@@ -74,14 +88,19 @@ def preflight_of(host: str, job: dict) -> dict:
 
 
 class Progress:
-    """One line now and then while hosts are measured; of all the workers that wait, one shows it."""
+    """One line now and then while hosts are measured, complete in itself: it is read in log files too.
 
-    def __init__(self, folder: ScanFolder, hosts: int, duration: float):
+    Of all the workers that wait, one shows it.
+    """
+
+    def __init__(self, folder: ScanFolder, hosts: list[str], duration: float):
         self._folder = folder
-        self._hosts = hosts
+        self._hosts = len(hosts)
+        self._files = {folder.host_file(host) for host in hosts}  # a slice of the same scan writes others
         self._step_s = max(5.0, duration / 10)
         self._next = time.monotonic() + self._step_s
         self._lock: int | None = None
+        self._states: dict[Path, str] = {}
 
     def __enter__(self) -> Progress:
         try:
@@ -109,8 +128,14 @@ class Progress:
             return
         self._next = time.monotonic() + self._step_s
         if self._is_ours():
-            what = f"measuring, {left_s:.0f} s left" if left_s >= 1 else "waiting for results"
-            display.display(f"  {what}; {self._folder.reported()} of {self._hosts} hosts have reported")
+            all_states = self._folder.states_by_file(self._states)
+            states = collections.Counter(state for path, state in all_states.items() if path in self._files)
+            collected, reported = states["scanned"], sum(states.values())
+            doing, end = ("measuring", f"{left_s:.0f} s left") if left_s >= 1 else ("to be collected", "the window has ended")
+            display.display(
+                f"  scan {self._folder.scan_id}: {self._hosts} launched, {self._hosts - reported} {doing}, {collected} collected, "
+                f"{reported - collected} failed; {end}"
+            )
 
 
 class ActionModule(ActionBase):
@@ -128,13 +153,14 @@ class ActionModule(ActionBase):
                 "results": {"type": "path", "required": True},
                 "duration": {"type": "int"},
                 "started_at": {"type": "str"},
+                "scan": {"type": "dict"},
                 "overtime": {"type": "int", "default": 320},
             },
             mutually_exclusive=[("job", "stop")],
             required_if=[("stop", False, ("job", "duration"))],
         )
         host = task_vars["inventory_hostname"]
-        self._vars = task_vars
+        self._vars, self._host = task_vars, host
         result["changed"] = False
         if self._task.check_mode:
             result.update(preflight_of(host, args["job"] or {}))
@@ -153,6 +179,9 @@ class ActionModule(ActionBase):
 
     def _outcome(self, args: dict, folder: ScanFolder) -> Outcome:
         job = args["job"]
+        failed = job.get("unreachable") or job.get("failed")
+        if failed and args["scan"] and is_not_writable(f"{job.get('msg')} {job.get('module_stderr')}"):
+            job, args = self._launched_from_memory(job, args), {**args, "started_at": None}
         if job.get("unreachable"):
             return Outcome("unreachable", reason_of(job))
         if job.get("failed"):
@@ -163,6 +192,42 @@ class ActionModule(ActionBase):
             return outcome_of(job)  # launched without async: this is the result already
         return self._wait_for(str(job["ansible_job_id"]), args, folder)
 
+    def _launched_from_memory(self, job: dict, args: dict) -> dict:
+        """Launch the scan again with all files in memory. Returns the result of that; the first one with more reasons if it fails too.
+
+        A read-only or full disk is what a diagnosis is for.
+        """
+        reasons = []
+        self._task.async_val = args["duration"] + args["overtime"]
+        try:
+            for folder in MEMORY:
+                self._use_folder(folder, args["scan_id"])
+                try:
+                    again = self._execute_module("ksysak.fleet.scan", module_args=args["scan"], task_vars=self._vars, wrap_async=True)
+                except AnsibleError as error:
+                    again = {"failed": True, "msg": str(error)}
+                if again.get("ansible_job_id"):
+                    display.display(f"  {plain(self._host, 60)}: scanned from {folder}, because {plain(reason_of(job), 200)}")
+                    return again
+                reasons.append(f"{folder}: {reason_of(again)}")
+        finally:
+            self._task.async_val = 0  # or Ansible would wait for the job itself
+        advice = "Free space, or name a folder that can be written in ansible_remote_tmp and ksysak_async_dir"
+        return {**job, "msg": f"{reason_of(job)}; in memory neither ({plain('; '.join(reasons), 600)}). {advice}", "module_stderr": ""}
+
+    def _use_folder(self, folder: str, scan_id: str) -> None:
+        """Let Ansible, the job and the scan keep their files in a folder of the host."""
+        shell = self._connection._shell
+        shell.tmpdir = None
+        shell.set_option("remote_tmp", folder)
+        shell.set_option("async_dir", self._memory_dir(folder, scan_id))
+        self.__dict__.pop("_async_dir", None)  # the value that is kept
+        self._task.environment = [*(self._task.environment or []), {"TMPDIR": folder}]
+
+    @staticmethod
+    def _memory_dir(folder: str, scan_id: str) -> str:
+        return f"{folder}/.ansible_async-ksysak-{scan_id}"
+
     def _wait_for(self, job_id: str, args: dict, folder: ScanFolder) -> Outcome:
         """Sleep through the window, which polls would only disturb, and then ask until the job has ended."""
         if not JOB_ID.fullmatch(job_id):
@@ -170,7 +235,7 @@ class ActionModule(ActionBase):
         now = time.monotonic()
         window_ends = now + self._left_s(args)
         deadline = now + args["duration"] + args["overtime"]
-        with Progress(folder, len(self._vars.get("ansible_play_hosts_all") or []), args["duration"]) as progress:
+        with Progress(folder, list(self._vars.get("ansible_play_hosts_all") or []), args["duration"]) as progress:
             self._sleep_until(window_ends, window_ends, progress)
             try:
                 result = self._poll(job_id, window_ends, deadline, progress)
@@ -250,23 +315,38 @@ class ActionModule(ActionBase):
 
     def _stop(self, args: dict) -> Outcome:
         """End the scan on the host early; also one that was just being launched when the controller was interrupted."""
+        try:
+            outcome = self._ended(args)
+            for folder in MEMORY if is_not_writable(outcome.reason) else ():
+                self._use_folder(folder, args["scan_id"])
+                outcome = self._ended(args)
+                if not is_not_writable(outcome.reason):
+                    break
+        except AnsibleError as error:
+            return Outcome("unreachable", f"the host was not reached to stop the scan: {error}")
+        return outcome
+
+    def _ended(self, args: dict) -> Outcome:
+        """End the scan, with the folders that Ansible uses now. Raises AnsibleError when the host is not reached."""
         deadline = time.monotonic() + STOP_WITHIN_S
         scan, refusal = None, None
-        try:
-            while True:
+        while True:
+            try:
                 answer = self._execute_module(
                     module_name="ksysak.fleet.scan",
                     module_args={"state": "stopped", "scan_id": args["scan_id"]},
                     task_vars=self._vars,
                 )
-                scan = answer.get("scan") or scan
-                refusal = Outcome("failed", reason_of(answer)) if answer.get("failed") else None
-                jobs = {job_id: self._job_status(job_id) for job_id in self._jobs()}
-                if all(job.get("finished") for job in jobs.values()) or time.monotonic() >= deadline:
-                    break
-                time.sleep(FIRST_INTERVAL_S)
-        except AnsibleError as error:
-            return Outcome("unreachable", f"the host was not reached to stop the scan: {error}")
+            except AnsibleError as error:
+                if is_not_writable(error):
+                    return Outcome("failed", str(error))
+                raise
+            scan = answer.get("scan") or scan
+            refusal = Outcome("failed", reason_of(answer)) if answer.get("failed") else None
+            jobs = {job_id: self._job_status(job_id) for job_id in self._jobs()}
+            if all(job.get("finished") for job in jobs.values()) or time.monotonic() >= deadline:
+                break
+            time.sleep(FIRST_INTERVAL_S)
         for job_id in jobs:
             self._remove_job(job_id)
         ended = [outcome_of(job) for job in jobs.values() if job.get("finished")]

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import re
+import os
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -15,12 +14,16 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, f
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.usage import check
 
 display = Display()
 
 OPTIONS = {"json": "json_dest"}
+BAD_INPUT = (OptionsError, load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError)
 
 
 def _paths(args: dict, folder: Path) -> dict[str, Path]:
@@ -47,24 +50,30 @@ def _history(results: str | None, folder: Path) -> tuple[history.History, findin
         return made(None)
 
 
-class RunbooksError(ValueError):
-    """The address of the runbooks is none that a page may link to."""
+def _brought(decisive: dict, args: dict) -> list[str]:
+    """Return the lines about what is new since the baseline, where that decides."""
+    if not options.check_options(args)["only_new"]:
+        return []
+    lines = [f"New or worse since the baseline: {decisive['total']} findings ({decisive['level']})"]
+    return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in decisive["findings"]]
 
 
-def _runbooks(address: str) -> str | None:
-    """Return the address, to which a rule's id is added. Raises RunbooksError."""
-    if not address:
-        return None
-    if not re.fullmatch(r"https://[^\s<>\"'`\\]{1,500}", address):
-        raise RunbooksError(f"ksysak_runbooks: '{address[:64]}' is no address that begins with https://")
-    return address if address.endswith(("/", "=", "#")) else f"{address}/"
-
-
-BAD_INPUT = (load.ResultsError, policy.PolicyError, known_bugs.KnownBugsError, assets.AssetError, write.WriteError, RunbooksError)
+def check_before_scan(args: dict) -> None:
+    """Raise one of BAD_INPUT for what no scan could be reported with. args: the task's options as given."""
+    args = options.check_options(args)
+    parts = assets.Assets(args["assets"], args["language"])
+    policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
+    known_bugs.load(args["known_bugs"])
+    for option in ("baseline", "history"):
+        if args[option] and not Path(args[option]).is_dir():
+            raise load.ResultsError(f"ksysak_{option}: {args[option]}: no such folder")
+    if args["dest"]:
+        _paths(args, Path(args["dest"]).parent)
 
 
 def make(args: dict, check_mode: bool) -> dict:
-    """Return what the task returns. args: the task's options. Raises one of BAD_INPUT."""
+    """Return what the task returns. args: the task's options, as given. Raises one of BAD_INPUT."""
+    args = options.check_options(args)
     folder = load.find(args["results"], args["scan_id"] or None)
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     readings, earlier = _history(args["history"], folder)
@@ -72,9 +81,12 @@ def make(args: dict, check_mode: bool) -> dict:
     parts = assets.Assets(args["assets"], args["language"])
     rules = policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
     fleet = build.build(folder, rules, baseline, parts.translate, known_bugs.load(args["known_bugs"]), readings, earlier)
-    fleet["runbooks"] = _runbooks(args["runbooks"])
+    fleet["runbooks"] = args["runbooks"]
     if args["baseline"] and baseline is None:
         fleet["verdict"]["notes"].append(parts.translate("There is no earlier scan to compare with yet."))
+    level, groups = pipeline.judged(fleet, args["only_new"])
+    hosts = fleet["counts"]["hosts"]
+    enough = options.enough(hosts["scanned"], hosts["total"], args["min_hosts"])
     render = formats.renderers(parts, parts.translate, folder)
     sizes = {}
     for name, path in paths.items():
@@ -94,8 +106,13 @@ def make(args: dict, check_mode: bool) -> dict:
         "report_bytes": sizes.get("html", 0),
         "verdict": fleet["verdict"],
         "policy": {"sha256": rules.sha256, "version": rules.version},
-        "passed": verdict.passes(fleet["verdict"]["level"], args["fail_on"]),
-        "hosts": fleet["counts"]["hosts"],
+        "decisive": {"level": level, "findings": [pipeline.brief(group) for group in groups[: pipeline.LISTED]], "total": len(groups)},
+        "passed": verdict.passes(level, args["fail_on"]),
+        "enough_hosts": enough,
+        "exit_code": pipeline.exit_code(level, args["fail_on"], enough),
+        "annotations": pipeline.github_lines(fleet, groups),
+        "outcome": pipeline.outcome(fleet, level, paths),
+        "hosts": hosts,
         "findings": fleet["counts"]["groups"],
         "drift": fleet["drift"]["counts"] if fleet["drift"] else {},
         "problems": len(fleet["problems"]),
@@ -113,26 +130,35 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(
             {
-                "results": {"type": "path", "required": True},
+                "state": {"type": "str", "choices": ["made", "checked"], "default": "made"},
+                "results": {"type": "path", "default": ""},
                 "scan_id": {"type": "str", "default": ""},
                 "dest": {"type": "path"},
                 "json_dest": {"type": "path"},
-                "formats": {"type": "list", "elements": "str", "default": ["html", "json"], "choices": list(formats.FILES)},
+                "formats": {"type": "raw"},
                 "baseline": {"type": "path"},
                 "history": {"type": "path"},
-                "language": {"type": "str", "default": "en"},
-                "fail_on": {"type": "str", "default": "never", "choices": list(verdict.FAIL_ON)},
-                "policies": {"type": "list", "elements": "path", "default": []},
-                "policy_overrides": {"type": "dict", "default": {}},
-                "known_bugs": {"type": "list", "elements": "path", "default": []},
-                "runbooks": {"type": "str", "default": ""},
+                "language": {"type": "raw"},
+                "fail_on": {"type": "raw"},
+                "min_hosts": {"type": "raw"},
+                "only_new": {"type": "raw"},
+                "policies": {"type": "raw"},
+                "policy_overrides": {"type": "raw"},
+                "known_bugs": {"type": "raw"},
+                "runbooks": {"type": "raw"},
                 "assets": {"type": "path", "required": True},
             },
         )
+        check.packages()
+        check.names(task_vars)
+        args["results"] = args["results"] or default_results()
         try:
+            if args["state"] == "checked":
+                check_before_scan(args)
+                return {**result, "changed": False}
             result.update(make(args, self._task.check_mode))
         except BAD_INPUT as error:
-            raise AnsibleActionFail(for_log(str(error))) from None
+            raise check.UsageError(for_log(str(error))) from None
         # What nobody judged passes only with a warning, whatever fail_on is.
         result.setdefault("warnings", []).extend(f"Not judged. {text}" for text in result["verdict"]["not_judged"])
         written = [
@@ -140,6 +166,10 @@ class ActionModule(ActionBase):
         ]
         written.append(f"Results: {result['results']}")
         # Shown here and not by a debug task: whatever the format of results is, these are lines.
-        for line in ["", *result["digest"], *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
+        annotations = result.pop("annotations")
+        if os.environ.get("GITHUB_ACTIONS") != "true":
+            annotations = []
+        shown = [*result["digest"], *_brought(result["decisive"], args), *annotations]
+        for line in ["", *shown, *(["Nothing was written: this is check mode."] if self._task.check_mode else written), ""]:
             display.display(line)
         return result

@@ -39,6 +39,12 @@ options:
       - When the scans were launched, as C(2026-11-23T03:08:00Z). No host is asked before the window that began then has ended.
       - Without it the window is taken to begin with this task.
     type: str
+  scan:
+    description:
+      - Options of M(ksysak.fleet.scan), to launch it again where O(job) could not be launched because no file could be written on the host.
+        All files are in C(/dev/shm) or C(/run) then.
+      - Without it, such a host is reported as failed or unreachable.
+    type: dict
   overtime:
     description: How many seconds after the window a host that does not answer is given up.
     type: int

@@ -42,6 +42,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+summary:
+  description: One line about what was measured, for people; the numbers are the lengths of the lists in the facts.
+  returned: when something was measured
+  type: list
+  elements: str
+  sample: ["host_health: ok (bcc, window 20.0 s): leaks 2"]
 ansible_facts:
   description: The result of the probe.
   returned: always, but not in check mode

@@ -108,6 +108,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+summary:
+  description: One line about what was measured, for people; the numbers are the lengths of the lists in the facts.
+  returned: when something was measured
+  type: list
+  elements: str
+  sample: ["os_exceptions: ok (bcc, window 20.0 s): leaks 2"]
 ansible_facts:
   description: Facts of the host.
   returned: except in check mode

@@ -14,10 +14,19 @@ description:
   - Hosts without a result, and files that are cut, empty or edited, never stop a report. They are in it, with the reason.
   - The role P(ksysak.fleet.report#role) calls it with the template and the files that it needs.
 options:
+  state:
+    description:
+      - V(made) makes the report.
+      - V(checked) checks all options but O(results) and O(scan_id), reads policies and known bugs, and writes nothing. No scan is needed.
+    type: str
+    choices: [made, checked]
+    default: made
   results:
-    description: Folder of one scan, or the folder of all results.
+    description:
+      - Folder of one scan, or the folder of all results.
+      - When empty, C(ksysak-results) in the folder of the job's artifacts under ansible-runner (and so AWX), else in the current folder.
     type: path
-    required: true
+    default: ""
   scan_id:
     description:
       - Which scan of O(results).
@@ -33,12 +42,13 @@ options:
   formats:
     description:
       - What to write. All but V(html) and V(json) have fixed names, beside the HTML file.
-      - V(findings) is C(findings.json): summary, evidence and next steps of each finding, with text of hosts kept apart, for programs that
-        read texts.
-      - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt).
+      - V(findings) is C(findings.json) with summary, evidence and next steps of each finding, and text of hosts kept apart, for programs
+        that read texts.
+      - V(junit) is C(junit.xml), V(sarif) is C(findings.sarif), V(csv) is C(findings.csv), V(digest) is C(digest.txt),
+        V(codequality) is C(codequality.json) for GitLab.
     type: list
     elements: str
-    choices: [html, json, findings, junit, sarif, csv, digest]
+    choices: [html, json, findings, junit, sarif, csv, digest, codequality]
     default: [html, json]
   baseline:
     description:
@@ -61,6 +71,19 @@ options:
     type: str
     choices: [never, fatal, critical, error, warning, incomplete]
     default: never
+  min_hosts:
+    description:
+      - How many hosts must have been scanned, as a number or as a percentage of all hosts of the scan, as V(90%).
+      - The task itself never fails by it, it returns RV(enough_hosts).
+    type: raw
+    default: 1
+  only_new:
+    description:
+      - Whether only findings that are new or worse since O(baseline) decide about RV(passed) and RV(exit_code). The report has all
+        findings.
+      - Without an earlier scan to compare with, all findings decide.
+    type: raw
+    default: false
   policies:
     description:
       - Policy files. When empty, the one that comes with the collection.
@@ -72,7 +95,8 @@ options:
     description:
       - Changes to the rules, by rule and then by parameter. C(enabled) switches a rule off, C(severity) sets its severity.
       - Under C(groups) and C(hosts) are the same changes for some hosts only, by group and by pattern of names.
-    type: dict
+      - Text is read as YAML or JSON.
+    type: raw
     default: {}
   known_bugs:
     description:
@@ -188,6 +212,33 @@ verdict:
       sample: ["3 hosts could not be reached."]
 passed:
   description: Whether the verdict is good enough for O(fail_on).
+  returned: success
+  type: bool
+  sample: true
+decisive:
+  description:
+    - What decided, C(level) as in RV(verdict), C(findings) (at most 20, each with rule, severity, title and host_count) and C(total).
+  returned: success
+  type: dict
+  sample:
+    level: warning
+    total: 1
+    findings: [{rule: runq-latency, severity: warning, title: p99 run-queue latency is 31 ms, host_count: 3}]
+exit_code:
+  description:
+    - V(0) when RV(passed) and RV(enough_hosts), V(2) for findings, V(3) when not everything was measured or too few hosts were scanned.
+    - The callback P(ksysak.fleet.exit_code#callback) makes it the exit code of C(ansible-playbook).
+  returned: success
+  type: int
+  sample: 0
+outcome:
+  description:
+    - For the next node of a workflow, with scan_id, level, sentence, hosts, findings, worst_hosts (at most 20) and files.
+      The role sets it as the statistic C(ksysak_outcome).
+  returned: success
+  type: dict
+enough_hosts:
+  description: Whether as many hosts were scanned as O(min_hosts) wants.
   returned: success
   type: bool
   sample: true

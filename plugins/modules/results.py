@@ -14,7 +14,8 @@ description:
 options:
   state:
     description:
-      - V(checked) checks the options and that the folder can be written, and writes nothing.
+      - V(checked) checks the options and that the folder can be written, and writes nothing. It also checks how the play runs (its
+        strategy, C(serial)), the names of all variables that begin with C(ksysak_), and the controller's Python packages.
       - V(begun) does the same, makes the folder and writes C(scan.json). The hosts of the scan are the hosts of the play.
       - V(ended) notes the end of the scan in C(scan.json) and counts the documents of hosts.
       - V(found) requires that a scan of this name is there, and changes nothing.
@@ -22,9 +23,11 @@ options:
     required: true
     choices: [checked, begun, ended, found]
   results:
-    description: Folder of all results. The scan is in C(<results>/<scan_id>/).
+    description:
+      - Folder of all results. The scan is in C(<results>/<scan_id>/).
+      - When empty, C(ksysak-results) in the folder of the job's artifacts under ansible-runner (and so AWX), else in the current folder.
     type: path
-    required: true
+    default: ""
   scan_id:
     description:
       - Name of the scan. It must be new when O(state=checked) or O(state=begun).
@@ -32,17 +35,39 @@ options:
     type: str
     default: ""
   duration:
-    description: Length of the window, a whole number of seconds from 1 to 3600.
+    description: Length of the window, a whole number of seconds from 1 to 3600. Empty is the default.
     type: raw
     default: 20
   probes:
-    description: Names of the probes, as a list or as text with commas between; V(all) stands for every probe.
+    description: Names of the probes, as a list or as text with commas between; V(all) stands for every probe, and so does nothing.
     type: raw
     default: all
   probe_options:
-    description: Options of probes, by probe and then by option.
+    description:
+      - Options of probes, by probe and then by option, or the same as text in YAML or JSON.
+      - Each probe checks its own, as it does on a host.
     type: raw
     default: {}
+  wait:
+    description: How many seconds a host may wait for another scan that is running on it, from 0 to 3600. Empty is the default.
+    type: raw
+    default: 300
+  slice:
+    description:
+      - Name of this slice, mostly its number, where several jobs share a scan. The names of all slices differ.
+      - When empty and O(slices) is given, the number of the job in AWX.
+    type: raw
+    default: ""
+  slices:
+    description: How many slices the scan has. The report says which never came. Empty or V(0) when that is not known.
+    type: raw
+    default: ""
+  start_at:
+    description:
+      - When the scan begins, as C(2026-11-23T03:08:00Z) or as seconds since 1970, so that the windows of all slices are the same.
+      - With O(state=begun) the task waits until then, a day at most. Empty, or an instant that is past, is now.
+    type: raw
+    default: ""
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying target.
@@ -85,6 +110,11 @@ scan_id:
   returned: success
   type: str
   sample: 20261123T030800Z-5af1
+results:
+  description: Folder of all results, as an absolute path.
+  returned: success
+  type: str
+  sample: /var/lib/ksysak
 folder:
   description: Folder of the scan.
   returned: success
@@ -94,6 +124,11 @@ options:
   description: The checked options C(duration_s), C(probes) and C(probe_options).
   returned: O(state=checked) and O(state=begun)
   type: dict
+wait_s:
+  description: The checked O(wait).
+  returned: O(state=checked) and O(state=begun)
+  type: int
+  sample: 300
 started_at:
   description: When the scan began.
   returned: O(state=begun), unless in check mode

@@ -38,10 +38,16 @@ options:
       - Options by probe, as C({"memleak":{"sample":1}}). Each probe's own module, as M(ksysak.fleet.memleak_facts), documents them.
     type: dict
     default: {}
+  wait_s:
+    description:
+      - How many seconds to wait for another scan that is running on this host, from 0 to 3600. One scan at a time can run on a host.
+      - When the other scan has not ended then, the task fails.
+    type: int
+    default: 0
   state:
     description:
       - V(measured) runs the probes.
-      - V(stopped) ends a scan that is running on this host early and returns what it has measured so far.
+      - V(stopped) ends a scan that is running on this host early and returns what it has measured so far. A scan that waits ends too.
     type: str
     choices: [measured, stopped]
     default: measured
@@ -69,6 +75,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+summary:
+  description: One line a probe, for people; the numbers are the lengths of the lists in its data.
+  returned: when something was measured
+  type: list
+  elements: str
+  sample: ["memleak: ok (bcc, window 20.0 s): leaks 2"]
 scan:
   description: What was measured; V(none) in check mode, and when O(state=stopped) found no scan.
   returned: success
@@ -97,6 +109,8 @@ preflight:
       remedy: ''
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import control, host, registry, runner, window
@@ -111,12 +125,13 @@ def main():
             'duration': dict(runner.DURATION, default=20),
             'probes': {'type': 'list', 'elements': 'str', 'default': [registry.ALL]},
             'probe_options': {'type': 'dict', 'default': {}},
+            'wait_s': {'type': 'int', 'default': 0},
             'state': {'type': 'str', 'choices': ['measured', 'stopped'], 'default': 'measured'},
         },
         supports_check_mode=True,
     )
     try:
-        check_bounds(module.params, runner.DURATION_BOUNDS)
+        check_bounds(module.params, dict(runner.DURATION_BOUNDS, wait_s=(0, 3600)))
         probes = runner.build_probes(registry.chosen(module.params['probes']), module.params['probe_options'], registry.classes())
     except ValueError as error:
         module.fail_json(msg=str(error))
@@ -140,10 +155,14 @@ def measure(module, probes):
     runner.use_python_with_bcc(probes)
     if module.check_mode:
         module.exit_json(changed=False, scan=None, preflight=runner.preflight(runner.run(probes, None, True)))
+    wait_s = module.params['wait_s']
     try:
-        listener = control.Listener(module.params['scan_id'] or '')
+        parent = os.getppid()
+        listener = control.listener(module.params['scan_id'] or '', wait_s, lambda: os.getppid() == parent)
+    except control.Ended as error:
+        module.fail_json(msg=str(error))
     except RuntimeError as error:
-        module.fail_json(msg='%s; end it with state: stopped, or wait for its end' % error)
+        module.fail_json(msg='%s and did not end within %d s (wait_s); end it with state: stopped, or wait for its end' % (error, wait_s))
 
     def serve(wanted):
         if listener.serve():
@@ -153,7 +172,7 @@ def measure(module, probes):
     fit_together(envelopes, dict((probe.NAME, probe.BUDGET_BYTES) for probe in probes))
     scan = {'collection_version': VERSION, 'system': host.system(), 'probes': envelopes}
     listener.finish(scan)
-    module.exit_json(changed=False, scan=scan)
+    module.exit_json(changed=False, summary=runner.summary(envelopes), scan=scan)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,8 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.version import 
 # Under these, everything is needed at run time; the rest is what a user reads.
 RUN_TIME = ("kmods", "meta", "playbooks", "plugins", "roles")
 READ = ("docs", "LICENSES")
-SINGLE = {"README.md", "CHANGELOG.md", "COPYING", "changelogs/config.yaml", "changelogs/changelog.yaml"}
+PAGES = {"README.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "COPYING"}
+SINGLE = PAGES | {"REUSE.toml", "changelogs/config.yaml", "changelogs/changelog.yaml"}
 
 
 def test_ansible_lint(tree, tool):
@@ -51,12 +52,14 @@ def _names(repo, kind):
         return sorted(path.stem for path in (repo / "plugins/modules").glob("*.py"))
     if kind == "role":
         return sorted(path.parent.parent.name for path in (repo / "roles").glob("*/meta/main.yml"))
+    if kind == "callback":
+        return sorted(path.stem for path in (repo / "plugins/callback").glob("*.py"))
     package = "ansible_collections.ksysak.fleet.plugins.filter"
     plugins = [import_module(f"{package}.{path.stem}").FilterModule() for path in (repo / "plugins/filter").glob("*.py")]
     return sorted(name for plugin in plugins for name in plugin.filters())
 
 
-@pytest.mark.parametrize("kind", ["module", "filter", "role"])
+@pytest.mark.parametrize("kind", ["module", "filter", "callback", "role"])
 def test_documentation_renders(repo, ansible, kind):
     """ansible-doc knows every one in the installed collection, and renders it without a warning."""
     names = [f"ksysak.fleet.{name}" for name in _names(repo, kind)]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Style and licence of every file of the project."""
 
+import os
 import re
 
 import pytest
+import yaml
 
 
 def _starts_with(path, shebang):
@@ -90,6 +92,22 @@ def test_no_path_of_a_machine(repo, texts):
     found = [f"{name}: {match.group()}" for name, text in own.items() for match in home.finditer(text)]
     found += [f"{name}: {repo}" for name, text in texts.items() if re.search(re.escape(str(repo)) + r"(?!\w)", text)]
     assert found == []
+
+
+def _is_below(name, pattern):
+    return any(path.match(pattern) for path in (name, *name.parents) if path.name)
+
+
+def test_shipped_documents_link_to_shipped_files(repo, files):
+    """A reader of the installed collection has no other files."""
+    ignored = yaml.safe_load((repo / "galaxy.yml").read_text())["build_ignore"]
+    shipped = [name for name in files if not any(_is_below(name, entry) for entry in ignored)]
+    documents = [name for name in shipped if name.suffix == ".md"]
+    links = [(name, target) for name in documents for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", (repo / name).read_text())]
+    assert links
+    there = {str(path) for name in shipped for path in (name, *name.parents)}
+    targets = [(name, os.path.normpath(name.parent / target)) for name, target in links]
+    assert [f"{name}: {target}" for name, target in targets if target not in there] == []
 
 
 def test_links_between_documents(repo, files):

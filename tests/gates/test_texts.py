@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.runner import DURATION_BOUNDS
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema import validate
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.usage import variables
 
 PACKAGE = "ansible_collections.ksysak.fleet"
 
@@ -341,8 +342,8 @@ def test_make_targets_that_pages_name_exist(repo, pages):
 
 
 def _offered(repo):
-    """Names that follow ksysak.fleet: modules, filters, playbooks, roles, documentation fragments."""
-    found = {path.stem for kind in ("modules", "filter", "doc_fragments") for path in (repo / "plugins" / kind).glob("*.*")}
+    """Names that follow ksysak.fleet: modules, callbacks, filters, playbooks, roles, documentation fragments."""
+    found = {path.stem for kind in ("modules", "callback", "filter", "doc_fragments") for path in (repo / "plugins" / kind).glob("*.*")}
     found |= {path.stem for path in (repo / "playbooks").glob("*.yml")}
     return found | {path.name for path in (repo / "roles").iterdir()} | set(_groups(repo))
 
@@ -370,6 +371,7 @@ def _specs(repo):
 
 def test_options_that_pages_name_exist(repo, pages, fields):
     known = {name for _role, options in _specs(repo) for name in options} | {f"ksysak_{probe}" for probe in fields.probes()}
+    known |= set(variables.OUTPUTS)
     for folder in ("playbooks", "kmods"):
         for path in (repo / folder).rglob("*.[ychm]*"):
             known |= set(re.findall(r"\bksysak_\w+", path.read_text()))

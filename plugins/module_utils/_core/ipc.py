@@ -110,6 +110,14 @@ def ask(name, word, timeout_s, until_ended=False):
     return json.loads(text.decode())
 
 
+def listening(prefix):
+    """Return the names, without PREFIX, of all processes that listen under a name that begins with a prefix."""
+    begin = '@' + PREFIX + prefix
+    with open('/proc/net/unix', errors='replace') as stream:
+        found = [line.split(None, 7)[-1].rstrip('\n') for line in stream]
+    return sorted(set(name[len('@' + PREFIX):] for name in found if name.startswith(begin)))
+
+
 def detach(serve):
     """Run serve(notify) in a process of its own that outlives this one. Returns the document that the process notifies.
 

@@ -50,7 +50,23 @@ def facts_main(probe_class, default_duration=20, detachable=False):
     if detachable:
         _warn_of_service(module, probe)
     fit(envelopes[probe.NAME])
-    module.exit_json(changed=False, ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
+    module.exit_json(changed=False, summary=summary(envelopes), ansible_facts={'ksysak_' + probe.NAME: envelopes[probe.NAME]})
+
+
+def summary(envelopes):
+    """Return one line a probe about what it measured, for somebody who reads the task's result. envelopes: {name: envelope}."""
+    lines = []
+    for name, result in sorted(envelopes.items()):
+        line = '%s: %s' % (name, result['status'])
+        if result['status'] in ('ok', 'degraded'):
+            counts = ['%s %d' % (key, len(rows)) for key, rows in sorted(result['data'].items()) if isinstance(rows, list)]
+            line += ' (%s, window %.1f s): %s' % (result['engine'], result['window_s'], ', '.join(counts) or 'no lists')
+        if result['reason']:
+            line += '; %s' % result['reason']
+        if result['remedy']:
+            line += ' - %s' % result['remedy']
+        lines.append(line)
+    return lines
 
 
 def _warn_of_service(module, probe):
@@ -76,7 +92,8 @@ def _report(module, probe, _ttl_s):
     answer = service.ask(probe, 'report')
     if answer is None:
         module.fail_json(msg=_not_running(probe) + '; start it with state: started')
-    return {'changed': False, 'service': answer['service'], 'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
+    return {'changed': False, 'service': answer['service'], 'summary': summary({probe.NAME: answer['result']}),
+            'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
 
 
 def _stop(module, probe, _ttl_s):
@@ -86,7 +103,8 @@ def _stop(module, probe, _ttl_s):
     answer = service.ask(probe, 'stop')
     if answer is None:
         return {'changed': False, 'service': None, 'msg': _not_running(probe)}
-    return {'changed': True, 'service': answer['service'], 'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
+    return {'changed': True, 'service': answer['service'], 'summary': summary({probe.NAME: answer['result']}),
+            'ansible_facts': {'ksysak_' + probe.NAME: answer['result']}}
 
 
 def _not_running(probe):

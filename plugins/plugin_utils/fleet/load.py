@@ -17,6 +17,8 @@ from ..schema.validate import SchemaError, validate
 
 FILE_BYTES = 1024 * 1024
 SCAN_BYTES = 16 * 1024 * 1024
+# A scan of several jobs has a file of each of these in place of scan.json.
+SLICES = "slices"
 HISTORY_BYTES = 64 * 1024 * 1024
 LARGEST_INTEGER = 2**63
 
@@ -86,7 +88,7 @@ def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
         if not _is_scan(folder) or folder.resolve() == own:
             continue
         try:
-            scan = _read(folder / "scan.json", SCAN_BYTES, "scan")[0]
+            scan = _scan_document(folder)[0]
         except Unreadable:
             continue
         if scan["started_at"] <= limit and (hosts is None or not hosts.isdisjoint(scan["hosts"])):
@@ -97,27 +99,72 @@ def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
 def _hosts(folder: Path) -> set[str] | None:
     """Return the hosts of a scan; None: they are not known."""
     try:
-        return set(_read(folder / "scan.json", SCAN_BYTES, "scan")[0]["hosts"])
+        return set(_scan_document(folder)[0]["hosts"])
     except Unreadable:
         return None
 
 
 def _is_scan(folder: Path) -> bool:
-    return (folder / "scan.json").is_file() or (folder / "hosts").is_dir()
+    return (folder / "scan.json").is_file() or (folder / SLICES).is_dir() or (folder / "hosts").is_dir()
+
+
+def _scan_document(folder: Path) -> tuple[dict, list[str]]:
+    """Return (scan document, what is wrong with its slices). One of slices is made of the documents of all. Raises Unreadable."""
+    if (folder / "scan.json").exists() or not (folder / SLICES).is_dir():
+        return _read(folder / "scan.json", SCAN_BYTES, "scan")[0], []
+    parts: list[dict] = []
+    wrong: list[str] = []
+    for path in sorted((folder / SLICES).glob("*.json")):
+        name = visible(f"{SLICES}/{path.name}")
+        try:
+            part = _read(path, SCAN_BYTES, "scan")[0]
+        except Unreadable as error:
+            wrong.append(f"{name} {error}")
+            continue
+        if parts and part["scan_id"] != parts[0]["scan_id"]:
+            wrong.append(f"{name} belongs to another scan: {part['scan_id']}")
+        elif parts and part["options"] != parts[0]["options"]:
+            wrong.append(f"{name} has other options than {parts[0].get('slice', {}).get('name')}; its hosts are in the report")
+            parts.append(part)
+        else:
+            parts.append(part)
+    if not parts:
+        raise Unreadable("is missing, and no file of a slice can be used")
+    ends = [part["ended_at"] for part in parts]
+    merged = {
+        **parts[0],
+        "started_at": min(part["started_at"] for part in parts),
+        "ended_at": max(ends) if all(ends) else None,
+        "hosts": list(dict.fromkeys(host for part in parts for host in part["hosts"])),
+    }
+    merged.pop("slice", None)
+    return merged, wrong + _missing_slices([part.get("slice", {}) for part in parts])
+
+
+def _missing_slices(slices: list[dict]) -> list[str]:
+    """Return a reason when not all slices came. slices: {name, of} of those that did."""
+    total = max((part.get("of") or 0 for part in slices), default=0)
+    if len(slices) >= total:
+        return []
+    numbers = {str(number) for number in range(1, total + 1)}
+    names = {part["name"] for part in slices}
+    missing = sorted(numbers - names, key=int) if names <= numbers else []
+    which = f": {', '.join(missing[:20])}" if missing else ""
+    return [f"{total - len(slices)} of {total} slices of this scan never came{which}; their hosts are not known"]
 
 
 def _began(folder: Path) -> str:
     try:
-        return _read(folder / "scan.json", SCAN_BYTES, "scan")[0]["started_at"]
+        return _scan_document(folder)[0]["started_at"]
     except Unreadable:
         return ""
 
 
 def read_scan(folder: Path) -> tuple[dict | None, list[dict]]:
     """Return (scan document or None, problems). Raises ResultsError when there are no host files either."""
-    path = folder / "scan.json"
     try:
-        return _read(path, SCAN_BYTES, "scan")[0], []
+        document, wrong = _scan_document(folder)
+        return document, [{"file": None, "host": None, "reason": reason} for reason in wrong]
     except Unreadable as error:
         if not _files(folder):
             raise ResultsError(f"ksysak_results: {folder}: scan.json {error}, and there are no host files") from None

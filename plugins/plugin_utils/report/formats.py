@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..messages import Messages
-from . import digest, findings, html, junit, sarif, table
+from . import digest, findings, html, junit, pipeline, sarif, table
 from .assets import Assets
 
 # The name of the file of each format.
@@ -20,6 +20,7 @@ FILES = {
     "sarif": "findings.sarif",
     "csv": "findings.csv",
     "digest": "digest.txt",
+    "codequality": "codequality.json",
 }
 
 
@@ -36,5 +37,6 @@ def renderers(assets: Assets, translate: Messages, folder: Path | None = None) -
         "junit": junit.render,
         "sarif": sarif.render,
         "csv": table.render,
+        "codequality": pipeline.codequality,
         "digest": lambda fleet: "\n".join(digest.digest(fleet, translate)) + "\n",
     }

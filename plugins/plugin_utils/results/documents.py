@@ -41,9 +41,10 @@ def plain(text: object, limit: int = REASON_CHARS) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def scan_document(scan_id: str, options: dict, hosts: list[str], controller: dict) -> dict:
-    """Return the document scan-1.json of a scan that begins now."""
+def scan_document(scan_id: str, options: dict, hosts: list[str], controller: dict, part: dict | None = None) -> dict:
+    """Return the document scan-1.json of a scan that begins now. part: {name, of} of a slice; None: the scan has none."""
     return {
+        **({"slice": part} if part else {}),
         "schema": "ksysak.scan/1",
         "scan_id": scan_id,
         "collection_version": VERSION,

@@ -14,6 +14,15 @@ from .names import host_file_name
 SCAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+# Where ansible-runner, and so AWX, keeps what a job leaves: what is in there comes back from an execution node.
+ARTIFACTS = "AWX_ISOLATED_DATA_DIR"
+
+
+def default_results() -> str:
+    """Return the folder of all results when none is named: that of the job's artifacts under ansible-runner, else the current one's."""
+    return str(Path(os.environ.get(ARTIFACTS) or os.environ.get("PWD") or os.getcwd()) / "ksysak-results")
+
+
 class ResultsError(Exception):
     """The results folder cannot be used. The message names the option or the path."""
 
@@ -38,29 +47,33 @@ def write_text(path: Path, text: str) -> None:
 
 
 class ScanFolder:
-    """<results>/<scan_id>. Making the object touches no file; everything raises ResultsError."""
+    """<results>/<scan_id>. Making the object touches no file; everything raises ResultsError.
 
-    def __init__(self, results: str, scan_id: str):
+    part: name of the slice, for one job of several that share the scan; '' for a scan of one job.
+    """
+
+    def __init__(self, results: str, scan_id: str, part: str = ""):
         if not SCAN_ID.fullmatch(scan_id):
             raise ResultsError(
                 f"ksysak_scan_id: '{scan_id[:80]}' is not a scan id "
                 "(1 to 64 letters, digits, '_', '.', '-'; the first one a letter or a digit)"
             )
-        if not results:
-            raise ResultsError("ksysak_results: is empty, a folder is expected")
-        self.root = Path(results).expanduser().absolute()
+        self.root = Path(results or default_results()).expanduser().absolute()
         self.scan_id = scan_id
         self.path = self.root / scan_id
         self.hosts = self.path / "hosts"
-        self.scan_file = self.path / "scan.json"
+        self.whole_file = self.path / "scan.json"
+        self.scan_file = self.path / "slices" / f"{part}.json" if part else self.whole_file
 
     def _cannot(self, path: Path, error: OSError) -> ResultsError:
         return ResultsError(f"ksysak_results: cannot write to {path}: {_why(error)}")
 
     def check_new(self) -> None:
         """Raise unless a new scan could be written here. Changes nothing."""
-        if self.scan_file.exists():
+        if self.whole_file.exists() or (self.scan_file is self.whole_file and self.scan_file.parent.joinpath("slices").exists()):
             raise ResultsError(f"ksysak_scan_id: there is a scan '{self.scan_id}' in {self.root} already")
+        if self.scan_file.exists():
+            raise ResultsError(f"ksysak_slice: there is a slice '{self.scan_file.stem}' of '{self.scan_id}' in {self.root} already")
         there = self.hosts
         try:
             while not os.path.lexists(there):
@@ -74,7 +87,7 @@ class ScanFolder:
 
     def check_there(self) -> None:
         """Raise unless there is a scan in this folder."""
-        if not self.scan_file.is_file():
+        if not self.scan_file.is_file() and not (self.path / "slices").is_dir():
             raise ResultsError(f"ksysak_scan_id: there is no scan '{self.scan_id}' in {self.root} (ksysak_results)")
 
     def begin(self, document: dict) -> None:
@@ -82,6 +95,7 @@ class ScanFolder:
         self.check_new()
         try:
             self.hosts.mkdir(parents=True, exist_ok=True)
+            self.scan_file.parent.mkdir(exist_ok=True)
             write_json(self.scan_file, document)
         except OSError as error:
             raise self._cannot(self.path, error) from error
@@ -124,16 +138,17 @@ class ScanFolder:
     def _host_files(self) -> list[Path]:
         return [path for path in self.hosts.glob("*.json") if not path.name.startswith(".")]
 
-    def reported(self) -> int:
-        """Return how many hosts have a document."""
-        return len(self._host_files())
-
     def states(self) -> dict[str, int]:
         """Return the number of host documents by state; one that cannot be read counts as 'unreadable'."""
-        count: collections.Counter[str] = collections.Counter()
+        return dict(collections.Counter(self.states_by_file({}).values()))
+
+    def states_by_file(self, known: dict[Path, str]) -> dict[Path, str]:
+        """Return the state of each host document. known: states of earlier calls, which are not read again; the new ones are added."""
         for path in self._host_files():
+            if path in known:
+                continue
             try:
-                count[str(json.loads(path.read_text(encoding="utf-8"))["state"])] += 1
+                known[path] = str(json.loads(path.read_text(encoding="utf-8"))["state"])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
-                count["unreadable"] += 1
-        return dict(count)
+                known[path] = "unreadable"
+        return known

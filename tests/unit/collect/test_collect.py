@@ -210,18 +210,27 @@ def test_a_folder_that_cannot_be_written(host, tmp_path):
         host(FINISHED, results=str(tmp_path / "file"))
 
 
+TWO = ["web1", "web2"]
+
+
 def test_one_of_the_waiting_shows_the_progress(host, lines, clock, tmp_path):
     folder = ScanFolder(str(tmp_path / "results"), "night")
     folder.hosts.mkdir(parents=True)
     host(FINISHED)
     assert 5 <= len(lines) <= 10
-    assert lines[0] == "  measuring, 56 s left; 0 of 2 hosts have reported"
+    assert lines[0] == "  scan night: 2 launched, 2 measuring, 0 collected, 0 failed; 56 s left"
     del lines[:]
-    with collect.Progress(folder, 2, 60) as leader, collect.Progress(folder, 2, 60) as other:
+    with collect.Progress(folder, TWO, 60) as leader, collect.Progress(folder, TWO, 60) as other:
         clock.sleep(7)
         leader.show(53)
         other.show(53)
-    assert lines == ["  measuring, 53 s left; 1 of 2 hosts have reported"]
+        folder.write_host({**json.loads(folder.host_file("web1").read_text()), "host": "web2", "state": "lost"})
+        clock.sleep(7)
+        leader.show(0)
+    assert lines == [
+        "  scan night: 2 launched, 1 measuring, 1 collected, 0 failed; 53 s left",
+        "  scan night: 2 launched, 0 to be collected, 1 collected, 1 failed; the window has ended",
+    ]
 
 
 def test_check_mode_shows_what_could_be_measured_and_writes_nothing(host, tmp_path):

@@ -293,7 +293,7 @@ def test_the_filter_gives_the_findings_of_the_design():
     assert set(found[0]) == {
         "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references",
     }  # fmt: skip
-    for wrong, said in ((data.scan(["web1"]), "a host document is expected"), ({}, "no schema"), ("text", "JSON object")):
+    for wrong, said in ((data.scan(["web1"]), "a host document is expected"), ({}, "are expected"), ("text", "JSON object")):
         with pytest.raises(AnsibleFilterError, match=said):
             findings(wrong)
     with pytest.raises(AnsibleFilterError, match="no rule is called"):

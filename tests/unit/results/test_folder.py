@@ -31,7 +31,9 @@ def test_hosts_are_counted_also_those_that_cannot_be_read(scan):
     scan.host_file("e").write_text("[]")
     (scan.hosts / ".x.json").write_text("{}")
     assert scan.states() == {"scanned": 2, "lost": 1, "unreadable": 2}
-    assert scan.reported() == 5
+    known = {scan.host_file("a"): "scanned"}
+    scan.host_file("a").write_text("")  # is known, so not read again
+    assert sorted(scan.states_by_file(known).values()) == ["lost", "scanned", "scanned", "unreadable", "unreadable"]
 
 
 def test_hosts_stay_inside_their_folder(scan):
@@ -93,3 +95,13 @@ def test_a_scan_file_that_was_spoilt_is_named(scan):
     scan.scan_file.write_text("[1]")
     with pytest.raises(ResultsError, match="scan.json is not a scan document"):
         scan.end("2026-11-23T03:08:00Z")
+
+
+def test_results_go_to_the_artifacts_of_a_job_unless_a_folder_is_named(monkeypatch, tmp_path):
+    """ansible-runner names the folder that comes back from an execution node in AWX_ISOLATED_DATA_DIR."""
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.delenv("AWX_ISOLATED_DATA_DIR", raising=False)
+    assert ScanFolder("", "night").root == tmp_path / "ksysak-results"
+    monkeypatch.setenv("AWX_ISOLATED_DATA_DIR", str(tmp_path / "artifacts" / "7"))
+    assert ScanFolder("", "night").root == tmp_path / "artifacts" / "7" / "ksysak-results"
+    assert ScanFolder(str(tmp_path / "own"), "night").root == tmp_path / "own"

@@ -2,7 +2,7 @@
 import pytest
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import NAMES
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError, check_hosts, check_options
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError, check_hosts, check_options, check_wait
 
 
 @pytest.mark.parametrize("duration", [1, 3600, "20"])
@@ -10,7 +10,7 @@ def test_good_durations(duration):
     assert check_options(duration, ["memleak"], {})["duration_s"] == int(duration)
 
 
-@pytest.mark.parametrize("duration", [0, -1, 3601, 99999, "abc", "", "1.5", 1.5, True, None, [], "9" * 5000])
+@pytest.mark.parametrize("duration", [0, -1, 3601, 99999, "abc", "1.5", 1.5, True, {}, [1], "9" * 5000])
 def test_bad_durations(duration):
     with pytest.raises(OptionsError, match=r"^ksysak_duration: .* from 1 to 3600$"):
         check_options(duration, ["memleak"], {})
@@ -26,13 +26,17 @@ def test_all_stands_for_every_probe_of_the_registry(probes):
     assert check_options(1, probes, {})["probes"] == list(NAMES)
 
 
-@pytest.mark.parametrize("probes", [[], "", "nope", ["memleak", "nope"], None, {"memleak": 1}, [["memleak"]], [None]])
+@pytest.mark.parametrize("probes", ["nope", ["memleak", "nope"], {"memleak": 1}, [["memleak"]], [None]])
 def test_bad_probes(probes):
     with pytest.raises(OptionsError, match="^ksysak_probes: .*known: memleak, "):
         check_options(1, probes, {})
 
 
-@pytest.mark.parametrize("options", [[], "x", {"nope": {}}, {"memleak": 1}])
+WRONG_PROBE_OPTIONS = [[1], "x", "{", {"nope": {}}, {"memleak": 1}]
+WRONG_PROBE_OPTIONS += [{"memleak": {"sampel": 1}}, {"memleak": {"top": 0}}, {"memory": {"top": "many"}}]
+
+
+@pytest.mark.parametrize("options", WRONG_PROBE_OPTIONS)
 def test_bad_probe_options(options):
     with pytest.raises(OptionsError, match="^ksysak_probe_options: "):
         check_options(1, ["memleak"], options)
@@ -53,3 +57,25 @@ def test_a_host_name_that_no_document_can_hold():
     check_hosts(["../../etc/x", "x" * 255])
     with pytest.raises(OptionsError, match="inventory: host name"):
         check_hosts(["x" * 256])
+
+
+@pytest.mark.parametrize("nothing", ["", None, [], [""]])
+def test_what_a_survey_leaves_empty_is_the_default(nothing):
+    assert check_options(nothing, nothing, nothing) == {"duration_s": 20, "probes": list(NAMES), "probe_options": {}}
+    assert check_wait(nothing) == 300
+
+
+def test_the_text_area_of_a_survey_holds_probe_options():
+    assert check_options(1, ["memleak"], "memleak: {sample: 1}")["probe_options"] == {"memleak": {"sample": 1}}
+    assert check_options(1, ["memleak"], '{"memleak": {"sample": 1}}')["probe_options"] == {"memleak": {"sample": 1}}
+
+
+def test_a_probe_names_its_own_option_that_is_wrong():
+    with pytest.raises(OptionsError, match=r"^ksysak_probe_options: memleak has no option sampel; there are .*sample"):
+        check_options(1, ["memleak"], {"memleak": {"sampel": 1}})
+
+
+@pytest.mark.parametrize("wait", [-1, 3601, "x", 1.5, True])
+def test_bad_waits(wait):
+    with pytest.raises(OptionsError, match=r"^ksysak_wait: .* from 0 to 3600$"):
+        check_wait(wait)
