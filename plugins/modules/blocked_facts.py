@@ -11,7 +11,7 @@ description:
   - Each wait has its reason in words, the function of the kernel, and the holder where the kernel reports one.
   - The holder is the owner of the lock, or the task that let go. The chain shows what the holder itself waited for.
   - Sleeps that a program asks for (poll, timers, futexes, pipes, children) are never reported.
-  - Looks at all tasks estimate the blocked time of each cgroup by kind, also that of short waits.
+  - Samples of all tasks estimate the blocked time of each cgroup by kind, also that of short waits.
 author:
   - ksysak.fleet maintainers (@ksysak)
 extends_documentation_fragment:
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 - name: Show the cause that took most time
   ansible.builtin.debug:
-    var: ansible_facts.ksysak_blocked.data.causes[0]
+    var: ansible_facts.ksysak_blocked.data.reasons[0]
 
 - name: Shorter waits too
   ksysak.fleet.blocked_facts:
@@ -70,16 +70,16 @@ ansible_facts:
               description: 'Waits that the program or the administrator asked for: file locks, frozen tasks, vfork.'
               type: int
             sampling:
-              description: 'Looks at all tasks: how many, and the pause between two of them at the end.'
+              description: Samples of the state of all tasks.
               type: dict
               contains:
-                looks:
-                  description: Looks.
+                samples:
+                  description: Samples within the window.
                   type: int
-                pause_us:
-                  description: Pause between the last two looks.
+                interval_us:
+                  description: Time between the last two.
                   type: float
-            causes:
+            reasons:
               description: Waits by what they were for, most time first. Of user processes alone.
               type: list
               elements: dict
@@ -126,7 +126,7 @@ ansible_facts:
                   description: Longest wait, also of its part before the window.
                   type: float
                 sampled_us:
-                  description: Time of all waits of this cause, also of shorter ones, as looks at all tasks estimate it.
+                  description: Time of all waits of this cause, also of shorter ones, as samples of all tasks estimate it.
                   type: float
                 tasks:
                   description: Processes that waited.
@@ -136,8 +136,7 @@ ansible_facts:
                   type: list
                   elements: dict
                 holders:
-                  description: 'Who kept them, most time first. Empty: the kernel does not tell, or nobody does (a device, a
-                    limit).'
+                  description: 'Who kept them, most time first. Empty: not known, or nobody does (a device, a limit).'
                   type: list
                   elements: dict
             waits:
@@ -215,7 +214,7 @@ ansible_facts:
                   description: Whether the task is a thread of the kernel.
                   type: bool
                 holder:
-                  description: 'Who kept it. Null: the kernel does not tell, or nobody does.'
+                  description: 'Who kept it. Null: not known, or nobody does.'
                   type: dict
                 chain:
                   description: For what the holder itself waited meanwhile, then that one's holder, and so on.
@@ -232,6 +231,7 @@ ansible_facts:
               elements: dict
               sample:
                 - cgroup: /system.slice/shop.service
+                  cpu_cgroup: /system.slice/shop.service
                   unit: shop.service
                   comm: victim
                   waits: 5
@@ -241,6 +241,9 @@ ansible_facts:
               contains:
                 cgroup:
                   description: 'Its cgroup. Null: a kernel thread, or the task ended.'
+                  type: str
+                cpu_cgroup:
+                  description: 'Its cgroup in the hierarchy of the CPU controller: of cgroup v2, else of v1''s C(cpu).'
                   type: str
                 unit:
                   description: 'Its systemd unit. Null: none.'
@@ -255,7 +258,7 @@ ansible_facts:
                   description: Longest wait.
                   type: float
                 blocked_us:
-                  description: Blocked time of all its tasks together, as looks estimate it.
+                  description: Blocked time of all its tasks together, as samples estimate it.
                   type: float
                 kinds:
                   description: The same by kind, most first.

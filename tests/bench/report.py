@@ -47,12 +47,16 @@ def enlarge(document, more):
 
 
 def write(root, count, more):
-    """Write the results of so many hosts, each with these call stacks beside its own."""
-    data.write(root, [enlarge(document, more) for document in data.fleet(count)])
+    """Write the results of so many hosts with long names, and of an earlier scan, each with these call stacks beside its own."""
+    for folder, share in ((root, 0.03), (root / "before", 0.04)):
+        documents = [enlarge(document, more) for document in data.fleet(count, share)]
+        for place, document in enumerate(documents):
+            document["host"] += f".rack{place % 40:02d}.fra1.prod.corp.example.net"
+        data.write(folder, documents)
 
 
-def make(folder, page):
-    """In a process of its own: make the report of a folder and print what it took."""
+def make(folder, page, *baseline):
+    """In a process of its own: make the report of a folder, and of the changes since a baseline, and print what it took."""
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import evaluated
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load
@@ -60,7 +64,8 @@ def make(folder, page):
     from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
 
     began = time.monotonic()
-    Path(page).write_text(render(build(Path(folder), load()), Assets(str(REPO / "roles" / "report"))), encoding="utf-8")
+    fleet = build(Path(folder), load(), *map(Path, baseline))
+    Path(page).write_text(render(fleet, Assets(str(REPO / "roles" / "report")), Path(folder)), encoding="utf-8")
     took = time.monotonic() - began
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = sum((used.ru_utime + used.ru_stime) for used in (own, others))
@@ -132,9 +137,12 @@ def main(argv):
             writer = multiprocessing.Process(target=write, args=(root, count, more))
             writer.start()
             writer.join()
-            (scan,) = root.iterdir()
-            page = root / "report.html"
+            scan, page = root / data.SCAN_ID, root / "report.html"
             command = [sys.executable, __file__, "--make", str(scan), str(page)]
+            compared = json.loads(
+                subprocess.run([*command, str(root / "before" / data.SCAN_ID)], stdout=subprocess.PIPE, check=True, text=True).stdout
+            )
+            print("%8d %10.2f %10.2f %10.0f %10.2f    with a baseline" % (count, *compared, page.stat().st_size / 2**20), flush=True)
             figures = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
             row = "%8d %10.2f %10.2f %10.0f %10.2f %10.0f %10.0f %10.0f" % (count, *figures, page.stat().st_size / 2**20, *opened(page))
             if facts and count <= CMDB_HOSTS:

@@ -81,12 +81,13 @@ def show(chromium, tmp_path):
     """Return a function that makes the report of host documents: (Page, fleet document). What it did is checked at the end."""
     shown = []
 
-    def make(documents, width=1440, scheme="light", language="en", before=None, **changes):
+    def make(documents, width=1440, scheme="light", language="en", before=None, overrides=None, **changes):
         assets = Assets(str(ROLE), language)
         baseline = data.write(tmp_path / "before", before) if before else None
-        fleet = build(data.write(tmp_path, documents, **changes), load_policy(translate=assets.rules), baseline, assets.translate)
+        folder = data.write(tmp_path, documents, **changes)
+        fleet = build(folder, load_policy(overrides=overrides, translate=assets.rules), baseline, assets.translate)
         path = tmp_path / "report.html"
-        path.write_text(render(fleet, assets), encoding="utf-8")
+        path.write_text(render(fleet, assets, folder), encoding="utf-8")
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         shown.append((context, Page(context, path)))
         return shown[-1][1], fleet
@@ -381,7 +382,7 @@ def test_self_tests_are_shown_with_their_limits(show, tmp_path):
 NAMES = set(
     """KSysAK ksysak.fleet ksysak_baseline selftest playbook UTC CSV CPU MAD KiB MiB GiB ms bcc procfs journal logs sysfs memleak runlatency
     interference os_exceptions hardirq softirq timer hrtimer ipi slab page vmalloc PID oops p50 p90 p99 p999 scan.json fleet.json
-    default ci95 meminfo host_health kdump memory""".split()
+    default ci95 meminfo host_health kdump memory kernel module acme severity info""".split()
 )
 SHOWN_TEXTS = """() => {
   const found = new Set()

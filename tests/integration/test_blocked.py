@@ -36,7 +36,7 @@ def measured(result):
 def test_a_daemon_that_answers_late_is_the_holder(run):
     result = run("slow_daemon")
     data, truth = measured(result), result["truth"]
-    cause = next(row for row in data["causes"] if row["kind"] == "fuse")
+    cause = next(row for row in data["reasons"] if row["kind"] == "fuse")
     assert cause["victims"][0]["pid"] == truth["victim"]
     assert (cause["holders"][0]["pid"], cause["holders"][0]["comm"]) == (truth["daemon"], "ks-daemon")
     waits = [row for row in data["waits"] if row["pid"] == truth["victim"] and not row["ongoing"]]
@@ -64,7 +64,7 @@ def test_a_wait_that_goes_on_since_before_the_window(run):
     wait = next(row for row in data["waits"] if row["pid"] == truth["victim"])
     assert (wait["kind"], wait["ongoing"]) == ("fuse", True)
     assert wait["delay_us"] > 1e6 * result["envelope"]["window_s"]
-    cause = next(row for row in data["causes"] if row["kind"] == "fuse")
+    cause = next(row for row in data["reasons"] if row["kind"] == "fuse")
     assert cause["total_us"] <= 1.02e6 * result["envelope"]["window_s"] + 20000
 
 
@@ -73,7 +73,7 @@ def test_sleeps_that_programs_ask_for_are_no_cause(run):
     data, truth = measured(result), result["truth"]
     ours = set(truth["pids"].values())
     assert [row for row in data["waits"] if row["pid"] in ours and not row["expected"]] == []
-    assert [cause for cause in data["causes"] if cause["count"] and ours & {victim["pid"] for victim in cause["victims"]}] == []
+    assert [cause for cause in data["reasons"] if cause["count"] and ours & {victim["pid"] for victim in cause["victims"]}] == []
 
 
 def test_a_file_system_that_is_frozen(run):
@@ -81,7 +81,7 @@ def test_a_file_system_that_is_frozen(run):
     if "unable" in result["truth"]:
         pytest.skip(result["truth"]["unable"])
     data, truth = measured(result), result["truth"]
-    cause = next(row for row in data["causes"] if row["kind"] == "fs_frozen")
+    cause = next(row for row in data["reasons"] if row["kind"] == "fs_frozen")
     assert cause["victims"][0]["pid"] == truth["victim"]
     assert cause["holders"][0]["comm"] == "ks-freezer"
     service = next(row for row in data["services"] if "fs_frozen" in row["kinds"])

@@ -123,7 +123,7 @@ def test_every_host_has_its_document(scanned):
 
 def test_the_scan_writes_only_into_its_folder(scanned):
     (folder,) = scanned.results.iterdir()
-    assert {path.name for path in folder.iterdir()} == {"scan.json", "hosts", "report.html", "fleet.json", "memory-counters.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {"scan.json", "hosts", "report.html", "fleet.json", "memory-counters.jsonl", "findings-history.json"}
     assert len(list((folder / "hosts").iterdir())) == 2
     assert {path.name for path in scanned.results.parent.iterdir()} == {"home", "hosts.json", "results"}
 

@@ -93,7 +93,7 @@ test('evidence of any shape is shown with units', () => {
   assert.equal(shown(2048, 'size_bytes'), '2 KiB')
   assert.equal(shown([], 'list'), '–')
   assert.equal(shown(['a', 'b'], 'comms'), 'a, b')
-  assert.equal(evidence(['a', 'b'], 'stack').localName, 'pre')
+  assert.equal(evidence(['a', 'b'], 'stack').querySelector('pre').textContent, 'a\nb')
   assert.equal(shown({ percentiles_us: { p99: 4096 } }), 'percentilesp994.1 ms')
   const table = evidence([
     { cpu: 1, delay_us: 2000 },
@@ -107,6 +107,35 @@ test('evidence of any shape is shown with units', () => {
     [...table.querySelectorAll('td')].map((node) => node.textContent),
     ['1', '2 ms', '–', '2', '–', 'count 3'],
   )
+})
+
+test('an interval, a histogram and a trend are shown as such', () => {
+  const shown = (value, name) => evidence(value, name).textContent
+  assert.equal(
+    shown({ growth_bytes_per_s: 497664, growth_ci95: [488448, 505856] }),
+    'growth486 KiB/sgrowth, 95 % interval477 KiB/s to 494 KiB/s',
+  )
+  assert.equal(shown([1024, 2048], 'delta_bytes_ci95'), '1 KiB to 2 KiB')
+  const bins = evidence([5, 0, 7], 'waits_log2_us')
+  assert.deepEqual(
+    [...bins.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent)),
+    [
+      ['0 µs to 1 µs', '5'],
+      ['2 µs to 4 µs', '7'],
+    ],
+  )
+  assert.match(shown({ 1024: 3 }, 'histogram_ns'), /1.02 µs to 2.05 µs3/)
+  const trend = evidence(
+    [
+      [0, 0],
+      [10, 2048],
+    ],
+    'trend',
+  )
+  assert.ok(trend.querySelector('polyline'))
+  assert.equal(trend.textContent, ' from 0 B to 2 KiB in 10 s')
+  assert.equal(shown([[1, 2]], 'pairs'), '1,2')
+  assert.equal(shown([1, 2.5], 'sizes_us'), '1 µs, 2.5 µs')
 })
 
 test('no cell of an exported table is a formula', () => {

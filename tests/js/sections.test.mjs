@@ -6,20 +6,19 @@ import { probability, webAddresses } from '../../roles/report/files/detail/findi
 import { decadesTo } from '../../roles/report/files/lib/chart.js'
 import { polyline } from '../../roles/report/files/lib/curve.js'
 import { changesText } from '../../roles/report/files/page/changes.js'
-import { complianceShare } from '../../roles/report/files/page/compliance.js'
+import { complianceShare, scopeText } from '../../roles/report/files/page/compliance.js'
 import { reasons } from '../../roles/report/files/page/hosts.js'
 import { causes, rate } from '../../roles/report/files/page/memory_trend.js'
 import { factLines } from '../../roles/report/files/sections/exceptions.js'
-import { lanesOf, marksOf, scannedAt, timeLabels } from '../../roles/report/files/sections/exceptions/timeline.js'
+import { daysOf, scannedAt } from '../../roles/report/files/sections/exceptions/timeline.js'
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
 import { bucketsOf } from '../../roles/report/files/sections/jitter/histogram.js'
-import { worstFirst } from '../../roles/report/files/sections/jitter/strip.js'
+import { columnsOf, rowOf, strength, worstFirst } from '../../roles/report/files/sections/jitter/heatmap.js'
 import { openPage } from './page.mjs'
 
 beforeEach(() => openPage())
 
-const NOW = Date.parse('2026-11-23T03:00:00Z') / 1000
-const event = (kind, last_seen, more) => ({ kind, severity: 'error', first_seen: null, last_seen, ...more })
+const NOW = Date.parse('2026-11-23T03:00:00Z')
 
 test('only secure web addresses become links', () => {
   const given = ['https://docs.kernel.org/', 'http://x/', 'javascript:alert(1)//https://', ' https://x/']
@@ -40,6 +39,15 @@ test('a rule that no host was evaluated by has no share', () => {
   assert.equal(complianceShare({ pass: 0, fail: 0, waived: 0, unknown: 9, off: 0 }), null)
 })
 
+test('a waiver says what it is about', () => {
+  const any = { rule: null, signature: null, hosts: null, groups: null }
+  assert.equal(scopeText({ ...any, rule: 'slab-growth' }), 'rule slab-growth; all hosts')
+  assert.equal(
+    scopeText({ ...any, signature: 'leak|*', hosts: ['web*'], groups: ['db'] }),
+    'signature leak|*; hosts web*; groups db',
+  )
+})
+
 test('a host says which probes did not measure', () => {
   const probes = { memleak: { status: 'skipped', reason: 'no bcc' }, runlatency: { status: 'ok', reason: '' } }
   assert.equal(
@@ -48,46 +56,39 @@ test('a host says which probes did not measure', () => {
   )
 })
 
-test('the time line has the events of a month, oldest first', () => {
+const event = (kind, days, severity = 'error') => ({ kind, severity, days })
+
+test('the time line counts hosts by kind and day, in the month before the scan', () => {
   const events = [
-    event('oom', '2026-11-22T00:00:00Z', { first_seen: '2026-11-20T00:00:00Z' }),
-    event('oops', '2026-11-01T00:00:00Z'),
-    event('oops', '2026-10-01T00:00:00Z'),
-    event('oops', '2027-01-01T00:00:00Z'),
-    event('oops', null),
+    event('oom', { '2026-11-20': 3, '2026-11-22': 1 }),
+    event('oom', { '2026-11-22': 4, '2026-10-01': 9 }, 'warning'),
+    event('oops', { '2026-10-01': 1 }),
+    event('oops', {}),
+    event('panic', { '2026-11-21': 2 }, 'fatal'),
+    event('other', { '2026-11-21': 2 }, null),
   ]
-  const marks = marksOf(events, NOW)
+  const { days, lanes, left } = daysOf(events, NOW)
+  assert.deepEqual(days, ['2026-11-20', '2026-11-21', '2026-11-22', '2026-11-23'])
   assert.deepEqual(
-    marks.map((mark) => mark.event),
-    [events[1], events[0]],
+    lanes.map(({ kind, severity }) => [kind, severity]),
+    [
+      ['panic', 'fatal'],
+      ['oom', 'error'],
+      ['other', null],
+    ],
   )
-  assert.equal(marks[1].to - marks[1].from, 2 * 86400)
-  assert.equal(marks[0].to, marks[0].from)
+  assert.deepEqual(lanes[1].counts['2026-11-22'], { count: 5, severity: 'error' })
+  assert.equal(left, 2)
 })
 
-test('lanes begin with the worst kind, and the last one is for all others', () => {
-  const mark = (kind, severity) => ({ event: { kind, severity } })
-  assert.deepEqual(
-    lanesOf([mark('b', 'info'), mark('c', null), mark('a', 'info'), mark('d', 'fatal'), mark('c', 'error')]),
-    ['d', 'c', 'a', 'b'],
-  )
-  const many = lanesOf(Array.from({ length: 13 }, (unused, number) => mark(`kind${number + 10}`, 'error')))
-  assert.equal(many.length, 12)
-  assert.deepEqual(many.slice(10), ['kind20', null])
+test('a clock that is ahead does not hide a report, one of next year does', () => {
+  assert.deepEqual(daysOf([event('oom', { '2026-11-24': 1 })], NOW).days, ['2026-11-24'])
+  assert.deepEqual(daysOf([event('oom', { '2027-01-01': 1 })], NOW), { days: [], lanes: [], left: 1 })
 })
 
 test('a scan that did not end is at its start', () => {
   assert.equal(scannedAt({ scan: { ended_at: null, started_at: '2026-11-23T03:00:00Z' }, generated_at: 'x' }), NOW)
   assert.equal(scannedAt({ scan: { ended_at: null, started_at: null }, generated_at: '2026-11-23T03:00:00Z' }), NOW)
-})
-
-test('times have their day where it begins', () => {
-  assert.deepEqual(timeLabels([NOW, NOW + 3600, NOW + 21 * 3600], 3600), [
-    '03:00\n2026-11-23',
-    '04:00',
-    '00:00\n2026-11-24',
-  ])
-  assert.deepEqual(timeLabels([NOW], 86400), ['2026-11-23'])
 })
 
 test('details of an exception are lines', () => {
@@ -111,6 +112,20 @@ test('buckets are in the order of numbers, and hosts in that of their latency', 
     ['e', 'b', 'a'],
   )
   assert.deepEqual([1, 10, 11, 99999].map(decadesTo), [1, 10, 100, 100000])
+})
+
+test('a heat map has a row for each doubling and a column for each host, or for hosts that share a pixel', () => {
+  assert.deepEqual([0, 0.5, 1, 1.9, 2, 1000, 1024].map(rowOf), [0, 0, 1, 1, 2, 10, 11])
+  const host = (...waits) => ({ jitter: { waits_log2_us: waits, count: waits.reduce((sum, one) => sum + one, 0) } })
+  const hosts = [host(1, 1), host(3, 1), host(0, 0, 4)]
+  assert.deepEqual(columnsOf(hosts, 3, 900), [
+    [0.5, 0.5, 0],
+    [0.75, 0.25, 0],
+    [0, 0, 1],
+  ])
+  assert.deepEqual(columnsOf(hosts, 3, 1), [[0.75, 0.5, 1]])
+  assert.equal(columnsOf(Array(10000).fill(hosts[0]), 3, 1200.7).length, 1200)
+  assert.deepEqual([0, 1, 1e-3, 1e-9].map(strength), [0, 1, 0.5, 0.08])
 })
 
 test('a curve fills its place, also when nothing grew', () => {

@@ -15,10 +15,11 @@ _ENDED_BY_A_TASK = frozenset(('mmap_lock', 'inode_lock', 'cgroup_lock', 'rtnl', 
 
 
 class Task:
-    """pid: of the process; tid; comm; cgroup, unit: str or None; is_kernel_thread."""
+    """pid: of the process; tid; comm; cgroup, unit, cpu_cgroup: str or None; is_kernel_thread."""
 
-    def __init__(self, pid, tid, comm, cgroup=None, unit=None, is_kernel_thread=False):
+    def __init__(self, pid, tid, comm, cgroup=None, unit=None, is_kernel_thread=False, cpu_cgroup=None):
         self.pid, self.tid, self.comm, self.cgroup, self.unit, self.is_kernel_thread = pid, tid, comm, cgroup, unit, is_kernel_thread
+        self.cpu_cgroup = cpu_cgroup
 
     def facts(self):
         """Return {pid, tid, comm, cgroup, unit}."""
@@ -99,8 +100,8 @@ class Waits:
             cause['calls'][reason.call] = cause['calls'].get(reason.call, 0) + weight_ns
 
     def _service(self, task):
-        service = self._services.setdefault(task.cgroup, {'cgroup': task.cgroup, 'unit': task.unit, 'comms': {}, 'waits': 0,
-                                                          'longest_ns': 0, 'blocked_ns': 0, 'kinds': {}})
+        service = self._services.setdefault(task.cgroup, {'cgroup': task.cgroup, 'cpu_cgroup': task.cpu_cgroup, 'unit': task.unit,
+                                                          'comms': {}, 'waits': 0, 'longest_ns': 0, 'blocked_ns': 0, 'kinds': {}})
         service['comms'][task.comm] = service['comms'].get(task.comm, 0) + 1
         return service
 
@@ -139,14 +140,14 @@ class Waits:
         return doing(wait.waker_stack)
 
     def facts(self, top):
-        """Return {'causes', 'waits', 'services'}, each sorted, at most `top` long."""
+        """Return {'reasons', 'waits', 'services'}, each sorted, at most `top` long."""
         longest = [row[3] for row in sorted(self._longest, key=lambda row: row[:3], reverse=True)]
         by_tid = {}
         for wait in longest:
             by_tid.setdefault(wait.task.tid, []).append(wait)
         causes = sorted(self._causes.values(), key=lambda cause: -max(cause['total_ns'], cause['sampled_ns']))
         services = sorted(self._services.values(), key=lambda row: -row['blocked_ns'] - row['longest_ns'])
-        return {'causes': [_cause_facts(cause) for cause in causes[:top]],
+        return {'reasons': [_cause_facts(cause) for cause in causes[:top]],
                 'waits': [self._wait_facts(wait, by_tid) for wait in longest[:top]],
                 'services': [_service_facts(row) for row in services[:top]]}
 
@@ -219,6 +220,6 @@ def _cause_facts(cause):
 
 def _service_facts(row):
     kinds = sorted(row['kinds'].items(), key=lambda kind: (-kind[1], kind[0]))[:_KINDS_OF_SERVICE]
-    return {'cgroup': row['cgroup'], 'unit': row['unit'], 'comm': _most(row['comms']), 'waits': row['waits'],
-            'longest_us': _us(row['longest_ns']), 'blocked_us': _us(row['blocked_ns']),
+    return {'cgroup': row['cgroup'], 'cpu_cgroup': row['cpu_cgroup'], 'unit': row['unit'], 'comm': _most(row['comms']),
+            'waits': row['waits'], 'longest_us': _us(row['longest_ns']), 'blocked_us': _us(row['blocked_ns']),
             'kinds': dict((kind, _us(blocked_ns)) for kind, blocked_ns in kinds)}

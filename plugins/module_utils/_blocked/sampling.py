@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine without eBPF: tasks in state D, by looks at /proc. It sees what lasts longer than the pause between two looks."""
+"""The engine without eBPF: tasks in state D, by samples of /proc: what lasts longer than the time between two."""
 
 import os
 import time
@@ -110,7 +110,7 @@ class ProcfsEngine(Engine):
 
     def read(self, window_s):
         data = {'threshold_us': self._threshold_ns / 1e3, 'count': self._waits.count, 'expected': self._waits.expected,
-                'sampling': {'looks': self._looks, 'pause_us': round(self._pause_s * 1e6, 1)}}
+                'sampling': {'samples': self._looks, 'interval_us': round(self._pause_s * 1e6, 1)}}
         data.update(self._waits.facts(self.options['top']))
         return data
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine with bcc: wake-ups of tasks that slept too long, locks, block requests, and looks at all tasks."""
+"""The engine with bcc: wake-ups of tasks that slept too long, locks, block requests, and samples of all tasks."""
 
 import os
 import struct
@@ -137,7 +137,7 @@ class BccEngine(engine.BccEngine):
     def _look(self, least_ns, most_ns):
         """Let the iterator see all tasks; returns (the samples that it kept, how many it would have kept).
 
-        least_ns, most_ns: what an interruptible sleep must have lasted to be looked at.
+        least_ns, most_ns: what an interruptible sleep must have lasted to be in the sample.
         """
         self._set('look', (least_ns, most_ns, 0, 0))
         self._typed.run(self._iterator)
@@ -146,7 +146,7 @@ class BccEngine(engine.BccEngine):
 
     def _sample(self):
         began_s, before_s, spent_s = time.monotonic(), self._looked_s, time.process_time()
-        # Each interruptible sleep is looked at once or twice as it becomes long.
+        # Each interruptible sleep is in one or two samples as it becomes long.
         found, wanted = self._look(self._suspect_ns, self._suspect_ns + int(2e9 * max(self._pause_s, began_s - before_s)))
         self._looked_s = began_s
         self._passes += 1
@@ -174,7 +174,7 @@ class BccEngine(engine.BccEngine):
         self._follow_wakeups()
 
     def _add_unseen(self, waits):
-        """Take those waits that ended before wake-ups were followed: they lasted at least until they were last looked at."""
+        """Take those waits that ended before wake-ups were followed: they lasted at least until the last sample of them."""
         for wait in waits:
             if self._ended.get(wait.task.tid, 0) < wait.ended_ns and wait.slept_ns >= self._threshold_ns:
                 self._waits.add(wait)
@@ -216,7 +216,7 @@ class BccEngine(engine.BccEngine):
         self._add_unseen(wait for wait in self._blocked.values() if wait.state == 'D' and (wait.task.tid not in still
                          or still[wait.task.tid].ended_ns - still[wait.task.tid].slept_ns > wait.began_ns + _SAME_NS))
         if self._unseen:
-            self.degradations.append('%d tasks that were blocked at the end of the window were not looked at' % self._unseen)
+            self.degradations.append('%d tasks that were blocked at the end of the window were not measured' % self._unseen)
 
     def _collect(self):
         counts = self._program.table('counts')[0]
@@ -294,7 +294,7 @@ class BccEngine(engine.BccEngine):
         lost = sum(count.lost for count in counts)
         self.account_lost(lost + self._program.missed(), self._waits.count + self._waits.expected, 'waits', 'counts are too low')
         data = {'threshold_us': self._threshold_ns / 1e3, 'count': self._waits.count, 'expected': self._waits.expected,
-                'sampling': {'looks': self._passes, 'pause_us': round(self._pause_s * 1e6, 1)}}
+                'sampling': {'samples': self._passes, 'interval_us': round(self._pause_s * 1e6, 1)}}
         data.update(self._waits.facts(self.options['top']))
         return data
 

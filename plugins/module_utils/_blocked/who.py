@@ -19,16 +19,17 @@ class Who:
 
     def task(self, pid, tid, comm, is_kernel_thread=False):
         """Return a Task; one that is gone has no cgroup, unless it was known before."""
-        cgroup, unit = (None, None) if is_kernel_thread else self._cgroup(pid)
-        return Task(pid, tid, text.printable(comm, 64), cgroup, unit, is_kernel_thread)
+        cgroup, cpu_cgroup, unit = (None, None, None) if is_kernel_thread else self._cgroup(pid)
+        return Task(pid, tid, text.printable(comm, 64), cgroup, unit, is_kernel_thread, cpu_cgroup)
 
     def _cgroup(self, pid):
         if pid not in self._cgroups:
             if len(self._cgroups) >= _MOST:
                 self._cgroups.clear()
-            path = cgroups.parse(procfs.read_text('/proc/%d/cgroup' % pid))
-            unit = cgroups.unit(path)
-            self._cgroups[pid] = (path and text.printable(path, _PATH_CHARS), unit and text.printable(unit, _PATH_CHARS))
+            found = procfs.read_text('/proc/%d/cgroup' % pid)
+            path = cgroups.parse(found)
+            self._cgroups[pid] = tuple(name and text.printable(name, _PATH_CHARS)
+                                       for name in (path, cpu_cgroup(found), cgroups.unit(path)))
         return self._cgroups[pid]
 
     def device(self, number):
@@ -44,3 +45,14 @@ class Who:
                 name = '%d:%d' % (major, minor)
             self._devices[number] = text.printable(name, 64)
         return self._devices[number]
+
+
+def cpu_cgroup(found):
+    """Return the path in the hierarchy of the CPU controller, of /proc/PID/cgroup's text: v2's where it is more than '/', else v1's."""
+    paths = {}
+    for line in found.splitlines():
+        _number, _colon, rest = line.partition(':')
+        controllers, _colon, path = rest.partition(':')
+        for controller in controllers.split(','):
+            paths.setdefault(controller, path)
+    return paths.get('') if paths.get('', '/') != '/' else paths.get('cpu', paths.get(''))

@@ -119,7 +119,8 @@ _OF_KIND = {
     'netdev_watchdog': _fields(r'WATCHDOG: (?P<device>\S{1,32}) \((?P<driver>[\w-]{1,32})\)',
                                r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>\S{1,16}?):? NETDEV',
                                r'transmit queue (?P<queue>\d+):? timed out(?: (?P<waited_ms>\d+) ms)?',
-                               r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>[\w.@-]{1,16})(?: \(\w+\))?: (?:Detected|TX timeout|tx_timeout|initiating)'),
+                               r'^(?P<driver>[\w-]{1,32}) \S{1,32} (?P<device>[\w.@-]{1,16})(?: \(\w+\))?: '
+                               r'(?:Detected|TX timeout|tx_timeout|initiating)'),
     'netdev_unregister': _fields(r'waiting for (?P<device>\S{1,32}) to become free. Usage count = (?P<references>-?\d+)'),
     'nf_conntrack_full': _fields(r'(?P<table>\w{2,4}_conntrack): table full'),
     'neigh_table_full': _fields(r'neighbour: (?P<table>\w{1,32}):'),

@@ -148,24 +148,20 @@ class LogFile(Source):
 
     def _unpacked(self, opener):
         with os.fdopen(os.dup(self._fd), 'rb') as packed, opener(packed, 'rb') as stream:
-            while True:
-                chunk = stream.read(_CHUNK)
-                if not chunk:
-                    return
-                if not self.bytes:
-                    _refuse_binary(chunk)
-                self.bytes += len(chunk)
-                yield chunk
-                if self.bytes >= MAX_UNPACKED_BYTES:
-                    self.partial('only the first %d MiB of its unpacked text' % (MAX_UNPACKED_BYTES >> 20))
-                    return
+            yield from self._within_limit(iter(lambda: stream.read(_CHUNK), b''))
 
     def _unpacked_by(self, name):
         path = program(name)
         if path is None:
             raise ValueError('there is no %s on this host to unpack it' % name)
         self._pipe = Pipe([path, '-dcq', '--memory=128MB'], stdin=self._fd)
-        for chunk in self._pipe.chunks():
+        whole = yield from self._within_limit(self._pipe.chunks())
+        if whole and self._pipe.code:
+            raise ValueError('%s ended with code %d' % (name, self._pipe.code))
+
+    def _within_limit(self, chunks):
+        """Yield the chunks of unpacked text, None while there is none, up to a limit. Returns True where that was all."""
+        for chunk in chunks:
             if chunk is not None:
                 if not self.bytes:
                     _refuse_binary(chunk)
@@ -173,9 +169,8 @@ class LogFile(Source):
             yield chunk
             if self.bytes >= MAX_UNPACKED_BYTES:
                 self.partial('only the first %d MiB of its unpacked text' % (MAX_UNPACKED_BYTES >> 20))
-                return
-        if self._pipe.code:
-            raise ValueError('%s ended with code %d' % (name, self._pipe.code))
+                return False
+        return True
 
     def close(self):
         if self._pipe is not None:

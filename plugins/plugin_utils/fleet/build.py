@@ -12,6 +12,7 @@ from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..results.names import host_file_name
 from ..trend.history import History
 from . import load, memory_trend, selftest
+from .beneath import beneath
 from .compliance import Compliance
 from .drift import Drift
 from .evaluated import evaluated_hosts
@@ -21,6 +22,7 @@ from .groups import Groups, by_severity
 from .hosts import NO_RESULT, absent, counts, summary
 from .judged import not_judged
 from .measurement import Measurement
+from .modules import Modules
 from .order import ordered
 from .outliers import Outliers
 from .sections import Sections, listed as listed_sections, measured as measured_probes
@@ -49,7 +51,7 @@ def build(
     hosts: dict[str, dict] = {}
     broken: dict[str, str] = {}
     history = history or History(None, folder)
-    groups, sections, measurement = Groups(), Sections(known_bugs or KnownBugs([])), Measurement()
+    groups, sections, measurement, modules = Groups(), Sections(known_bugs or KnownBugs([])), Measurement(), Modules()
     analysis = _Analysis(policy, baseline, history)
     host_scan_id = None
     measured: set[str] = set()
@@ -66,6 +68,7 @@ def build(
         sections.add(document, evaluation.findings)
         analysis.add(document, evaluation)
         measurement.add(host, document["probes"])
+        modules.add(document)
         measured |= measured_probes(document).keys()
         hosts[host] = summary(document, evaluation.findings, requested)
     scan_id = scan["scan_id"] if scan else host_scan_id or folder.name[:64]
@@ -76,7 +79,9 @@ def build(
     entries = sorted(hosts.values(), key=_host_order)
     tested, troubles = selftest.section(folder, entries, translate)
     problems += troubles + analysis.problems
-    listed, cut, analysed = analysis.result(groups.result(), set(hosts), scan, earlier or FindingHistory(None, folder))
+    grouped = groups.result()
+    beneath(grouped, {rule.id: rule.part_of for rule in policy.rules if rule.part_of})
+    listed, cut, analysed = analysis.result(grouped, set(hosts), scan, earlier or FindingHistory(None, folder))
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
@@ -102,6 +107,7 @@ def build(
         },
         "findings": listed,
         "hosts": entries,
+        "modules": modules.result([entry["host"] for entry in entries]),
         "sections": listed_sections(),
         **sections.result(listed),
         **analysed,

@@ -10,7 +10,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from ..report.write import write as write_text
+from ..results.folder import write_text
 from . import load
 
 FILE = "findings-history.json"
@@ -42,8 +42,8 @@ class FindingHistory:
     def explain(self, groups: list[dict], scan: dict | None, compliance: dict) -> dict:
         """Return the member 'trend' of the fleet document.
 
-        Gives each group of findings its 'history' {first_seen, hosts: number of hosts in each scan, null: the rule was not evaluated then}, and
-        each of its hosts 'first_seen'. scan: scan document of the present scan, None: there is none.
+        Gives each group of findings its 'history' {first_seen, hosts: number of hosts in each scan, null: the rule was not evaluated
+        then}, and each of its hosts 'first_seen'. scan: scan document of the present scan, None: there is none.
         """
         now = scan["started_at"] if scan else None
         known = [{one["signature"]: set(one["hosts"]) for one in earlier["findings"]} for earlier in self._scans]
@@ -67,7 +67,7 @@ class FindingHistory:
     def write(self, fleet: dict) -> None:
         """Leave the file of the present scan, or, where its folder cannot be written to, none."""
         with contextlib.suppress(OSError):
-            write_text(self._present / FILE, json.dumps(entry(fleet), separators=(",", ":")) + "\n", FILE)
+            write_text(self._present / FILE, json.dumps(entry(fleet), separators=(",", ":")) + "\n")
 
 
 def entry(fleet: dict) -> dict:

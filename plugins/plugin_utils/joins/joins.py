@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from . import memory
+from . import memory, time_lost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Join:
 
 JOINS: dict[str, Join] = {
     "causes": Join(("memleak", "memory"), lambda data: memory.causes(data.get("memory"), data.get("memleak"))),
+    "time_lost": Join(("runlatency", "blocked"), lambda data: time_lost.time_lost(data.get("runlatency"), data.get("blocked"))),
 }
 
 

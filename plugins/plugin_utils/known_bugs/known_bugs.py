@@ -36,10 +36,13 @@ class KnownBugs:
                 self._by_kind.setdefault(kind, []).append(bug)
 
     def match(self, event: dict, kernels: set[str]) -> list[dict]:
-        """Return the bugs that a report may be of, as in the fleet document: {id, subject, commit, fixed, references, affected}.
+        """Return the bugs that a report may be of, as in the fleet document.
+
+        Each is {id, subject, commit, fixed, references, affected, matched_by}.
 
         event: one of os_exceptions, or of the fleet document; kernels: releases that it was seen on. affected is True where one of
         these is known to have the bug, None where that cannot be told; bugs that all of these have the fix for are left out.
+        matched_by: what the report and the bug have in common besides the kind: the culprit, the frames, the module. It proves nothing.
         """
         found = []
         functions = {*event["trace"], event["culprit"]}
@@ -59,9 +62,17 @@ class KnownBugs:
                 {
                     "id": bug["id"], "subject": bug["subject"], "references": bug["references"], "commit": bug.get("commit"),
                     "fixed": bug.get("fixed", []), "affected": True if True in verdicts else None,
+                    "matched_by": _matched_by(bug, event),
                 },
             )  # fmt: skip
         return found[:MATCHES]
+
+
+def _matched_by(bug: dict, event: dict) -> list[str]:
+    """What a bug asks for and the report has: culprit, frames, module."""
+    modules = event.get("context", {}).get("modules")
+    asked = {"culprit": "culprits" in bug, "frames": bool(bug.get("frames")), "module": "module" in bug and modules is not None}
+    return [part for part, there in asked.items() if there]
 
 
 def affected(bug: dict, kernel: str) -> bool | None:

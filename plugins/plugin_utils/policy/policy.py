@@ -73,6 +73,7 @@ class Rule:
         self.enabled = changes.get("enabled", True)
         self.name = translate.template(spec.get("name", spec["id"].replace("-", " ").capitalize()))
         self.rationale = translate.template(spec.get("rationale", ""))
+        self.part_of: dict[str, list[str]] = spec.get("part_of", {})
         declared = spec.get("parameters", {})
         self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
         self._weight, self._last_seen = spec.get("weight"), spec.get("last_seen")
@@ -240,6 +241,7 @@ class Entry:
             "severity": self.rule.severity,
             "category": self.rule.category,
             "enabled": self.rule.enabled,
+            "weight": spec.get("weight"),
             "references": spec.get("references", []),
             "parameters": [
                 {

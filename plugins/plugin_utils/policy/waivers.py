@@ -40,5 +40,6 @@ class Waiver:
 
     @property
     def summary(self) -> dict:
-        """What a report shows of the waiver: {owner, reason, expires, place}."""
-        return {**{field: self.spec[field] for field in ("owner", "reason", "expires")}, "place": self.place}
+        """What a report shows of the waiver: {owner, reason, expires, place, scope: {rule, signature, hosts, groups}}; None: any."""
+        scope = {field: self.spec.get(field) for field in ("rule", "signature", "hosts", "groups")}
+        return {**{field: self.spec[field] for field in ("owner", "reason", "expires")}, "place": self.place, "scope": scope}

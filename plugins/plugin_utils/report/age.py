@@ -22,9 +22,12 @@ def _seen(group: dict, fleet: dict, translate: Messages) -> str:
 
 
 def _known(group: dict, fleet: dict, translate: Messages) -> str:
-    if not fleet["drift"] or not group["drift"]:
+    if fleet["drift"] and group["drift"]:
+        new = group["drift"]["new"]
+    elif fleet["trend"]["scans"]:
+        new = sum(member["first_seen"] == fleet["scan"]["started_at"] for member in group["hosts"])
+    else:
         return ""
-    new = group["drift"]["new"]
     if not new:
         return translate("known")
     return (

@@ -56,7 +56,7 @@ def _finding(group: dict, rule: dict) -> dict:
         "priority": group["priority"],
         "first_seen": group["history"]["first_seen"],
         "last_seen": group["last_seen"],
-        "changes": group["drift"],
+        "changes": group.get("drift"),
         "host_count": group["host_count"],
         "hosts": [member["host"] for member in group["hosts"][:HOSTS]],
         "references": group["references"],

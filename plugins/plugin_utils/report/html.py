@@ -55,7 +55,7 @@ def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
             messages=markupsafe.Markup(_data(assets.translate.catalog)),
             severities=SEVERITIES,
             changes=CHANGES,
-            worst=[group for group in fleet["findings"] if group["severity"] != "info"][:WORST],
+            worst=[group for group in fleet["findings"] if group["severity"] != "info" and not group["part_of"]][:WORST],
             not_measured=not_measured,
             libraries=assets.libraries,
             parts=assets.parts,

@@ -23,6 +23,8 @@ def _page(key: str, title: str, heading: str | None = None) -> Part:
 
 BEFORE = (
     _page("findings", "Findings"),
+    _page("groups", "Groups", "Groups, kernels and distributions"),
+    _page("trend", "Trend", "Findings of the last scans"),
     _page("map", "Map", "Hosts by category"),
     _page("changes", "Changes", "Changes since the earlier scan"),
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 from ...module_utils._core.version import VERSION
 from ..results.names import host_file_name
@@ -14,17 +15,18 @@ LEVELS = {"fatal": "error", "critical": "error", "error": "error", "warning": "w
 RANKS = {"fatal": 100.0, "critical": 90.0, "error": 70.0, "warning": 40.0, "info": 10.0}
 # Services refuse files with more.
 RESULTS = 25000
+# Of a finding of this scan, by its change since the earlier one.
+BASELINE = {"new": "new", "not_measured_before": "new", "worse": "updated", "better": "updated", "unchanged": "unchanged"}
+GONE = ("resolved", "rebooted")
 NOTIFICATIONS = 1000
 
 
 def render(fleet: dict) -> str:
     """Return a fleet document (schema ksysak.fleet/1) as SARIF: a result for each finding and host, waived ones suppressed."""
-    helped: dict[str, dict] = {}
-    for group in fleet["findings"]:
-        helped.setdefault(group["rule"], group)
-    rules = [_rule(rule, helped.get(rule["rule"])) for rule in fleet["compliance"]["rules"]]
+    rules = [_rule(rule) for rule in fleet["compliance"]["rules"]]
     places = {rule["id"]: place for place, rule in enumerate(rules)}
     results = [_result(group, member, places) for group in fleet["findings"] for member in group["hosts"]]
+    results += _gone(fleet["drift"], places) if fleet["drift"] else []
     results += [_waived(entry, host, places) for entry in fleet["compliance"]["waived"] for host in entry["hosts"]]
     notes = [_note(f"{host['host']} ({host['state']}): {host['reason'] or 'no probe could measure'}", "error")
              for host in fleet["hosts"] if host["coverage"] == "none"]  # fmt: skip
@@ -42,7 +44,12 @@ def render(fleet: dict) -> str:
     run = {
         "tool": {"driver": {"name": "ksysak.fleet", "version": VERSION, "semanticVersion": VERSION, "rules": rules}},
         "properties": {"policySha256": policy["sha256"], "policyVersion": policy["version"]},
-        "automationDetails": {"id": f"ksysak.fleet/{scan['scan_id']}", "description": {"text": fleet["verdict"]["sentence"]}},
+        "automationDetails": {
+            "id": f"ksysak.fleet/{scan['scan_id']}",
+            "guid": _guid(scan["scan_id"]),
+            "description": {"text": fleet["verdict"]["sentence"]},
+        },
+        **({"baselineGuid": _guid(fleet["drift"]["baseline"]["scan_id"])} if fleet["drift"] else {}),
         "invocations": [invocation],
         "originalUriBaseIds": {"SCAN": {"description": {"text": "The folder of the scan, which holds scan.json."}}},
         "columnKind": "unicodeCodePoints",
@@ -51,20 +58,34 @@ def render(fleet: dict) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, allow_nan=False) + "\n"
 
 
-def _rule(rule: dict, group: dict | None) -> dict:
+def _guid(scan_id: str) -> str:
+    """Return the same identifier for the same scan, whichever report is about it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:ksysak.fleet:{scan_id}"))
+
+
+def _rule(rule: dict) -> dict:
+    """What is true of the rule wherever it finds something; what to do about one finding is in its result."""
     made = {
         "id": rule["rule"],
         "name": "".join(word.capitalize() for word in rule["rule"].split("-")),
         "shortDescription": {"text": f"{rule['name']}."},
         **({"fullDescription": {"text": rule["rationale"]}} if rule["rationale"] else {}),
+        "help": {"text": _help(rule)},
         "defaultConfiguration": {"level": LEVELS[rule["severity"]], "rank": RANKS[rule["severity"]], "enabled": rule["enabled"]},
         "properties": {"category": rule["category"], "severity": rule["severity"], "tags": ["kernel", rule["category"]]},
     }
-    if group:
-        made["help"] = {"text": group["remedy"]}
-        if group["references"]:
-            made["helpUri"] = group["references"][0]
+    if rule["references"]:
+        made["helpUri"] = rule["references"][0]
     return made
+
+
+def _help(rule: dict) -> str:
+    lines = [f"{rule['name']}.", rule["rationale"]]
+    lines += [
+        f"{parameter['name']}: {parameter['value']}{' ' + parameter['unit'] if parameter['unit'] else ''}. {parameter['description']}"
+        for parameter in rule["parameters"]
+    ]
+    return "\n".join([line for line in lines if line] + [f"Policy: {rule['file']}", *rule["references"]])
 
 
 def _located(rule: str, signature: str, title: str, severity: str, host: str, places: dict[str, int]) -> dict:
@@ -90,7 +111,25 @@ def _located(rule: str, signature: str, title: str, severity: str, host: str, pl
 
 def _result(group: dict, member: dict, places: dict[str, int]) -> dict:
     result = _located(group["rule"], group["signature"], member["title"], member["severity"], member["host"], places)
-    return {**result, "occurrenceCount": member["count"]}
+    properties = {**result["properties"], "remedy": group["remedy"], "value": member["weight"], "lastSeen": member["last_seen"]}
+    change = member.get("change")
+    return {
+        **result,
+        "occurrenceCount": member["count"],
+        **({"baselineState": BASELINE[change]} if change else {}),
+        "properties": {**properties, **({"change": change} if change else {})},
+    }
+
+
+def _gone(drift: dict, places: dict[str, int]) -> list[dict]:
+    """What the earlier scan found and this one looked for in vain; what could not be measured again is not among it."""
+    return [
+        {**_located(entry["rule"], entry["signature"], entry["title"], entry["severity"], host, places), "baselineState": "absent"}
+        for entry in drift["groups"]
+        if entry["rule"] in places
+        for change in GONE
+        for host in entry["hosts"].get(change, [])
+    ]
 
 
 def _waived(entry: dict, host: str, places: dict[str, int]) -> dict:

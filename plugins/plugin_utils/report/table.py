@@ -7,22 +7,27 @@ import csv
 import io
 
 COLUMNS = (
-    "state", "severity", "category", "rule", "title", "host", "times", "groups", "kernel", "distribution", "remedy", "signature", "reason",
+    "state", "severity", "category", "rule", "title", "host", "value", "measure", "times", "last_seen", "change", "groups", "kernel",
+    "distribution", "remedy", "signature", "reason",
 )  # fmt: skip
 # Also as full-width characters, and after blanks, which spreadsheets skip.
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 
 
-def neutral(value: object) -> str:
-    """Return a value as one line that no spreadsheet takes for a formula: what could be one begins with an apostrophe."""
+def neutral(value: object) -> object:
+    """Return a number as it is, anything else as one line that no spreadsheet takes for a formula: such a one begins with an apostrophe."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
     text = " ".join(str(value).split())
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def render(fleet: dict) -> str:
     """Return a fleet document (schema ksysak.fleet/1) as CSV: a row for each finding and host, each waived one, and each host that
-    nobody could look at. Begins with a byte-order mark, or spreadsheets take UTF-8 for something else.
+    nobody could look at. Numbers have no unit: the end of 'measure' names that of 'value'; the items of a list end with semicolons.
+    Begins with a byte-order mark, or spreadsheets take UTF-8 for something else.
     """
+    measures = {rule["rule"]: rule["weight"] for rule in fleet["compliance"]["rules"]}
     hosts = {host["host"]: host for host in fleet["hosts"]}
     rows = [
         _row(
@@ -32,7 +37,10 @@ def render(fleet: dict) -> str:
             group,
             severity=member["severity"],
             title=member["title"],
+            **({"value": member["weight"], "measure": measures[group["rule"]]} if measures.get(group["rule"]) else {}),
             times=member["count"],
+            last_seen=member["last_seen"] or "",
+            change=member.get("change", ""),
             remedy=group["remedy"],
         )
         for group in fleet["findings"]
@@ -50,7 +58,7 @@ def render(fleet: dict) -> str:
     ]
     file = io.StringIO()
     file.write("\ufeff")
-    writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
     writer.writerows([[neutral(row.get(column, "")) for column in COLUMNS] for row in rows])
     return file.getvalue()
@@ -62,7 +70,7 @@ def _row(hosts: dict[str, dict], name: str, state: str, finding: dict, **more: o
     fields = {field: finding[field] for field in ("severity", "category", "rule", "title", "signature") if field in finding}
     place = {
         "host": name,
-        "groups": " ".join(host["groups"]),
+        "groups": "; ".join(host["groups"]),
         "kernel": system.get("kernel", ""),
         "distribution": system.get("distribution", ""),
     }

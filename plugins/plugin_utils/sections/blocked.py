@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tasks of the whole fleet that the kernel kept from going on."""
+"""Where the time of services went on the whole fleet, and the tasks that the kernel kept from going on."""
 
 from __future__ import annotations
 
+import math
+
 from ...module_utils._blocked import reasons
 from ..fleet.section import Section as Base
+from ..joins.time_lost import OF_CPU
 from ..known_bugs.known_bugs import KnownBugs
 
 CAUSES = 200
 WAITS = 100
+SERVICES = 200
+QUANTILES = (0.5, 0.9, 0.99)
 
 
 class Section(Base):
@@ -16,7 +21,8 @@ class Section(Base):
 
     PROBE = "blocked"
     KEY = "blocked"
-    TITLE = "Blocked tasks"
+    TITLE = "Where the time went"
+    JOINS = frozenset({"time_lost"})
     TEXTS = frozenset({*(row.words for row in reasons.ROWS), reasons.WORDS_OF_OTHER})
     MEASURES = {"longest_blocked_us": "longest wait in the kernel", "blocked_us": "blocked time of all tasks"}
 
@@ -25,12 +31,15 @@ class Section(Base):
         self._hosts = 0
         self._causes: dict[tuple, dict] = {}
         self._waits: list[dict] = []
+        self._window_us = 0.0
+        self._services: list[dict] = []
+        self._shares: dict[str, dict[str, float]] = {}
 
     @staticmethod
     def measures(envelope: dict) -> dict[str, float | None]:
         data = envelope["data"]
         return {
-            "longest_blocked_us": max((cause["longest_us"] for cause in data["causes"]), default=0.0),
+            "longest_blocked_us": max((cause["longest_us"] for cause in data["reasons"]), default=0.0),
             "blocked_us": sum(service["blocked_us"] for service in data["services"]),
         }
 
@@ -41,7 +50,8 @@ class Section(Base):
     def add(self, host: str, envelope: dict) -> None:
         data = envelope["data"]
         self._hosts += 1
-        for cause in data["causes"]:
+        self._window_us = max(envelope["window_s"], 1e-3) * 1e6
+        for cause in data["reasons"]:
             entry = self._causes.setdefault(
                 (cause["kind"], cause["reason"]),
                 {
@@ -72,6 +82,28 @@ class Section(Base):
         ]  # fmt: skip
         self._waits = sorted([*self._waits, *waits], key=lambda wait: (-wait["delay_us"], wait["host"], wait["pid"]))[:WAITS]
 
+    def add_joined(self, host: str, made: dict) -> None:
+        """Take the services of the host that add() took last."""
+        lost: dict[str, float] = {}
+        for row in made["time_lost"]:
+            for cause, cause_us in [*((name, row[f"{name}_us"] or 0.0) for name in OF_CPU), *row["blocked"].items()]:
+                lost[cause] = lost.get(cause, 0.0) + cause_us
+        for cause, cause_us in lost.items():
+            self._shares.setdefault(cause, {})[host] = cause_us / self._window_us
+        rows = [{"host": host, "window_us": self._window_us, **row} for row in made["time_lost"] if row["lost_us"] > 0]
+        self._services = sorted([*self._services, *rows], key=lambda row: (-row["lost_us"] / row["window_us"], row["host"]))[:SERVICES]
+
+    def _percentiles(self) -> list[dict]:
+        """Return a row a cause: how many tasks of a host it kept waiting at any time, over all hosts."""
+        found = []
+        for cause, shares in self._shares.items():
+            values = sorted([*shares.values(), *[0.0] * (self._hosts - len(shares))])
+            worst = max(shares, key=lambda host: (shares[host], host))
+            quantiles = {f"p{quantile * 100:.0f}": values[math.ceil(quantile * len(values)) - 1] for quantile in QUANTILES}
+            if shares[worst] > 0:
+                found.append({"cause": cause, **quantiles, "max": shares[worst], "worst_host": worst})
+        return sorted(found, key=lambda row: (-row["max"], row["cause"]))
+
     def result(self, groups: list[dict]) -> dict:
         found = self.by_key(groups)
         causes = sorted(self._causes.items(), key=lambda row: (-max(row[1]["total_us"], row[1]["sampled_us"]), row[0]))
@@ -87,6 +119,8 @@ class Section(Base):
                 for key, cause in causes[:CAUSES]
             ],
             "waits": self._waits,
+            "services": self._services,
+            "percentiles": self._percentiles(),
         }
 
 

@@ -9,6 +9,7 @@ from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 
 ENTRIES = 500
+DAYS = 62  # enough for the month that the page shows, whenever its scan ended
 HOSTS = 50
 KERNELS = 50
 
@@ -49,10 +50,11 @@ class Section(Base):
                 {
                     "signature": event["signature"], "kind": event["kind"], "title": _title(event), "culprit": event["culprit"],
                     "hosts": collections.Counter(), "count": 0, "first_seen": None, "last_seen": None, "in_window": False, "newest": None,
-                    "kernels": set(), "releases": set(),
+                    "kernels": set(), "releases": set(), "seen": {},
                 },
             )  # fmt: skip
             entry["hosts"][host] += event["count"]
+            entry["seen"][host] = max(filter(None, (entry["seen"].get(host), event["last_seen"])), default=None)
             entry["count"] += event["count"]
             entry["in_window"] = entry["in_window"] or event["in_window"]
             entry["first_seen"] = min(filter(None, (entry["first_seen"], event["first_seen"])), default=None)
@@ -71,13 +73,17 @@ class Section(Base):
         for signature, entry in self._entries.items():
             hosts = sorted(entry["hosts"], key=lambda host: (-entry["hosts"][host], host))
             group = found.get(signature)
+            days = collections.Counter(at[:10] for at in entry["seen"].values() if at)
             listed.append(
                 {
-                    **{name: value for name, value in entry.items() if name not in ("newest", "hosts", "kernels", "releases")},
+                    **{name: value for name, value in entry.items() if name not in ("newest", "hosts", "kernels", "releases", "seen")},
                     "kernels": sorted(entry["kernels"]),
                     "known": self.known_bugs.match(entry, entry["releases"]),
                     "host_count": len(hosts),
-                    "hosts": [{"host": host, "count": entry["hosts"][host]} for host in hosts[:HOSTS]],
+                    "hosts": [
+                        {"host": host, "count": entry["hosts"][host], "last_seen": entry["seen"][host]} for host in hosts[:HOSTS]
+                    ],
+                    "days": {day: days[day] for day in sorted(days)[-DAYS:]},
                     "title": group["title"] if group else entry["title"],
                     "severity": group["severity"] if group else None,
                     "finding": group["id"] if group else None,

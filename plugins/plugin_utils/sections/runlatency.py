@@ -10,6 +10,7 @@ from ..fleet.section import Section as Base
 from ..known_bugs.known_bugs import KnownBugs
 
 EVENTS = 50
+BUCKETS = 40  # of a host: up to six days
 STALL_RANK = {"cpu_not_running": 0, "syscall": 1}  # what a CPU suffered is shown before them
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
@@ -35,6 +36,18 @@ def percentiles(histogram: dict[int, int], max_us: float) -> dict[str, float]:
             if name not in found and reached >= share * total:
                 found[name] = min(upper_bound(lower), max_us)
     return found
+
+
+def by_log2(histograms: dict[str, dict[str, int]]) -> list[int]:
+    """Return the waits of a host by delay: those below 1 us, from 1, from 2, from 4 us, … to the longest that occurred.
+
+    histograms: {kind of wait: {lower bound of a log2 bucket in us: waits}}.
+    """
+    waits: collections.Counter[int] = collections.Counter()
+    for histogram in histograms.values():
+        for lower, count in histogram.items():
+            waits[int(lower).bit_length()] += count
+    return [waits[place] for place in range(max(waits, default=-1) + 1)][:BUCKETS]
 
 
 def shown(event: dict) -> dict:
@@ -93,7 +106,7 @@ class Section(Base):
     @staticmethod
     def summary(envelope: dict) -> dict:
         data = envelope["data"]
-        return {"p99_us": data["percentiles_us"].get("p99"), "max_us": data["max_us"], "count": data["count"]}
+        return {"p99_us": data["percentiles_us"].get("p99"), "max_us": data["max_us"], "count": data["count"], "waits_log2_us": by_log2(data["histograms"])}
 
     def add(self, host: str, envelope: dict) -> None:
         data = envelope["data"]

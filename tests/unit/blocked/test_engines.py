@@ -102,13 +102,13 @@ def test_a_wait_is_seen_from_the_first_to_the_last_look(looks):
     wait = found["waits"][0]
     assert (wait["comm"], wait["tid"], wait["kind"], wait["call"], wait["delay_us"]) == ("a (b) c", 11, "journal", "fsync", 100000.0)
     assert found["count"] == 1
-    assert found["causes"][0]["sampled_us"] == 150000.0
+    assert found["reasons"][0]["sampled_us"] == 150000.0
 
 
 def test_two_sleeps_of_a_task_are_two_waits(looks):
     found = looks([(50, blocked(1)), (100, blocked(2)), (150, blocked(3)), (200, blocked(4)), (250, {})])
     assert found["count"] == 0  # each was seen once
-    assert found["causes"][0]["sampled_us"] == 200000.0
+    assert found["reasons"][0]["sampled_us"] == 200000.0
 
 
 def test_a_wait_that_goes_on_is_ongoing(looks):
@@ -124,7 +124,7 @@ def test_a_task_that_ends_while_it_is_looked_at(looks, tmp_path):
 @pytest.mark.parametrize("state", ["S", "R", "T", "t", "I", "Z"])
 def test_no_other_state_is_blocked(looks, state):
     found = looks([(50, blocked(1, state=state)), (250, blocked(1, state=state))])
-    assert (found["count"], found["causes"], found["waits"]) == (0, [], [])
+    assert (found["count"], found["reasons"], found["waits"]) == (0, [], [])
 
 
 def test_without_stacks_the_wait_has_no_function(looks):

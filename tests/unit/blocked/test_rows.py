@@ -39,7 +39,7 @@ def test_the_owner_is_the_holder_before_who_woke():
 def test_who_woke_holds_only_what_a_task_lets_go_of():
     assert facts(wait(VICTIM, "mutex", 500, 100, waker=AGENT))["waits"][0]["holder"]["by"] == "waker"
     assert facts(wait(VICTIM, "block_io", 500, 100, waker=AGENT))["waits"][0]["holder"] is None
-    assert facts(wait(VICTIM, "memcg", 500, 100, waker=AGENT))["causes"][0]["holders"] == []
+    assert facts(wait(VICTIM, "memcg", 500, 100, waker=AGENT))["reasons"][0]["holders"] == []
 
 
 def test_nobody_holds_what_it_waits_for_itself():
@@ -68,7 +68,7 @@ def test_a_circle_of_holders_ends():
 
 
 def test_what_lies_before_the_window_counts_for_the_length_and_for_no_sum():
-    cause = facts(wait(VICTIM, "nfs", 1300, 5000), begin_ms=1000)["causes"][0]
+    cause = facts(wait(VICTIM, "nfs", 1300, 5000), begin_ms=1000)["reasons"][0]
     assert (cause["longest_us"], cause["total_us"]) == (5000000.0, 300000.0)
 
 
@@ -76,15 +76,15 @@ def test_a_wait_that_was_asked_for_is_no_cause():
     found = rows.Waits(0)
     found.add(wait(VICTIM, "file_lock", 500, 400))
     listed = found.facts(5)
-    assert (found.count, found.expected, listed["causes"], listed["services"]) == (0, 1, [], [])
+    assert (found.count, found.expected, listed["reasons"], listed["services"]) == (0, 1, [], [])
     assert listed["waits"][0]["expected"]
 
 
 def test_a_kernel_thread_is_no_victim_and_can_be_a_holder():
     thread = task(5, "jbd2/vda1-8", None, is_kernel_thread=True)
     found = facts(wait(thread, "block_io", 400, 300), wait(VICTIM, "journal", 500, 100, waker=thread))
-    assert [cause["kind"] for cause in found["causes"]] == ["journal"]
-    assert found["causes"][0]["holders"][0]["comm"] == "jbd2/vda1-8"
+    assert [cause["kind"] for cause in found["reasons"]] == ["journal"]
+    assert found["reasons"][0]["holders"][0]["comm"] == "jbd2/vda1-8"
 
 
 def test_waits_of_users_come_before_longer_ones_that_nobody_is_to_blame_for():
@@ -96,7 +96,7 @@ def test_causes_add_up_by_victim_and_holder():
     found = facts(
         *(wait(VICTIM, "mmap_lock", 200 * n, 100, owner=AGENT) for n in range(1, 5)), wait(OTHER, "mmap_lock", 300, 60, owner=DISK)
     )
-    cause = found["causes"][0]
+    cause = found["reasons"][0]
     assert (cause["count"], cause["tasks"], cause["total_us"], cause["longest_us"]) == (5, 2, 460000.0, 100000.0)
     assert [(row["comm"], row["count"]) for row in cause["victims"]] == [("victim", 4), ("other", 1)]
     assert [(row["comm"], row["total_us"]) for row in cause["holders"]] == [("agent", 400000.0), ("writer", 60000.0)]
@@ -121,7 +121,7 @@ def test_looks_give_services_their_blocked_time_by_kind():
     listed = found.facts(5)
     assert [(row["cgroup"], row["blocked_us"]) for row in listed["services"]] == [("/a.service", 820000.0)]
     assert listed["services"][0]["kinds"] == {"block_io": 800000.0, "mutex": 20000.0}
-    assert (listed["causes"][0]["device"], listed["causes"][0]["sampled_us"], listed["causes"][0]["count"]) == ("vda", 800000.0, 0)
+    assert (listed["reasons"][0]["device"], listed["reasons"][0]["sampled_us"], listed["reasons"][0]["count"]) == ("vda", 800000.0, 0)
 
 
 def test_an_interruptible_wait_is_in_the_time_of_its_service():

@@ -192,8 +192,7 @@ def test_each_change_is_told_from_the_others(compared):
     not_measured_now = data.host("not_measured_now", "degraded")
     was_unseen = data.host("not_measured_before", "degraded")
     before = [
-        leaking(name, boot_id="one")
-        for name in ("resolved", "rebooted", "not_measured_now", "same", "worse", "better", "lost", "removed")
+        leaking(name, boot_id="one") for name in ("resolved", "rebooted", "not_measured_now", "same", "worse", "better", "lost", "removed")
     ]
     fleet = compared(
         [*before, quiet["new"], was_unseen],

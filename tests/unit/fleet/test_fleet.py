@@ -37,6 +37,7 @@ def test_all_clear_only_when_everything_was_looked_at(tmp_path):
         "level": "clear",
         "sentence": "All clear: nothing was found on 2 of 2 hosts in a window of 20 s.",
         "notes": [],
+        "not_judged": [],
     }
     assert fleet["findings"] == []
 

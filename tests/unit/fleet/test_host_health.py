@@ -18,9 +18,7 @@ ALL_WRONG = {
     "unclean_boots": [{"boot_id": "1" * 32, "ended_at": "2026-11-23T03:20:00Z"}],
     "ecc": [{"controller": "mc0", "corrected": 5, "uncorrected": 1, "dimms": [{"dimm": "A1", "corrected": 5, "uncorrected": 1}]}],
     "disks": [{"device": "sda", "errors": 3, "timeouts": 1, "requests": 99}],
-    "nvme": [
-        {"device": "nvme0", "warnings": ["spare"], "media_errors": 2, "used_percent": 104, "spare_percent": 9, "unsafe_shutdowns": 7}
-    ],
+    "nvme": [{"device": "nvme0", "warnings": ["spare"], "media_errors": 2, "used_percent": 104, "spare_percent": 9, "unsafe_shutdowns": 7}],
     "file_systems": [{"file_system": "ext4", "device": "sda1", "errors": 2, "last_at": "2026-11-20T01:02:03Z"}],
     "arrays": [{"array": "md0", "missing_members": 1, "mismatched_sectors": 8}],
     "pcie": [{"device": "0000:01:00.0", "corrected": 3, "non_fatal": 4, "fatal": 6}],

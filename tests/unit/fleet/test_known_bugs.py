@@ -45,6 +45,15 @@ def test_a_bug_may_be_in_what_the_culprit_called():
         assert len(known_bugs.KnownBugs([bug]).match(reported, {"6.1.19"})) == found
 
 
+def test_a_match_tells_what_is_the_same():
+    """A function may have more than one bug."""
+    same = {("culprit", "frames", "module"): event(), ("culprit", "frames"): event(context={})}
+    for parts, reported in same.items():
+        assert [match["matched_by"] for match in known_bugs.KnownBugs([BUG]).match(reported, set())] == [list(parts)]
+    alone = {name: value for name, value in BUG.items() if name not in ("frames", "module")}
+    assert [match["matched_by"] for match in known_bugs.KnownBugs([alone]).match(event(), set())] == [["culprit"]]
+
+
 def test_one_kernel_without_the_fix_is_enough():
     assert [bug["affected"] for bug in known_bugs.KnownBugs([BUG]).match(event(), {"6.1.19", "6.12.3"})] == [True]
 

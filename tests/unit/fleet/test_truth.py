@@ -314,3 +314,25 @@ def test_a_host_cannot_speak_for_the_report(tmp_path):
 )
 def test_no_text_is_a_command_of_a_build_server(text, shown):
     assert for_log(text) == shown
+
+
+def interrupted(place, cpu, own=1):
+    """A host on which one vector takes much of a CPU, and all vectors together much of another or the same one."""
+    document = data.host(named(place))
+    loud = data.vector("hardirq", "eth0-TxRx-3", 31, {own: (410000, 9100000.0, 88.0)})
+    found = data.interference(loud)
+    found["cpus"] = [{"cpu": cpu, "share": 0.6}]
+    document["probes"]["interference"]["data"] = found
+    return document
+
+
+def test_a_symptom_stands_beneath_its_cause(tmp_path):
+    fleet = made(data.write(tmp_path, [interrupted(place, 1) for place in range(3)]))
+    groups = {group["rule"]: group for group in fleet["findings"]}
+    assert groups["cpu-interrupted"]["part_of"] == groups["interrupt-cpu-share"]["id"]
+    assert groups["interrupt-cpu-share"]["part_of"] is None
+
+
+def test_what_is_on_another_cpu_or_host_is_no_symptom(tmp_path):
+    fleet = made(data.write(tmp_path, [interrupted(0, 1), interrupted(1, 0)]))
+    assert all(group["part_of"] is None for group in fleet["findings"])

@@ -6,7 +6,7 @@ import re
 from ansible_collections.ksysak.fleet.plugins.module_utils._kernel_log import patterns
 from ansible_collections.ksysak.fleet.tests.unit.kernel_log.samples import HEADERS, LINK_HEADERS
 
-CONVERSION = re.compile(r"%(%|[-+ #0]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t|L)?(?:p[A-Za-z]{0,3}|[diouxXcs]))")
+CONVERSION = re.compile(r"%(%|[-+ #0]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t|L)?(?:p[A-Za-z]{0,3}\d?|[diouxXcs]))")
 ESCAPE = re.compile(r"\\(n|t|r|\\|\"|[0-7]{1,3}|x[0-9a-fA-F]{2})")
 LEAST_CHARS = 6  # of fixed text: fewer say nothing
 FORMS = {"d": r"-?\d+", "i": r"-?\d+", "u": r"\d+", "x": "[0-9a-fx ]+", "X": "[0-9A-F ]+", "c": ".", "s": ".*?", "o": "[0-7]+"}

@@ -644,6 +644,19 @@ def test_what_another_host_reported_does_not_alarm():
     assert finding["title"] == "db7, in this host's log: Kernel panic - not syncing: a test"
 
 
+@pytest.mark.parametrize(("virtualization", "took_ns", "expected"), [
+    ("none", 2_400_000, ("os-exception", "warning")), ("none", 9_833, ("os-exception-slow-interrupt", "info")),
+    ("kvm", 2_400_000, ("os-exception-slow-interrupt", "info")), ("kvm", 9_833, ("os-exception-slow-interrupt", "info")),
+])  # fmt: skip
+def test_a_slow_timer_interrupt_alarms_only_where_no_hypervisor_explains_it(virtualization, took_ns, expected):
+    event = data.exception(kind="slow_interrupt", signature="slow_interrupt:hrtimer", details={"took_ns": took_ns},
+                           title=f"hrtimer: interrupt took {took_ns} ns")  # fmt: skip
+    document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})
+    document["system"]["virtualization"] = virtualization
+    (finding,) = load().findings(document)[0]
+    assert (finding["rule"], finding["severity"]) == expected
+
+
 def test_what_a_program_wrote_to_the_kernel_log_does_not_alarm():
     event = data.exception(kind="panic", signature="program:panic:f", written_by="program", title="Kernel panic - not syncing: a test")
     document = with_probe("os_exceptions", {**data.os_exceptions(event), "kinds": {}})

@@ -112,6 +112,40 @@ def test_sarif_has_every_finding_with_its_place_and_every_waiver_as_a_suppressio
     assert any(note.startswith("web5 (unreachable): ssh: connect") for note in notes)
 
 
+def test_sarif_compares_with_the_earlier_scan(tmp_path):
+    kinds = {"web1.prod.example.net": ("leaking", "leaking"), "web2.prod.example.net": ("oopsing", "healthy")}
+    kinds["web3.prod.example.net"] = ("healthy", "noisy")
+    before = [data.host(name, kind, "20261116T030800Z-00aa11") for name, (kind, _now) in kinds.items()]
+    now = [data.host(name, kind) for name, (_before, kind) in kinds.items()]
+    worse = {**data.LEAK, "growth_bytes_per_s": 3 * data.LEAK["growth_bytes_per_s"]}
+    now[0]["probes"]["memleak"] = data.envelope("memleak", data.memleak(data.outstanding(**worse), SUnreclaim=20 * 2**20))
+    made = data.write(tmp_path / "before", before, scan_id="20261116T030800Z-00aa11")
+    baseline = made.rename(made.with_name("20261116T030800Z-00aa11"))
+    (run,) = json.loads(sarif.render(build(data.write(tmp_path / "now", now), load_policy(), baseline)))["runs"]
+    check_sarif({"version": "2.1.0", "runs": [run]})
+    states = {}
+    for result in run["results"]:
+        host = result["locations"][0]["logicalLocations"][0]["name"].split(".")[0]
+        states.setdefault((host, result["ruleId"]), result["baselineState"])
+    assert states["web1", "memleak-suspected"] == "updated"
+    assert states["web2", "os-exception"] == "absent"
+    assert states["web3", "runq-latency"] == "new"
+    assert run["baselineGuid"] != run["automationDetails"]["guid"]
+
+
+def test_the_help_of_a_rule_is_about_no_instance(fleet_of):
+    fleet = fleet_of(*mixed())
+    (run,) = json.loads(sarif.render(fleet))["runs"]
+    rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
+    assert len(rules) > 40
+    for rule in rules.values():
+        assert rule["help"]["text"].startswith(rule["shortDescription"]["text"])
+    remedies = {group["remedy"] for group in fleet["findings"]}
+    assert not [rule["id"] for rule in rules.values() if rule["help"]["text"] in remedies]
+    assert "acme" not in json.dumps(run["tool"])
+    assert {result["properties"].get("remedy") for result in run["results"] if "suppressions" not in result} <= remedies
+
+
 def test_sarif_stays_within_what_services_take(fleet_of, monkeypatch):
     monkeypatch.setattr(sarif, "RESULTS", 2)
     (run,) = json.loads(sarif.render(fleet_of(*mixed())))["runs"]
@@ -202,6 +236,20 @@ def rows_of(fleet):
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
 
+def test_csv_has_numbers_as_numbers_and_their_unit_in_the_measure(tmp_path):
+    names = [f"web{number}.fra1.compute.prod.example-company.net" for number in range(2)]
+    baseline = data.write(tmp_path / "before", [data.host(names[0], "leaking"), data.host(names[1])])
+    folder = data.write(tmp_path / "now", [data.host(names[0], "leaking"), data.host(names[1], "oopsing")])
+    text = table.render(build(folder, load_policy(), baseline))
+    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff")), quoting=csv.QUOTE_NONNUMERIC))
+    found = {(row["rule"], row["host"]): row for row in (dict(zip(rows[0], row, strict=True)) for row in rows[1:])}
+    leak = found["memleak-suspected", names[0]]
+    assert (leak["value"], leak["measure"], leak["change"]) == (497664.0, "growth_bytes_per_s", "unchanged")
+    oops = found["os-exception", names[1]]
+    assert (oops["last_seen"], oops["change"], oops["times"]) == ("2026-11-23T02:41:07Z", "new", 1.0)
+    assert oops["groups"] == "all; web"
+
+
 def test_csv_has_a_row_for_everything(fleet_of):
     fleet = fleet_of(*mixed())
     rows = rows_of(fleet)
@@ -256,7 +304,7 @@ def options(folder, **changes):
 def test_all_formats_are_written_beside_the_report(tmp_path):
     folder = data.write(tmp_path, mixed())
     result = report.make(options(folder), check_mode=False)
-    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {*formats.FILES.values(), "hosts", "scan.json", "memory-counters.jsonl", "findings-history.json"}
     for name, file in result["files"].items():
         raw = (folder / formats.FILES[name]).read_bytes()
         assert (file["path"], file["bytes"]) == (str(folder / formats.FILES[name]), len(raw))

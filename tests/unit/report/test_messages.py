@@ -56,6 +56,7 @@ NOT_THEIRS = {
     "t(countText(count, one, many), { n: number(count) })",
     "t(title)",
     "t(row.text, row.values)",
+    "t(reason)",  # texts of the section of blocked
 }
 
 

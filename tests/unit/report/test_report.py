@@ -23,6 +23,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import parts
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import LINE_CHARS, digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
 
@@ -56,6 +57,16 @@ def embedded(page):
     return json.loads(gzip.decompress(base64.b64decode(re.search(r'id="fleet">([A-Za-z0-9+/=]+)</script>', page)[1])))
 
 
+def as_embedded(fleet):
+    """The document as the page has it: evidence is beside it, files of hosts are named."""
+    for group in fleet["findings"]:
+        for member in group["hosts"]:
+            del member["evidence"]
+    for host in fleet["hosts"]:
+        host["file"] = f"hosts/{host_file_name(host['host'])}"
+    return fleet
+
+
 def test_the_page_says_the_verdict_without_scripts(tmp_path, assets):
     fleet = fleet_of(tmp_path, data.host("web1", "oopsing"), data.host("web2", "lost"))
     shown = text_of(render(fleet, assets))
@@ -66,7 +77,7 @@ def test_the_page_says_the_verdict_without_scripts(tmp_path, assets):
 
 def test_the_page_holds_the_whole_document(tmp_path, assets):
     fleet = fleet_of(tmp_path, *data.fleet(20, 0.5))
-    assert embedded(render(fleet, assets)) == fleet
+    assert embedded(render(fleet, assets)) == as_embedded(fleet)
 
 
 def test_nothing_but_its_own_texts_may_run(tmp_path, assets):
@@ -209,8 +220,8 @@ def test_a_report_is_always_made_and_says_how_it_is(tmp_path, name):
     assert result["verdict"]["sentence"] in text_of(page)
     fleet = json.loads(Path(result["fleet"]).read_text(encoding="utf-8"))
     validate(fleet)
-    assert embedded(page) == fleet
-    assert sorted(path.name for path in folder.iterdir()) == ["fleet.json", "hosts", "memory-counters.jsonl", "report.html", "scan.json"]
+    assert embedded(page) == as_embedded(fleet)
+    assert sorted(path.name for path in folder.iterdir()) == ["findings-history.json", "fleet.json", "hosts", "memory-counters.jsonl", "report.html", "scan.json"]
 
 
 def test_a_report_speaks_one_language(tmp_path):
@@ -243,7 +254,7 @@ def test_the_report_goes_where_it_is_asked_to_and_replaces_the_old_one(tmp_path)
         result = report.make(options(tmp_path, dest=str(dest)), check_mode=False)
     assert (result["report"], result["fleet"]) == (str(dest), str(dest.with_name("fleet.json")))
     assert sorted(path.name for path in dest.parent.iterdir()) == ["fleet.json", "out.html"]
-    assert sorted(path.name for path in folder.iterdir()) == ["hosts", "memory-counters.jsonl", "scan.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["findings-history.json", "hosts", "memory-counters.jsonl", "scan.json"]
 
 
 def test_bad_input_names_the_option_and_writes_nothing(tmp_path):

@@ -3,7 +3,7 @@
 import { ageText } from '../lib/age.js'
 import { evidenceOf } from '../lib/details.js'
 import { showDialog } from '../lib/dialog.js'
-import { badge, bdi, el, heading, hint, hostName, listed, plainTable, webLink } from '../lib/dom.js'
+import { badge, bdi, el, findingLink, heading, hint, hostName, listed, plainTable, webLink } from '../lib/dom.js'
 import { evidence } from '../lib/evidence.js'
 import { number, percent, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -36,7 +36,7 @@ function hostPart(group, member, report) {
   const { host, severity, title, change } = member
   const about = [
     ...(title === group.title && severity === group.severity ? [] : [' ', badge(severity), ' ', bdi(title)]),
-    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet.scan.started_at)}`),
+    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet)}`),
   ]
   const body = el('div', {})
   const part = el(
@@ -128,6 +128,16 @@ function reachText(group, { tests }) {
     .map((text) => ` ${text}`)
 }
 
+/* What explains the finding, and what it explains. */
+function relatives(group, { groups }) {
+  const cause = groups.get(group.part_of)
+  const parts = [...groups.values()].filter((one) => one.part_of === group.id)
+  return [
+    cause ? el('p', {}, t('part of: '), findingLink(cause.id, cause.title)) : null,
+    parts.length ? el('p', {}, t('explains: '), listed(parts.map((one) => findingLink(one.id, one.title)))) : null,
+  ]
+}
+
 /* name: of the host that the reader comes from; its own title, severity and evidence are shown first. */
 export function showFinding(group, report, name) {
   const { fleet } = report
@@ -144,7 +154,8 @@ export function showFinding(group, report, name) {
     ),
     shown.title,
     el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts }), reachText(group, report)),
-    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet.scan.started_at)}`),
+    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet)}`),
+    relatives(group, report),
     heading(t('What to do')),
     el('p', { class: 'remedy' }, bdi(group.remedy)),
     references(group),

@@ -49,7 +49,7 @@ function findingsPart(found, host, { fleet }) {
       badge(one.severity),
       ' ',
       findingLink(one.group.id, one.title, { host: host.host }),
-      el('span', { class: 'hint' }, ` ${ageText([one], fleet.scan.started_at)}`),
+      el('span', { class: 'hint' }, ` ${ageText([one], fleet)}`),
     ),
   )
   return el('ul', { class: 'own-findings' }, items)

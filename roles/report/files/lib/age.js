@@ -20,18 +20,25 @@ function seenText(lastSeen, scannedAt) {
   return t('last {days}', { days: plural(whole, 'day ago', 'days ago') })
 }
 
-function knownText(changes) {
-  if (!changes.some(Boolean)) return ''
-  const fresh = changes.filter((change) => change === 'new').length
+function knownText(members, isNew) {
+  const fresh = members.filter(isNew).length
   if (!fresh) return t('known')
-  if (fresh === changes.length) return t('new')
-  return t('new on {n} of {hosts}', { n: number(fresh), hosts: plural(changes.length, 'host') })
+  if (fresh === members.length) return t('new')
+  return t('new on {n} of {hosts}', { n: number(fresh), hosts: plural(members.length, 'host') })
 }
 
-/* members: hosts of a finding, {last_seen, change}. */
-export function ageText(members, scannedAt) {
+/* Whether a host of a finding is new, by the scan that is compared with, or by the last ones; null: there are none. */
+function noveltyOf({ drift, trend, scan }) {
+  if (drift) return ({ change }) => change === 'new'
+  return trend.scans.length ? (member) => member.first_seen === scan.started_at : null
+}
+
+/* members: hosts of a finding, {last_seen, first_seen, change}. */
+export function ageText(members, fleet) {
+  const scannedAt = fleet.scan.started_at
+  const isNew = noveltyOf(fleet)
   const seen = members.map((member) => member.last_seen).filter(Boolean)
   const last = seen.length ? seen.reduce((one, other) => (one > other ? one : other)) : null
-  const texts = [seenText(last, scannedAt), knownText(members.map(({ change }) => change))]
+  const texts = [seenText(last, scannedAt), isNew ? knownText(members, isNew) : '']
   return texts.filter(Boolean).join(', ')
 }

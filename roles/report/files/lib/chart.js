@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Charts. They are drawn again when the window or the colours change. */
-import { el } from './dom.js'
+import { el, plainTable } from './dom.js'
+import { t } from './messages.js'
 import { go } from './state.js'
 
 const charts = []
@@ -15,9 +16,24 @@ export function followColours() {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-/* The place of a chart, with its caption. */
-export const chartFigure = (id, label, ...caption) =>
-  el('figure', {}, el('div', { id, role: 'img', 'aria-label': label }), el('figcaption', {}, ...caption))
+/* The chart as a table, for those who do not see it, and for print. It is made when it is opened. */
+function chartTable({ heads, lines, numeric }) {
+  const part = el('details', { class: 'data' }, el('summary', {}, t('Table of this chart')))
+  part.addEventListener('toggle', () => {
+    if (part.open && part.children.length === 1) part.append(plainTable(heads, lines(), numeric))
+  })
+  return part
+}
+
+/* The place of a chart, with its caption. table: {heads, lines(), numeric}, as plainTable has them. */
+export const chartFigure = (id, label, table, ...caption) =>
+  el(
+    'figure',
+    {},
+    el('div', { id, role: 'img', 'aria-label': label }),
+    el('figcaption', {}, ...caption),
+    chartTable(table),
+  )
 
 /* Draws into a figure that is on the page.
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One selection for the whole page. It is in the address, and selects pairs of a host and a finding. */
+import { moduleHosts, parseSearch, tagged } from './search.js'
 import { CHANGES, SEVERITIES, severityRank } from './schema.js'
 
 export const FILTER_KEYS = ['severity', 'category', 'change', 'group', 'q']
-const WORDS = 30
 /* Changes of findings that are not there any more. */
 export const GONE = ['resolved', 'rebooted', 'not_measured_now']
 
@@ -14,7 +14,7 @@ export function selectionOf(parameters) {
     severities: of('severity')
       .split(',')
       .filter((severity) => SEVERITIES.includes(severity)),
-    words: of('q').toLowerCase().split(/\s+/).filter(Boolean).slice(0, WORDS),
+    ...parseSearch(of('q')),
     category: of('category'),
     group: of('group'),
     change: of('change'),
@@ -32,6 +32,12 @@ export function toggled(list, severity) {
 /* Which words of a search a text has, as bits. */
 const wordsIn = (words, text) => words.reduce((bits, word, place) => bits | (text.includes(word) ? 1 << place : 0), 0)
 
+const isExcluded = ({ without }, text) => without.some((word) => text.includes(word))
+
+/* What is true of one host of a finding; not its title where that is the one of all. */
+const memberText = ({ severity, title }, common) =>
+  `${tagged('severity', severity)}\n${title === common ? '' : title.toLowerCase()}`
+
 /* {id: hosts of a finding that a selection names}, of those findings that have any. */
 function membersOf(report, selection, hostWords, isMember) {
   const { severities, words, category, change } = selection
@@ -39,13 +45,13 @@ function membersOf(report, selection, hostWords, isMember) {
   const found = new Map()
   for (const group of report.fleet.findings) {
     if (category && group.category !== category) continue
-    const own = wordsIn(words, report.findingText.get(group.id))
-    const holds = ({ host, title }) =>
-      (own | hostWords(host)) === every ||
-      (title !== group.title && (own | hostWords(host) | wordsIn(words, title.toLowerCase())) === every)
+    const text = report.findingText.get(group.id)
+    const own = wordsIn(words, text)
+    const holds = (member) => (own | hostWords(member.host) | wordsIn(words, memberText(member, group.title))) === every
     const members = group.hosts.filter(
       (member) =>
         isMember(member.host) &&
+        !isExcluded(selection, `${text}\n${memberText(member)}`) &&
         (!severities.length || severities.includes(member.severity)) &&
         (!change || !report.fleet.drift || member.change === change) &&
         (!words.length || holds(member)),
@@ -63,7 +69,9 @@ function changesOf(entry, selection, hostWords, isMember) {
   const { words, change } = selection
   if (!isOfKind(selection, entry)) return null
   const every = (1 << words.length) - 1
-  const own = wordsIn(words, `${entry.title}\n${entry.signature}`.toLowerCase())
+  const text = `${entry.title}\n${entry.signature}\n${tagged('severity', entry.severity)}`.toLowerCase()
+  if (isExcluded(selection, text)) return null
+  const own = wordsIn(words, text)
   const fits = (host) => isMember(host) && (own | hostWords(host)) === every
   const found = {}
   for (const name of CHANGES) {
@@ -87,11 +95,18 @@ export function testsOf(report, selection) {
   const entries = fleet.drift ? fleet.drift.groups : []
   const inGroup = fleet.hosts.filter((host) => host.groups.includes(group)).map((host) => host.host)
   const members = group ? new Set(inGroup) : null
-  const isMember = (name) => !members || members.has(name)
+  const hostText = (name) => report.hostText.get(name) ?? name.toLowerCase()
+  const inModule = moduleHosts(fleet, [...words, ...selection.without])
+  const isOut = (name) =>
+    isExcluded(selection, hostText(name)) || selection.without.some((word) => inModule.get(word)?.has(name))
+  const isMember = (name) => (!members || members.has(name)) && !isOut(name)
   const known = new Map()
   const every = (1 << words.length) - 1
   function hostWords(name) {
-    if (!known.has(name)) known.set(name, wordsIn(words, report.hostText.get(name) ?? name.toLowerCase()))
+    if (!known.has(name)) {
+      const loaded = words.reduce((bits, word, place) => bits | (inModule.get(word)?.has(name) ? 1 << place : 0), 0)
+      known.set(name, wordsIn(words, hostText(name)) | loaded)
+    }
     return known.get(name)
   }
 
@@ -152,7 +167,7 @@ let later = 0
 export const filterable = (table, test, { slow = true, redraws = false } = {}) =>
   followers.push({ table, test, slow, redraws })
 
-/* Calls listener(tests) with each new selection, when the keyboard rests. */
+/* Calls listener(tests) with each new selection, when the keyboard rests, before tables follow it. */
 export const onSelection = (listener) => listeners.push(listener)
 
 function setFilter({ table, test, redraws }, tests) {
@@ -164,8 +179,8 @@ function setFilter({ table, test, redraws }, tests) {
 export function filterTables(tests, typing) {
   const set = (some) => some.forEach((follower) => setFilter(follower, tests))
   const others = () => {
-    set(followers.filter(({ slow }) => slow))
     listeners.forEach((listener) => listener(tests))
+    set(followers.filter(({ slow }) => slow))
   }
   set(followers.filter(({ slow }) => !slow))
   clearTimeout(later)

@@ -55,7 +55,10 @@ export const minute = (value) => (value ? value.slice(0, 16).replace('T', ' ') :
 export const instant = (value) => (value ? `${minute(value)} UTC` : NONE)
 
 /* The label of a field: its unit is in the value. */
-export const label = (name) => word(name.replace(/(_bytes_per_s|_per_s|_us|_s|_bytes)$/, ''))
+export function label(name) {
+  const plain = name.replace(/_ci95$/, '').replace(/(_bytes_per_s|_per_s|_log2_us|_us|_ns|_s|_bytes)$/, '')
+  return name.endsWith('_ci95') ? `${word(plain)}, ${t('95 % interval')}` : word(plain)
+}
 
 /* By the end of a field's name: how its values are shown, and the unit that they have. */
 const UNITS = [

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The fleet document, with what sections look up in it. */
 import { word } from './messages.js'
+import { tagged } from './search.js'
 
 export const factor = (entry) => `${word(entry.factor)} ${entry.value}`
 
@@ -8,15 +9,21 @@ const searchText = (...texts) => texts.join('\n').toLowerCase()
 
 /* Of the finding alone: what its hosts are called is in hostText. */
 const findingText = (group) =>
-  searchText(group.title, group.category, group.severity, group.signature, group.rule, ...group.common.map(factor))
+  searchText(
+    group.title,
+    tagged('category', group.category),
+    group.signature,
+    tagged('rule', group.rule),
+    ...group.common.map(factor),
+  )
 
 const hostText = (host) =>
   searchText(
-    host.host,
-    host.state,
+    tagged('host', host.host),
+    tagged('state', host.state),
     host.reason,
-    ...host.groups,
-    ...(host.system ? [host.system.kernel, host.system.distribution] : []),
+    ...host.groups.map((group) => tagged('group', group)),
+    ...(host.system ? [tagged('kernel', host.system.kernel), tagged('distribution', host.system.distribution)] : []),
   )
 
 /* {host: [{group, severity, title, change, last_seen, …}]}: what is true of this host, in the order of the findings. */

@@ -5,7 +5,7 @@ import { filterable } from '../lib/filter.js'
 import { instant, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { bySeverity, CHANGES } from '../lib/schema.js'
-import { grid } from '../lib/table.js'
+import { grid, short } from '../lib/table.js'
 
 /* counts: {change: number of hosts}, or null. */
 export function changesText(counts) {
@@ -103,6 +103,7 @@ export function render(unused, root, report) {
     {
       follows: false,
       open: (entry) => ({ finding: entry.finding }),
+      ...short(drift.groups),
       placeholder: drift.groups.length ? t('No change matches the filter.') : t('No findings in either scan.'),
     },
   )

@@ -16,14 +16,32 @@ export function complianceShare({ pass, fail, waived }) {
 const outcome = (title, field, more) =>
   figure(title, field, (count) => (count ? number(count) : NONE), { minWidth: 80, ...more })
 
-const waiverCells = (waiver) => [bdi(waiver.owner), bdi(waiver.reason), waiver.expires, bdi(waiver.place)]
-const waiverHeads = () => [t('Owner'), t('Reason'), t('Until'), t('Defined in')]
+/* What a waiver is about, in a few words. */
+export function scopeText({ rule, signature, hosts, groups }) {
+  const parts = [
+    rule ? t('rule {rule}', { rule }) : '',
+    signature ? t('signature {signature}', { signature }) : '',
+    hosts ? t('hosts {names}', { names: hosts.join(', ') }) : '',
+    groups ? t('groups {names}', { names: groups.join(', ') }) : '',
+    hosts || groups ? '' : t('all hosts'),
+  ]
+  return parts.filter(Boolean).join('; ')
+}
+
+const waiverCells = (waiver) => [
+  bdi(waiver.owner),
+  bdi(waiver.reason),
+  waiver.expires,
+  bdi(scopeText(waiver.scope)),
+  bdi(waiver.place),
+]
+const waiverHeads = () => [t('Owner'), t('Reason'), t('Until'), t('Scope'), t('Defined in')]
 
 function waivedPart(waived) {
   if (!waived.length) return []
   const lines = waived.map((entry) => [
     badge(entry.severity),
-    bdi(entry.title),
+    el('div', {}, bdi(entry.title), el('div', { class: 'hint' }, bdi(entry.signature))),
     hostList(
       entry.hosts.map((host) => ({ host })),
       entry.host_count,

@@ -10,6 +10,7 @@ import { bySeverity, CHANGES, SEVERITIES } from '../lib/schema.js'
 import { go, keep, state } from '../lib/state.js'
 import { figure, grid } from '../lib/table.js'
 import { changesText } from './changes.js'
+import { strip } from './trend.js'
 
 /* '19 of 22', or '22' when all are selected. */
 const partOf = (part, all) => (part === all ? number(all) : t('{n} of {all}', { n: number(part), all: number(all) }))
@@ -34,7 +35,7 @@ function searchField(report) {
   const field = el('input', {
     id: 'q',
     type: 'search',
-    placeholder: t('title, host, category, signature'),
+    placeholder: t('words, kernel:6.1, module:acme, -severity:info'),
     autocomplete: 'off',
     spellcheck: 'false',
   })
@@ -95,6 +96,12 @@ export function applyFilter(report, typing = false) {
   showSelection(selection, tests, report.fleet.findings.length)
 }
 
+/* Of a finding that another one explains: which. */
+function causeOf({ part_of: id }, { groups }) {
+  const cause = groups.get(id)
+  return cause ? el('div', { class: 'hint' }, t('part of: '), findingLink(cause.id, cause.title)) : null
+}
+
 export function render(findings, root, report) {
   const { drift } = report.fleet
   report.tests = testsOf(report, selectionOf(state()))
@@ -127,7 +134,8 @@ export function render(findings, root, report) {
         minWidth: 190,
         widthGrow: 5,
         responsive: 0,
-        draw: (title, group) => findingLink(group.id, view(group).title, first(group)),
+        draw: (title, group) =>
+          el('div', {}, findingLink(group.id, view(group).title, first(group)), causeOf(group, report)),
       },
       { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
       {
@@ -151,7 +159,16 @@ export function render(findings, root, report) {
         minWidth: 140,
         widthGrow: 2,
         responsive: 2,
-        draw: (seen, group) => ageText(view(group).members, report.fleet.scan.started_at),
+        draw: (seen, group) => ageText(view(group).members, report.fleet),
+      },
+      {
+        title: t('Last scans'),
+        field: 'history',
+        optional: true,
+        minWidth: 120,
+        responsive: 5,
+        headerSort: false,
+        draw: (history) => strip(history, report.fleet),
       },
       {
         title: t('In common'),

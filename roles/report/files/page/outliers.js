@@ -5,6 +5,9 @@ import { measured, number } from '../lib/format.js'
 import { t } from '../lib/messages.js'
 import { figure, grid, hostColumn } from '../lib/table.js'
 
+/* For looking things up: folded when the page opens. */
+export const FOLDED = true
+
 export function render(outliers, root) {
   const rows = outliers.flatMap(({ measure, title, median, outliers: found }) =>
     found.map((one) => ({ ...one, measure, title, median })),

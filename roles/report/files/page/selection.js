@@ -32,7 +32,7 @@ function place({ group, members }, { fleet, tests }) {
       hostName,
     ),
     ' · ',
-    el('span', { class: 'age' }, ageText(members, fleet.scan.started_at)),
+    el('span', { class: 'age' }, ageText(members, fleet)),
   )
 }
 
@@ -79,7 +79,7 @@ function showTiles(report, views) {
 
 function showWorst(report, views) {
   const section = document.querySelector('.worst')
-  const shown = views.filter(({ severity }) => severity !== 'info').slice(0, WORST)
+  const shown = views.filter(({ severity, group }) => severity !== 'info' && !group.part_of).slice(0, WORST)
   const items = shown.map((view) => worstItem(view, report))
   const body = items.length
     ? el('ol', {}, items)

@@ -23,10 +23,14 @@ export const factLines = ({ context, details }) =>
     .map(([name, value]) => `${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
     .join('\n')
 
+/* The same function alone may be another bug: the words say what is the same. */
 function knownBug(bug) {
+  const names = { culprit: t('function'), frames: t('callers'), module: t('module') }
+  const same = bug.matched_by.map((part) => names[part]).join(', ')
   return [
     webLink(bug.references[0], bdi(bug.subject)),
-    bug.affected ? t(' (this kernel has it)') : t(' (perhaps)'),
+    same ? t(' (possible: same {parts})', { parts: same }) : t(' (possible)'),
+    bug.affected ? t(', this kernel lacks the fix') : '',
     bug.fixed.length ? t(', fixed in {releases}', { releases: bug.fixed.join(', ') }) : '',
     el('br'),
   ]

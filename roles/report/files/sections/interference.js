@@ -4,7 +4,7 @@ import { el, heading, hostLink, lead, nameOrNone, task } from '../lib/dom.js'
 import { micros, NONE, number, plural } from '../lib/format.js'
 import { t } from '../lib/messages.js'
 import { foldedPart } from '../lib/fold.js'
-import { figure, grid, hostColumn, named, shareColumn } from '../lib/table.js'
+import { figure, grid, hostColumn, named, shareColumn, short } from '../lib/table.js'
 
 const hostOrNone = (name) => (name === null ? NONE : hostLink(name))
 const hosts = () => figure(t('Hosts'), 'hosts', number, { width: 80, responsive: 4, widthGrow: 0 })
@@ -94,7 +94,10 @@ export function render(interference, root) {
     grid(foldedPart(root, title, rows.length), name, rows, columns, { placeholder: t('Not measured.') })
   const { vectors, cpus, timers, threads } = interference
   root.append(heading(t('By vector')))
-  grid(root, 'vectors', vectors, vectorColumns(), { placeholder: t('Nothing was measured.') })
+  grid(root, 'vectors', vectors, vectorColumns(), {
+    ...short(vectors),
+    placeholder: t('Nothing was measured.'),
+  })
   part(t('Most interrupted CPUs'), 'cpus', cpus, cpuColumns())
   part(t('Timers'), 'timers', timers, timerColumns())
   part(t('Kernel threads'), 'threads', threads, threadColumns())

@@ -6,7 +6,7 @@ import { t } from '../lib/messages.js'
 import { figure, grid, short } from '../lib/table.js'
 import { histogramPart } from './jitter/histogram.js'
 import { stallsPart } from './jitter/stalls.js'
-import { stripPart } from './jitter/strip.js'
+import { heatMapPart } from './jitter/heatmap.js'
 
 const REAL_TIME_PRIO = 100
 
@@ -82,7 +82,7 @@ function waitsPart({ events, hosts }, root) {
 export function render(jitter, root, { fleet }) {
   root.append(lead(leadText(jitter)))
   histogramPart(jitter, root)
-  stripPart(fleet.hosts, root)
+  heatMapPart(fleet.hosts, root)
   waitsPart(jitter, root)
   stallsPart(jitter, root)
 }

@@ -37,7 +37,7 @@ function chart(histograms, colour, axis) {
   })
   return [
     {
-      height: 260,
+      height: 210,
       scales: {
         x: { time: false, range: [-0.6, buckets.length - 0.4] },
         y: { distr: 3, log: 10, range: [0.5, top] },
@@ -86,6 +86,15 @@ export function histogramPart(jitter, root) {
   const figure = chartFigure(
     'jitter-chart',
     t('Histogram of run-queue latency over all hosts'),
+    {
+      heads: [t('wait'), ...WAITS.map((wait) => waitNames()[wait])],
+      lines: () =>
+        bucketsOf(jitter.histograms).map((bucket) => [
+          rangeText(bucket),
+          ...WAITS.map((wait) => integer(jitter.histograms[wait][bucket] || 0)),
+        ]),
+      numeric: [1, 2],
+    },
     t('Run-queue latency: how long runnable tasks waited for a CPU, all hosts together. Both axes are logarithmic.'),
   )
   root.append(el('div', { class: 'split' }, figure, percentiles(jitter)))

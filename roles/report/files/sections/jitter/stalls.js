@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Stalls of the kernel: interrupts off, task switches that were due, CPUs that did not run, long system calls. */
-import { el, heading, hostLink, nameOrNone, stackDetails, task } from '../../lib/dom.js'
+import { el, hostLink, nameOrNone, stackDetails, task } from '../../lib/dom.js'
+import { foldedPart } from '../../lib/fold.js'
 import { micros, number, plural, seconds } from '../../lib/format.js'
 import { t } from '../../lib/messages.js'
 import { figure, grid, short } from '../../lib/table.js'
@@ -32,11 +33,12 @@ function leadText(counts) {
 }
 
 export function stallsPart({ stalls, stall_counts: counts }, root) {
-  root.append(heading(t('Stalls of the kernel')), el('p', { id: 'stalls-lead' }, leadText(counts)))
+  const part = foldedPart(root, t('Stalls of the kernel'), stalls.length)
+  part.append(el('p', { id: 'stalls-lead' }, leadText(counts)))
   const names = kindNames()
   const isCertain = ({ certain, kind }) => certain || kind === 'cpu_not_running'
   grid(
-    root,
+    part,
     'stalls',
     stalls,
     [
