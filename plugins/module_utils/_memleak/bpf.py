@@ -231,8 +231,9 @@ static inline u64 stack_of(void *ctx) {
   return hash;
 }
 
+/* stack: its number where it is known already, 0: it is taken here. */
 static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u64 bytes, u64 site, u64 cache, u32 type, u32 mask,
-                         int with_stack, u32 gfp) {
+                         int with_stack, u64 stack, u32 gfp) {
   if (with->trial) {
     if (with->trial == bpf_get_current_pid_tgid() >> 32)
       stack_of(ctx);
@@ -248,7 +249,7 @@ static inline int follow(void *ctx, struct config_t *with, u64 key, u64 hash, u6
   where.type = type;
   count(FOLLOWED);
   if (with_stack) {
-    where.stack = stack_of(ctx);
+    where.stack = stack ? stack : stack_of(ctx);
     if (!where.stack)
       count(STACKLESS);
     bpf_get_current_comm(object.comm, sizeof(object.comm));
@@ -361,7 +362,7 @@ static inline int slab_allocated(void *ctx, struct config_t *with, u64 address, 
     bytes = size_of(cache);
   if (with->size && bytes != with->size)
     return 0;
-  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask, with_stack, gfp);
+  return follow(ctx, with, address, hash, bytes, site, cache, SLAB, mask, with_stack, 0, gfp);
 }
 """
 
@@ -417,7 +418,7 @@ int %(name)s(%(context)s) {
   u32 mask = order < 2 ? with->page_mask >> order : with->page_mask >> 4;
   if ((hash >> 40) & mask)
     return 0;
-  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask, 1, gfp);
+  return follow(ctx, with, page, hash, 4096ULL << (order & 31), ((u64)gfp << 8) | order, 0, PAGE, mask, 1, 0, gfp);
 }
 """
 # page_passes is the loosest mask that single pages were ever chosen by; most pages are user memory and end here.
@@ -457,7 +458,7 @@ int on_percpu_alloc_percpu(struct tracepoint__percpu__percpu_alloc_percpu *args)
     return 0;
   u64 hash = mixed(pointer);
   correct(with, pointer, hash);
-  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 0, 1, 0);
+  return follow(args, with, pointer, hash, args->size * CPUS, 0, 0, PERCPU, 0, 1, 0, 0);
 }
 int on_percpu_free_percpu(struct tracepoint__percpu__percpu_free_percpu *args) {
   struct config_t *with = settings();
@@ -520,6 +521,7 @@ struct batch_t {
   u32 unused;
   u64 cache;
   u64 site;
+  u64 stack;
   u64 keys[64];
 };
 BPF_PERCPU_ARRAY(batches, struct batch_t, 1);
@@ -529,6 +531,7 @@ struct bulk_t {
   u64 size;
   u64 list;
   u64 site;
+  u64 stack;
 };
 
 static inline u32 is_set(u64 value) {
@@ -588,7 +591,8 @@ int on_free_turn(struct pt_regs *ctx) {
   return 0;
 }
 """
-# Chosen by a hash of the address, like all others, and by a mask that leaves a few of each call on average.
+# Chosen by a hash of the address, like all others, and by a mask that leaves a few of each call on average. The call stack is taken at
+# the entry: at the return kernels before 5.16 cannot walk it, because the probe of the return stands in the place of the caller.
 _BULK_ALLOC = """
 BPF_HASH(%(calls)s, u64, struct bulk_t, 1024);
 int %(name)s(struct pt_regs *ctx) {
@@ -601,6 +605,8 @@ int %(name)s(struct pt_regs *ctx) {
   call.size = %(size)s;
   call.list = %(list)s;
   bpf_probe_read_kernel(&call.site, sizeof(call.site), (void *)ctx->sp);
+  if (%(stacks)s)
+    call.stack = stack_of(ctx);
   %(calls)s.update(&task, &call);
   return 0;
 }
@@ -622,6 +628,7 @@ int %(name)s_done(struct pt_regs *ctx) {
   batch->mask = mask;
   batch->cache = call.cache;
   batch->site = call.site;
+  batch->stack = call.stack;
   for (u64 index = 0; index < 256; index++) {
     COUNTED(index);
     if (index >= size)
@@ -702,19 +709,20 @@ def bulk_frees():
 
 def _bulk_allocation(function, name, turn, group, **values):
     text = _BULK_ALLOC % dict(values, name=name, calls=name + '_calls', turn=turn)
-    return [Function('turn:%d' % turn, name + '_turn', text, group), Function('kprobe:' + function, name, '', group),
-            Function('kretprobe:' + function, name + '_done', '', group)]
+    # The one that is attached last is called first: while the caller's address has not been replaced by the probe of the return.
+    return [Function('turn:%d' % turn, name + '_turn', text, group), Function('kretprobe:' + function, name + '_done', '', group),
+            Function('kprobe:' + function, name, '', group)]
 
 
 def bulk_allocations():
     """Return the Functions of allocations of many slab objects at once: kmem_cache_alloc_bulk(cache, flags, size, list)."""
     stacks = '(with->stacks || (with->suspects && is_suspect(%s)))'
     size = 'size_of(batch->cache)'
-    follow = ('follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask,\n         %s, 0);'
+    follow = ('follow(ctx, with, key, hash, %s, batch->site, batch->cache, SLAB, batch->mask,\n         %s, batch->stack, 0);'
               % (size, stacks % 'batch->site'))
     return _bulk_allocation('kmem_cache_alloc_bulk', 'on_alloc_bulk', ALLOC_TURN, BULK_ALLOCATIONS, cache='ctx->di', size='ctx->dx',
                             list='ctx->cx', done='call.size', mask=stacks % 'call.site' + ' ? with->suspect_mask : with->slab_mask',
-                            follow=follow)
+                            follow=follow, stacks=stacks % 'call.site')
 
 
 def bulk_pages(function, array):
@@ -723,9 +731,9 @@ def bulk_pages(function, array):
     function: its name; array: the register of its argument page_array.
     """
     follow = ('if (!(batch->cache & 0x8))\n    follow(ctx, with, key, hash, 4096, (u64)(u32)batch->cache << 8, 0, PAGE, batch->mask, 1, '
-              'batch->cache);')
+              'batch->stack, batch->cache);')
     return _bulk_allocation(function, 'on_page_bulk', PAGE_TURN, BULK_PAGES, cache='(u32)ctx->di', size='ctx->cx', list=array,
-                            done='ctx->ax', mask='with->page_mask', follow=follow)
+                            done='ctx->ax', mask='with->page_mask', follow=follow, stacks='!(call.cache & 0x8)')
 
 
 def pages(raw):

@@ -216,7 +216,7 @@ static struct { void *what; size_t size; } grown[GROWN];
 static noinline void grow_krealloc(struct kind *kind)
 {
 	unsigned int at = kind->count++ % GROWN;
-	size_t size = grown[at].size ? grown[at].size + 256 : 256 + at * 128, before = grown[at].what ? ksize(grown[at].what) : 0;
+	size_t size = grown[at].size ? grown[at].size + 256 : 256 + at * 1024, before = grown[at].what ? ksize(grown[at].what) : 0;
 	void *what = krealloc(grown[at].what, size, GFP_KERNEL);
 
 	if (!what)

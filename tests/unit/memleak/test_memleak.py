@@ -692,3 +692,13 @@ def test_lines_of_code_and_what_they_hold():
         ("drivers/net/acme.c:77", "acme_rx_refill", "acme_nic"): 4194304,
         ("mm/slub.c:2425", "alloc_slab_page", None): 1234567890,
     }
+
+
+@pytest.mark.parametrize("functions", [bpf.bulk_allocations(), bpf.bulk_pages("alloc_pages_bulk_noprof", "ctx->r8")])
+def test_a_bulk_allocation_has_the_caller_and_the_stack_of_its_entry(functions):
+    """The probe of the return puts itself in the place of the caller; who is attached last is called first."""
+    ways = [function.at.partition(":")[0] for function in functions]
+    assert ways.index("kretprobe") < ways.index("kprobe")
+    (text,) = (function.text for function in functions if function.text)
+    entry, _name, rest = text.partition("_done(struct pt_regs *ctx)")
+    assert "call.stack = stack_of(ctx)" in entry and "stack_of(" not in rest and "batch->stack" in rest
