@@ -87,6 +87,7 @@ ansible_facts:
                   total_us: 54.035
                   mean_us: 2.573
                   longest_us: 5.883
+                  long_runs: 0
                   histogram_ns: {'1024': 8, '2048': 11, '4096': 2}
                   concentration: {cpu: 1, share: 1.0, coefficient: 1.0}
                   by_cpu:
@@ -233,7 +234,7 @@ ansible_facts:
                   description: Events per second.
                   type: float
                 processes:
-                  description: Processes that caused most. Of packets one in 16 is looked at, so their rates are estimates.
+                  description: Processes that caused most. Of packets one in 16 is read, so their rates are estimates.
                   type: list
                   elements: dict
             kernel_threads:

@@ -257,7 +257,7 @@ ansible_facts:
                 cause:
                   description: 'Why the task waited: C(run_queue) (others ran), C(throttled) (CPU quota), C(realtime_throttled)
                     (the kernel''s limit for real-time tasks), C(affinity) (the task may not use CPUs that were idle), C(cpu_not_running)
-                    (the virtual machine did not have the CPU), C(idle) (the CPU was idle, the kernel does not tell why).'
+                    (the virtual machine did not have the CPU), C(idle) (the CPU was idle, the kernel gives no reason).'
                   type: str
                 allowed_cpus:
                   description: 'CPUs that the task may use, as C(0-3,8). Null: all, a thread of the kernel, or the task has
@@ -403,8 +403,8 @@ ansible_facts:
               sample: 0.412
             services:
               description: 'The C(top) control groups by time lost, most first: what became of the time in which their tasks
-                wanted to run. Sums over tasks: eight tasks that each wait for a second lost eight seconds. Empty: this kernel
-                does not tell.'
+                wanted to run. Sums over tasks: eight tasks that each wait for a second lost eight seconds. Empty: not available
+                on this kernel.'
               type: list
               elements: dict
               sample:

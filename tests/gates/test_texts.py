@@ -219,7 +219,7 @@ NUMBERS = [
     ("docs/memleak.md", r"less than (\d+) KiB", "module_utils/_memleak:LEAK_BYTES", 1024),
     ("docs/runlatency.md", r"keeps the (\d+) longest of each CPU", "module_utils/_runlatency:WORST_WAITS", 1),
     ("docs/runlatency.md", r"counts (\d+) tasks at a time", "module_utils/_runlatency:TASKS", 1),
-    ("docs/runlatency.md", r"keeps its (\d+) most recent short timeslices", "module_utils/_runlatency:TIMESLICES", 1),
+    ("docs/runlatency.md", r"keeps its (\d+) most recent long timeslices", "module_utils/_runlatency:TIMESLICES", 1),
     (LOGS, r"newest (\d+ ?\d+) lines", "module_utils/_os_exceptions:MAX_JOURNAL_LINES", 1),
     (LOGS, r"lines, (\d+) MiB", "module_utils/_os_exceptions:MAX_JOURNAL_BYTES", 2**20),
     (LOGS, r"newest (\d+) files; of each plain", "module_utils/_os_exceptions:MAX_FILES", 1),

@@ -72,7 +72,7 @@ def shared_title(worst: dict, members: list[dict]) -> str:
         return title
     pids = "|".join(sorted(_pids(worst["evidence"]), key=len, reverse=True)) or "(?!)"
     title = re.sub(rf"\[(?:{pids})\]|\s\((?:{pids})\)|:(?:{pids})\b", "", title)
-    title = re.sub(r"(?<=[Pp]rocess) \d+\b", "", title)
+    title = re.sub(r"(?<=process|Process) \d+\b", "", title)
     return " ".join(title.split()) or worst["title"]
 
 

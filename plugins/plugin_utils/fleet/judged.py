@@ -28,7 +28,7 @@ class NotJudged:
     def gap(self, translate: Messages) -> str:
         """Return in a few words what was not judged, for the sentence of the verdict."""
         if self.everything:
-            return translate("no rule of the policy is on, nothing was judged")
+            return translate("no rule of the policy is on, nothing was evaluated")
         if self.off:
             return translate("{n} of {rules} are off", n=len(self.off), rules=translate.many(self.rules, "rule"))
         if self.hidden:

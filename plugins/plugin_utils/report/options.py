@@ -22,9 +22,9 @@ PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 def check_options(args: dict) -> dict:
     """Return the options with a value for each one that is empty, as a survey leaves it.
 
-    args: formats, fail_on, language, policies, policy_overrides, known_bugs, runbooks, min_hosts and only_new as the user gave them, or without them.
-    formats, policies and known_bugs become lists of str, policy_overrides a dict, min_hosts what enough() takes, runbooks an address to which
-    a rule's id is added, or None. Raises OptionsError, which lists all that is wrong.
+    args: formats, fail_on, language, policies, policy_overrides, known_bugs, runbooks, min_hosts and only_new as the user gave them, or
+    without them. formats, policies and known_bugs become lists of str, policy_overrides a dict, min_hosts what enough() takes, runbooks an
+    address to which a rule's id is added, or None. Raises OptionsError, which lists all that is wrong.
     """
     problems: list[str] = []
     formats = _names(given(args.get("formats"), FORMATS), "ksysak_formats", FILES, problems)

@@ -82,7 +82,7 @@ function changesOf(entry, selection, hostWords, isMember) {
 }
 
 /* A title of several hosts, without the number of a process, which is one host's. */
-export const withoutProcess = (title) => title.replace(/(?<=[Pp]rocess) \d+\b|(?<=\S)\[\d+\]/g, '')
+export const withoutProcess = (title) => title.replace(/(?<=process|Process) \d+\b|(?<=\S)\[\d+\]/g, '')
 
 /* What the page shows of a selection.
 

@@ -72,7 +72,7 @@ function leadText({ rules, sha256, version }) {
       kept: number(keptRules(rules).length),
       rules: plural(rules.length, 'rule'),
     }),
-    off ? t('{rules} off, wholly or on some hosts.', { rules: plural(off, 'rule') }) : '',
+    off ? t('{rules} off, on all or some hosts.', { rules: plural(off, 'rule') }) : '',
     nowhere ? t('{rules} evaluated on no host.', { rules: plural(nowhere, 'rule') }) : '',
     hidden ? t('Changes of {rules} hide findings.', { rules: plural(hidden, 'rule') }) : '',
     t('A host counts as waived when every finding of the rule on it is waived.'),
