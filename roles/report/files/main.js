@@ -82,7 +82,8 @@ function target() {
 }
 
 /* Each part draws itself into its place and returns the number that its entry of the navigation shows, if any.
-   Returns the keys of those that are folded at first: those that export FOLDED say so, others when they found nothing. */
+   Returns the keys of those that are folded at first: those that export FOLDED say so, others when they found
+   nothing. */
 function render(parts, report) {
   const folded = []
   for (const [key, part] of Object.entries(parts)) {

@@ -20,8 +20,8 @@ export const scoreOf = ({ severity, members }) =>
   10 ** (SEVERITIES.length - severityRank(severity)) *
   members.reduce((sum, { change }) => sum + (change === 'new' ? NEW_WEIGHT : 1), 0)
 
-/* views: [{group, severity, members}] → [{culprit, closes: views, hosts: names, severity, score}], the most urgent first.
-   culprit: what is changed on the hosts, null: the one finding has its own remedy. */
+/* views: [{group, severity, members}] → [{culprit, closes: views, hosts: names, severity, score}], the most urgent
+   first. culprit: what is changed on the hosts, null: the one finding has its own remedy. */
 export function actionsOf(views) {
   const actions = new Map()
   for (const view of views) {

@@ -6,7 +6,8 @@ const WIDTH = 1000
 const HEIGHT = 12
 const SVG = 'http://www.w3.org/2000/svg'
 
-/* shares: [{class, title, value}] → [{class, title, x, width}], in thousandths of the whole; empty ones are left out. */
+/* shares: [{class, title, value}] → [{class, title, x, width}], in thousandths of the whole; empty ones are left
+   out. */
 export function segments(shares) {
   const whole = shares.reduce((sum, { value }) => sum + value, 0) || 1
   let at = 0

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Shows any evidence of a finding: its shape is the policy's business. The end of a field's name says what its value is. */
+/* Shows any evidence of a finding: its shape is the policy's business. The end of a field's name says what its value
+   is. */
 import { curve } from './curve.js'
 import { bdi, el, plainTable, text } from './dom.js'
 import { label, measured, micros, NONE, number, plural, seconds } from './format.js'
@@ -114,7 +115,8 @@ function single(value, name, inMicros) {
   return name === 'excerpt' ? el('pre', {}, value) : bdi(value || NONE)
 }
 
-/* name: of the field that has the value; inMicros: the value is part of a field in microseconds; parent: the fields around it. */
+/* name: of the field that has the value; inMicros: the value is part of a field in microseconds; parent: the fields
+   around it. */
 export function evidence(value, name = '', inMicros = false, parent = null) {
   if (value === null || value === undefined) return text(NONE)
   if (Array.isArray(value)) return list(value, name, inMicros, parent)

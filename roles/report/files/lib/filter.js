@@ -86,9 +86,10 @@ export const withoutProcess = (title) => title.replace(/(?<=process|Process) \d+
 
 /* What the page shows of a selection.
 
-   count: of findings; active: there is a selection; view(group): {severity, title, members} of the selected hosts of a finding, as if there
-   were no others, null: none of them is selected; changes(entry): {change: hosts}, null: none; finding(group), change(entry), host({host}),
-   mapRow({host}), row(row of a section): is it shown? hosts: how many are. */
+   count: of findings; active: there is a selection; view(group): {severity, title, members} of the selected hosts of
+   a finding, as if there were no others, null: none of them is selected; changes(entry): {change: hosts}, null: none;
+   finding(group), change(entry), host({host}), mapRow({host}), row(row of a section): is it shown? hosts: how many
+   are. */
 export function testsOf(report, selection) {
   const { severities, words, category, group, change, active } = selection
   const { fleet } = report
@@ -163,7 +164,8 @@ const listeners = []
 let later = 0
 
 /* table: of Tabulator, which shows the entries that test(tests, entry) is true of.
-   slow: while a person types, it waits until the keyboard rests; redraws: its cells show other numbers with another selection. */
+   slow: while a person types, it waits until the keyboard rests; redraws: its cells show other numbers with another
+   selection. */
 export const filterable = (table, test, { slow = true, redraws = false } = {}) =>
   followers.push({ table, test, slow, redraws })
 

@@ -166,8 +166,8 @@ function followAddress(table, name) {
 
 /* Appends a table to a node and returns it.
 
-   listed: columns {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click makes.
-   follows: shows only rows of selected hosts, the default.
+   listed: columns {title, field, draw(value, row) → node or text, …}. open(row) → changes of the address that a click
+   makes. follows: shows only rows of selected hosts, the default.
    Other options are Tabulator's. */
 export function grid(
   parent,

@@ -34,8 +34,9 @@ const REASONS = {
 /* Who had the CPU for most of a wait, or what else kept the task from it, as far as it is known. */
 export function longestRunner(runner, { unattributed_us: unattributed, idle_us: idle, cause }) {
   if (REASONS[cause] && cause !== 'affinity') return REASONS[cause]()
-  if (runner && cause === 'affinity')
+  if (runner && cause === 'affinity') {
     return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }), '; ', REASONS.affinity())
+  }
   if (runner) return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }))
   return unattributed > idle ? t('not known: too many timeslices') : t('the CPU was mostly idle')
 }

@@ -33,8 +33,8 @@ function countsOf(events) {
   return counts
 }
 
-/* {days, lanes: [{kind, severity, counts, events}], left}: the days up to the scan, from the first one with an event in the month
-   before it; a lane for each kind, worst first; left: events without a date in these days. */
+/* {days, lanes: [{kind, severity, counts, events}], left}: the days up to the scan, from the first one with an event
+   in the month before it; a lane for each kind, worst first; left: events without a date in these days. */
 export function daysOf(events, scanned) {
   const first = dayOf(scanned - SHOWN_DAYS * DAY_MS)
   const last = dayOf(scanned + DAY_MS)

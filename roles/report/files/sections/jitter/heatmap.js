@@ -134,9 +134,7 @@ export function heatMapPart(hosts, root) {
     },
     t('Each column is a host, worst first, each row twice the delay of the one below.'),
     ' ',
-    t(
-      'The darker a cell, the larger its share of the waits (logarithmic); a dot is the longest. A click opens the host.',
-    ),
+    t('The darker a cell, the larger its share of the waits (logarithmic); a dot is the longest wait.'),
   )
   root.append(figure)
   draw(

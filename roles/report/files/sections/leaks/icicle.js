@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Icicle graph of memory that was not freed, by call stack: callers above, what they call below, as wide as its bytes. */
+/* Icicle graph of memory that was not freed, by call stack: callers above, what they call below, as wide as its
+   bytes. */
 import { chartFigure } from '../../lib/chart.js'
 import { bdi, el } from '../../lib/dom.js'
 import { foldedPart } from '../../lib/fold.js'
@@ -13,7 +14,8 @@ const LISTED = 30
 /* A frame without its offset. */
 export const functionOf = (frame) => frame.replace(/\+0x[0-9a-f]+(\/0x[0-9a-f]+)?/i, '')
 
-/* {name, value, suspect, children: [the same]}: entries with equal callers share a node. value: bytes that end in it. */
+/* {name, value, suspect, children: [the same]}: entries with equal callers share a node. value: bytes that end in
+   it. */
 export function treeOf(entries) {
   const root = { name: '', value: 0, suspect: false, children: [] }
   for (const { stack, bytes_outstanding: size, finding } of entries) {
@@ -84,9 +86,7 @@ export function iciclePart(entries, root) {
     'leaks-icicle',
     t('Icicle graph of unfreed bytes by call stack'),
     { heads: [t('Function'), t('Not freed'), t('Stack of the worst host')], lines, numeric: [1] },
-    t(
-      'Callers stand above what they call; the width is the memory not freed on all hosts, by the stack of the worst host.',
-    ),
+    t('Callers stand above what they call; the width is the memory not freed, by the stack of the worst host.'),
     ' ',
     t('What is suspected of leaking is red. A click widens a part, a second click shows all.'),
   )
