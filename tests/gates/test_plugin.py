@@ -5,9 +5,7 @@ Its own files and one line of the registry are all that is added; no other file 
 itself are then written by 'make probes', as a person would.
 """
 
-import base64
 import difflib
-import gzip
 import json
 import re
 import shutil
@@ -18,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.ksysak.fleet.tests.gates import toy_probe
+from ansible_collections.ksysak.fleet.tests.page import as_embedded, embedded
 
 REGISTRY = "plugins/module_utils/_core/registry.py"
 WRITTEN = {"README.md", "meta/runtime.yml"}  # by make probes
@@ -224,8 +223,7 @@ def test_it_makes_a_finding_and_a_section_of_the_fleet_document(report, envelope
 
 def test_it_has_a_section_of_the_page(report):
     fleet, html = report
-    packed = re.search(r'<script[^>]* id="fleet"[^>]*>([^<]+)<', html)[1]
-    assert json.loads(gzip.decompress(base64.b64decode(packed))) == fleet
+    assert embedded(html) == as_embedded(json.loads(json.dumps(fleet)))
     assert "toy section: ${files.most} open files" in html
     assert re.search(rf'<section [^>]*id="{toy_probe.KEY}"', html) and f'href="#{toy_probe.KEY}"' in html
 

@@ -95,7 +95,7 @@ def test_a_talkative_probe_cuts_only_its_own_list(monkeypatch):
     """In a whole scan, as the module does it: the quiet probe's list stays, however much the other one has to translate."""
     answer = {}
     module = types.SimpleNamespace(
-        params={"scan_id": "budget-test", "duration": 1}, check_mode=False, exit_json=lambda **values: answer.update(values)
+        params={"scan_id": "budget-test", "duration": 1, "wait_s": 0}, check_mode=False, exit_json=lambda **values: answer.update(values)
     )
     # Another scan may be running on this host, and its name is taken.
     monkeypatch.setattr(scan.control, "Listener", lambda scan_id: mock.Mock(spec=["serve", "finish"]))

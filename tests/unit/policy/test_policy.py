@@ -615,6 +615,7 @@ def test_waivers_hold_for_hosts_until_a_day(tmp_path, changes, waived):
         assert len(evaluation.findings) + len(evaluation.waived) == 1
         for finding in evaluation.waived:
             said = {field: {**WAIVER, **changes}[field] for field in ("owner", "reason", "expires")}
+            said["scope"] = {field: {**WAIVER, **changes}.get(field) for field in ("rule", "signature", "hosts", "groups")}
             assert {**finding["waiver"], "place": re.sub(r"\d+", "N", finding["waiver"]["place"])} == {**said, "place": "extra.yml:N:N"}
     assert len(policy.expired) == (changes.get("expires") == "2026-11-23")
 

@@ -2,7 +2,6 @@
 """What is written from a fleet document, and the action that does it."""
 
 import base64
-import gzip
 import hashlib
 import json
 import re
@@ -23,9 +22,9 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import parts
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.assets import AssetError, Assets
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.digest import LINE_CHARS, digest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.html import render
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.names import host_file_name
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.schema.validate import validate
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
+from ansible_collections.ksysak.fleet.tests.page import as_embedded, embedded
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "report"
 
@@ -52,20 +51,6 @@ def text_of(page):
     """What a browser without scripts shows, roughly."""
     body = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", page[page.index("<body>") :])
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
-
-
-def embedded(page):
-    return json.loads(gzip.decompress(base64.b64decode(re.search(r'id="fleet">([A-Za-z0-9+/=]+)</script>', page)[1])))
-
-
-def as_embedded(fleet):
-    """The document as the page has it: evidence is beside it, files of hosts are named."""
-    for group in fleet["findings"]:
-        for member in group["hosts"]:
-            del member["evidence"]
-    for host in fleet["hosts"]:
-        host["file"] = f"hosts/{host_file_name(host['host'])}"
-    return fleet
 
 
 def test_the_page_says_the_verdict_without_scripts(tmp_path, assets):

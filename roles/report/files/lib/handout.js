@@ -2,7 +2,7 @@
 /* What a reader takes along from a finding: the hosts as a pattern of Ansible, a command, a ticket. */
 import { el } from './dom.js'
 import { plural } from './format.js'
-import { t } from './messages.js'
+import { t, word } from './messages.js'
 
 /* Names that mean nothing else to a shell or to Ansible. */
 const SAFE = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
@@ -34,7 +34,7 @@ export function ticketOf(group, members, fleet) {
   const more = members.length - names.length
   const runbook = runbookOf(fleet, group.rule)
   return [
-    `## ${t(group.severity)}: ${code(group.title)}`,
+    `## ${word(group.severity)}: ${code(group.title)}`,
     '',
     `- ${plural(members.length, 'host')}: ${names.join(', ')}${more ? `, +${more}` : ''}`,
     `- ${t('rule')}: ${code(group.rule)}, ${t('signature')}: ${code(group.signature)}`,
