@@ -147,6 +147,7 @@ def test_hosts_that_were_not_measured_have_rows_and_reasons(show):
 def test_every_section_shows_what_was_measured(show):
     report, _fleet = show(mixed())
     page = report.open()
+    page.locator("#measurement summary").click()
     for section, said in {
         "leaks": "acme_rx_refill",
         "jitter": "stress-ng",
@@ -436,7 +437,7 @@ def test_self_tests_are_shown_with_their_limits(show, tmp_path):
 NAMES = set(
     """KSysAK ksysak.fleet ksysak_baseline selftest playbook UTC CSV CPU MAD KiB MiB GiB ms bcc procfs journal logs sysfs memleak runlatency
     interference os_exceptions hardirq softirq timer hrtimer ipi slab page vmalloc PID oops p50 p90 p99 p999 scan.json fleet.json
-    default ci95 meminfo host_health kdump memory kernel module acme severity info""".split()
+    default ci95 meminfo host_health kdump memory kernel module acme severity info Markdown limit""".split()
 )
 SHOWN_TEXTS = """() => {
   const found = new Set()
@@ -466,6 +467,7 @@ def test_nothing_but_names_is_english_on_another_page(show, tmp_path):
             page.wait_for_function("(key) => !location.hash.includes(key)", arg=f"{key}=")
     assert len(texts) > 300
     own = [event["title"] for event in fleet["exceptions"]["events"]] + [fleet["scan"]["scan_id"], data.host("web1")["system"]["kernel"]]
+    own += [fleet["compliance"]["sha256"][:12], *{rule["source"] for rule in fleet["compliance"]["rules"]}]
     own += [name for host in fleet["hosts"] for name in (host["host"], *host["groups"])] + [
         address[8:] for group in fleet["findings"] for address in group["references"]
     ]

@@ -53,7 +53,7 @@ def test_all_documents_fit_their_schemas(scanned, host):
 
 def test_every_probe_measured_with_its_best_engine(host):
     found = {name: (probe["engine"], probe["data"] != {}) for name, probe in host["probes"].items()}
-    traced = {name: ("bcc", True) for name in ("memleak", "runlatency", "interference")}
+    traced = {name: ("bcc", True) for name in ("memleak", "runlatency", "interference", "blocked")}
     assert found == {**traced, "os_exceptions": ("logs", True), "host_health": ("sysfs", True), "memory": ("procfs", True)}
     assert all(6 <= host["probes"][name]["window_s"] for name in found)
 
