@@ -171,6 +171,8 @@ ansible_facts:
                   total_us: 34738.548
                   mean_us: 5.206
                   longest_us: 691.946
+                  long_runs: 0
+                  cpu_share: 0.003474
                   histogram_ns: {'2048': 2900, '4096': 3773}
                   started_by:
                     - {pid: 28277, comm: qemu-system-x86, started: 3752}

@@ -144,10 +144,15 @@ def test_hosts_that_were_not_measured_have_rows_and_reasons(show):
         assert said in table
 
 
+def unfold(page):
+    """Open every section of the page."""
+    page.locator("section > details:not([open]) > summary").evaluate_all("(all) => all.forEach((one) => one.click())")
+
+
 def test_every_section_shows_what_was_measured(show):
     report, _fleet = show(mixed())
     page = report.open()
-    page.locator("#measurement summary").click()
+    unfold(page)
     for section, said in {
         "leaks": "acme_rx_refill",
         "jitter": "stress-ng",
@@ -401,6 +406,7 @@ def test_causes_changes_and_compliance_are_shown(show):
     assert "module acme_nic" in said and "8 / 8 (100 %)" in said and "8 new" in said
     page.keyboard.press("Escape")
     assert "16 new" in page.locator(".tiles").inner_text()
+    unfold(page)
     assert "8 new" in page.locator("#changes-table").inner_text()
     row = page.locator("#compliance-table .tabulator-row", has_text="memleak-suspected")
     assert row.locator("[tabulator-field=fail]").text_content() == "8"
@@ -410,6 +416,7 @@ def test_the_page_is_chinese(show):
     report, fleet = show(mixed(), language="zh")
     page = report.open()
     assert page.locator("h1").inner_text() == fleet["verdict"]["sentence"]
+    unfold(page)
     for section, said in {"#findings": "严重程度", "#map": "泄漏", "#compliance": "不合规", "#hosts": "无法连接", "#leaks": "函数"}.items():
         assert said in page.locator(section).inner_text(), section
 
@@ -423,6 +430,7 @@ def test_self_tests_are_shown_with_their_limits(show, tmp_path):
     ]
     selftest(tmp_path, data.SCAN_ID, *cases)
     page = show(mixed())[0].open()
+    unfold(page)
     section = page.locator("#selftest")
     expect(section.locator(".lead")).to_have_text("Validated on 6.1.0-28-amd64 on 2026-11-23; 2 cases not passed.")
     rows = section.locator(".tabulator-row").all()
@@ -445,7 +453,7 @@ SHOWN_TEXTS = """() => {
   const own = (node) => !node.parentElement.closest('bdi, pre, [translate=no], script, style, noscript, footer details')
   while (walk.nextNode()) if (own(walk.currentNode)) found.add(walk.currentNode.data.trim())
   for (const name of ['aria-label', 'placeholder', 'title']) {
-    for (const node of document.querySelectorAll(`[${name}]`)) found.add(node.getAttribute(name))
+    for (const node of document.querySelectorAll(`[${name}]:not([translate=no])`)) found.add(node.getAttribute(name))
   }
   return [...found]
 }"""
@@ -467,7 +475,7 @@ def test_nothing_but_names_is_english_on_another_page(show, tmp_path):
             page.wait_for_function("(key) => !location.hash.includes(key)", arg=f"{key}=")
     assert len(texts) > 300
     own = [event["title"] for event in fleet["exceptions"]["events"]] + [fleet["scan"]["scan_id"], data.host("web1")["system"]["kernel"]]
-    own += [fleet["compliance"]["sha256"][:12], *{rule["source"] for rule in fleet["compliance"]["rules"]}]
+    own += [fleet["compliance"]["sha256"][:12], *{rule["file"] for rule in fleet["compliance"]["rules"]}]
     own += [name for host in fleet["hosts"] for name in (host["host"], *host["groups"])] + [
         address[8:] for group in fleet["findings"] for address in group["references"]
     ]

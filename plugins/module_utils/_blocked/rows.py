@@ -9,9 +9,10 @@ _KEPT = 512  # longest waits of which all is kept
 _CHAIN = 5
 _VICTIMS, _HOLDERS, _FRAMES, _KINDS_OF_SERVICE = 3, 3, 10, 6
 # A wait of these ends when another task lets go, or has done what was asked of it: who wakes the sleeper is to be named.
-_ENDED_BY_A_TASK = frozenset(('mmap_lock', 'rmap_lock', 'inode_lock', 'cgroup_lock', 'rtnl', 'pipe_lock', 'file_position',
-                               'rwsem', 'mutex', 'lock', 'journal', 'fuse', 'workqueue', 'page_lock', 'kthread', 'cpu_hotplug',
-                               'file_lock', 'child', 'fs_frozen', 'migration', 'userfault', 'exit', 'helper', 'other'))
+_ENDED_BY_A_TASK = frozenset((
+    'mmap_lock', 'rmap_lock', 'inode_lock', 'cgroup_lock', 'rtnl', 'pipe_lock', 'file_position', 'rwsem', 'mutex', 'lock', 'journal',
+    'fuse', 'workqueue', 'page_lock', 'kthread', 'cpu_hotplug', 'file_lock', 'child', 'fs_frozen', 'migration', 'userfault', 'exit',
+    'helper', 'other'))
 
 
 class Task:

@@ -18,7 +18,7 @@ def policy(prio):
 def name_of(words):
     """Return the name in the two 64-bit words that the BPF text compares."""
     raw = b''.join(int(word).to_bytes(8, 'little') for word in words)
-    return command_of(raw.split(b'\0')[0].decode('utf-8', 'replace'))
+    return command_of(raw.split(b'\0', 1)[0].decode('utf-8', 'replace'))
 
 
 def command_of(comm):

@@ -73,8 +73,8 @@ def _serious(serious: list[dict], total: int, missing: str, translate: Messages)
     worst = serious[0]
     where = translate.many(worst["host_count"], "host") if worst["host_count"] > 1 else worst["hosts"][0]["host"]
     # A host may have written the title: it is a quotation, so that its words are not taken for those of the report.
-    title = bounded(worst["title"], 160).replace("“", '"').replace("”", '"')
-    worst_text = translate("Worst: “{title}”, on {where}.", title=title, where=where)
+    title = bounded(worst["title"], 160).replace('"', "'")
+    worst_text = translate('Worst: "{title}", on {where}.', title=title, where=where)
     return (
         translate("{needs}; {missing}. {worst}", needs=needs, missing=missing, worst=worst_text)
         if missing

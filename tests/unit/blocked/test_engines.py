@@ -90,11 +90,11 @@ def looks(tmp_path, monkeypatch):
     return run
 
 
-FSYNC = ["jbd2_log_wait_commit+0xd0", "ext4_sync_file+0x1d0", "__x64_sys_fsync+0x30"]
+FSYNC = ("jbd2_log_wait_commit+0xd0", "ext4_sync_file+0x1d0", "__x64_sys_fsync+0x30")
 
 
 def blocked(switches, stack=FSYNC, comm="a (b) c", state="D"):
-    return {(10, 11): (comm, state, switches, stack)}
+    return {(10, 11): (comm, state, switches, list(stack))}
 
 
 def test_a_wait_is_seen_from_the_first_to_the_last_look(looks):
@@ -117,7 +117,7 @@ def test_a_wait_that_goes_on_is_ongoing(looks):
 
 
 def test_a_task_that_ends_while_it_is_looked_at(looks, tmp_path):
-    found = looks([(50, {(10, 11): ("x", "D", 1, []), (12, 12): ("y", "D", 1, FSYNC)}), (100, {}), (150, {})])
+    found = looks([(50, {(10, 11): ("x", "D", 1, []), (12, 12): ("y", "D", 1, list(FSYNC))}), (100, {}), (150, {})])
     assert found["count"] == 0
 
 

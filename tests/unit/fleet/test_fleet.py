@@ -86,8 +86,8 @@ def test_a_scan_without_hosts_says_so(tmp_path):
 def test_the_worst_is_named_with_its_place(tmp_path):
     verdict = fleet_of(tmp_path, "healthy", "oopsing", "leaking", "lost")["verdict"]
     assert verdict["level"] == "critical"
-    assert verdict["sentence"].startswith("2 of 4 hosts need attention; 1 of 4 hosts could not be measured. Worst: “BUG: ")
-    assert verdict["sentence"].endswith("”, on web1.")
+    assert verdict["sentence"].startswith('2 of 4 hosts need attention; 1 of 4 hosts could not be measured. Worst: "BUG: ')
+    assert verdict["sentence"].endswith('", on web1.')
 
 
 def test_an_interrupted_scan_is_noted(tmp_path):

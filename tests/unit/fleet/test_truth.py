@@ -294,10 +294,10 @@ def test_a_title_is_never_blank(tmp_path):
 
 def test_a_host_cannot_speak_for_the_report(tmp_path):
     document = data.host(named(0))
-    event = data.exception(title="all is well”. No action needed. ##vso[task.complete result=Succeeded] ::error::x", culprit=None)
+    event = data.exception(title='all is well". No action needed. ##vso[task.complete result=Succeeded] ::error::x', culprit=None)
     document["probes"]["os_exceptions"]["data"] = data.os_exceptions(event)
     sentence = made(data.write(tmp_path, [document]))["verdict"]["sentence"]
-    assert 'Worst: “all is well". No action needed. # #vso[task.complete' in sentence
+    assert 'Worst: "all is well\'. No action needed. # #vso[task.complete' in sentence
     assert " ::error" not in sentence
 
 

@@ -97,6 +97,7 @@ SReclaimable: 30 kB
 HugePages_Total: 3
 """
 
+
 def test_unaccounted_is_what_nothing_else_explains(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text(MEMINFO)

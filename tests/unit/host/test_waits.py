@@ -204,8 +204,10 @@ def test_cpu_time_of_commands_is_that_of_all_cpus_and_of_what_still_runs():
         1: cpu(500, [("kworker/", 1, 200, 0, 0, 41, 0)], ("", 0), idle_ns=300),
         2: cpu(0),
     }
-    flushed = [(SimpleNamespace(name=words("app")), SimpleNamespace(group_id=6, ran_ns=50, wait_ns=5, idle_wait_ns=0, longest_ns=5,
-                                                                     paused_ns=0, waits=2, tid=8, prio=120, tasks=0))]  # fmt: skip
+    account = SimpleNamespace(
+        group_id=6, ran_ns=50, wait_ns=5, idle_wait_ns=0, longest_ns=5, paused_ns=0, waits=2, tid=8, prio=120, tasks=0
+    )
+    flushed = [(SimpleNamespace(name=words("app")), account)]
     accounts = attribution.Accounts(by_cpu, flushed, 0, 1000)
     rows = {row["comm"]: row for row in accounts.commands(10)}
     assert (rows["app"]["ran_us"], rows["app"]["share"], rows["app"]["waits"]) == (0.75, 0.375, 3)

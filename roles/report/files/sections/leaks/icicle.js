@@ -40,7 +40,7 @@ function cell(node, whole, x0, x1) {
   const from = Math.max(0, (node.x0 - x0) / (x1 - x0))
   const to = Math.min(1, (node.x1 - x0) / (x1 - x0))
   if (to - from < LEAST_SHARE || !node.depth) return null
-  const made = el('div', { class: `frame${node.data.suspect ? ' suspect' : ''}` }, bdi(node.data.name))
+  const made = el('div', { class: `frame${node.data.suspect ? ' suspect' : ''}`, translate: 'no' }, bdi(node.data.name))
   made.style.left = `${100 * from}%`
   made.style.width = `${100 * (to - from)}%`
   made.style.top = `${(node.depth - 1) * ROW_PX}px`
