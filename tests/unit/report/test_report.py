@@ -3,6 +3,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -50,7 +51,7 @@ def options(folder, **changes):
 def text_of(page):
     """What a browser without scripts shows, roughly."""
     body = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", page[page.index("<body>") :])
-    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", body).split()))
 
 
 def test_the_page_says_the_verdict_without_scripts(tmp_path, assets):
