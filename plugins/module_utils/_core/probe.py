@@ -12,6 +12,7 @@ import time
 
 RESULT_BYTES = 64 * 1024
 _TEXT_CHARS = 2048
+_DETAILS = 3  # rows that a list within a row keeps when there is no room
 
 
 class Unavailable(Exception):
@@ -123,14 +124,16 @@ def fit(result, limit_bytes=RESULT_BYTES):
     """Cut the lists of an envelope until its JSON is at most limit_bytes long; changes it in place.
 
     Lists in facts are sorted, most important first, so the tail of the longest one goes
-    first; an envelope that lost something says truncated.
+    first; an envelope that lost something says truncated. Before a list loses a row, its rows keep
+    _DETAILS rows each of the lists within them. Lists of texts stay whole: half a stack is of no use.
     """
     while _size(result) > limit_bytes:
         rows = max(_lists(result['data']), key=_size, default=None)
         if rows is None:
             return
-        del rows[len(rows) - max(1, len(rows) // 8):]
         result['cost']['truncated'] = True
+        if not _cut_details(rows):
+            del rows[len(rows) - max(1, len(rows) // 8):]
 
 
 def fit_together(envelopes, budgets, limit_bytes=RESULT_BYTES):
@@ -147,6 +150,15 @@ def fit_together(envelopes, budgets, limit_bytes=RESULT_BYTES):
         given = max(0, min(missing, spare // (len(wanting) - number)))
         spare -= given
         fit(envelopes[name], limits[name] + given)
+
+
+def _cut_details(rows):
+    """Cut the lists of rows within rows, and return whether there was something to cut."""
+    within = [part for row in rows if isinstance(row, dict) for part in row.values() if isinstance(part, list)]
+    long = [part for part in within if len(part) > _DETAILS and isinstance(part[0], dict)]
+    for part in long:
+        del part[_DETAILS:]
+    return bool(long)
 
 
 def _size(value):
