@@ -36,7 +36,7 @@ EXAMPLES = r"""
 
 - name: Show the cause that took most time
   ansible.builtin.debug:
-    var: ansible_facts.ksysak_blocked.data.reasons[0]
+    var: ansible_facts.ksysak_blocked.data.reasons
 
 - name: Shorter waits too
   ksysak.fleet.blocked_facts:

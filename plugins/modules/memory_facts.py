@@ -32,7 +32,7 @@ EXAMPLES = r"""
 
 - name: Show what grows most
   ansible.builtin.debug:
-    var: ansible_facts.ksysak_memory.data.growth[0]
+    var: ansible_facts.ksysak_memory.data.growth
 """
 
 RETURN = r"""
