@@ -352,7 +352,6 @@ class Policy:
                 continue
             if len(evidence) > FINDINGS_A_RULE:
                 problems.append(f"{rule.origin}: rule '{rule.id}': only the first {FINDINGS_A_RULE} of {len(evidence)} findings were kept")
-        found = self._without_those_beneath(found)
         found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), -f["bytes_per_s"], self._place[f["rule"]], -f["weight"], f["signature"]))
         seen: collections.Counter[str] = collections.Counter()
         findings: list[dict] = []
@@ -365,13 +364,21 @@ class Policy:
             (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.summary})
         outcomes.update({finding["rule"]: "waived" for finding in waived})
         outcomes.update({finding["rule"]: "fail" for finding in findings})
-        return Evaluation(findings, waived, problems, outcomes, not_judged)
+        return Evaluation(self._without_those_beneath(findings), waived, problems, outcomes, not_judged)
 
     def _without_those_beneath(self, found: list[dict]) -> list[dict]:
-        """Return the findings without those of which another rule has one already: one cause is one finding."""
-        signatures = {finding["signature"] for finding in found}
+        """Return the findings without those of which another rule has one that is at least as severe: one cause is one finding."""
         above = {rule.id: rule.beneath for rule in self.rules if rule.beneath}
-        return [one for one in found if f"{above.get(one['rule'])}|{one['signature'].partition('|')[2]}" not in signatures]
+        worst: dict[str, int] = {}
+        for finding in found:
+            severity = SEVERITIES.index(finding["severity"])
+            worst[finding["signature"]] = min(severity, worst.get(finding["signature"], severity))
+
+        def beneath(one: dict) -> bool:
+            signature = f"{above.get(one['rule'])}|{one['signature'].partition('|')[2]}"
+            return worst.get(signature, len(SEVERITIES)) <= SEVERITIES.index(one["severity"])
+
+        return [one for one in found if not beneath(one)]
 
     def findings(self, document: dict) -> tuple[list[dict], list[str]]:
         """Return (findings that are not waived, problems) of one valid host document, as in Evaluation."""

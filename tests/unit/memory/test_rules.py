@@ -2,6 +2,7 @@
 """Rules of levels and limits: what is held by one owner without growth, and limits that are near."""
 
 import pytest
+import yaml
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
@@ -84,6 +85,20 @@ def test_an_override_of_the_rule_above_lets_the_level_appear():
     host["probes"]["memory"] = data.envelope("memory", data.memory(growth=[row], holders=[data.held("socket", 18000)]))
     found = load(overrides={"memory-held-growth": {"enabled": False}}).findings(host)[0]
     assert [finding["rule"] for finding in found] == ["memory-held-level"]
+
+
+def test_a_level_that_is_worse_than_its_growth_or_alone_without_a_waiver_is_a_finding(tmp_path):
+    host = data.host("web1")
+    row = {**data.growing("socket", 100.0), "owner": data.held("socket", 1)["owner"], "bytes_per_s": 1e6}
+    host["probes"]["memory"] = data.envelope("memory", data.memory(growth=[row], holders=[data.held("socket", 18000)]))
+    found = load(overrides={"memory-held-growth": {"severity": "info"}}).findings(host)[0]
+    assert [finding["rule"] for finding in found] == ["memory-held-level", "memory-held-growth"]
+    waiver = {"rule": "memory-held-growth", "owner": "ops", "reason": "known", "expires": "2999-01-01"}
+    extra = tmp_path / "waivers.yml"
+    extra.write_text(yaml.safe_dump({"schema": "ksysak.policy/1", "rules": [], "waivers": [waiver]}))
+    evaluation = load(["default", str(extra)]).evaluate(host)
+    assert [finding["rule"] for finding in evaluation.findings] == ["memory-held-level"]
+    assert load().evaluate(host).outcomes["memory-held-level"] == "fail"  # beneath the other finding, and not passed either
 
 
 def test_sockets_in_one_state_are_named_by_it():
