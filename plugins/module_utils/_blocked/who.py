@@ -16,6 +16,7 @@ class Who:
 
     def __init__(self):
         self._cgroups, self._devices = {}, {}
+        self._cpu_root = cgroups.cpu_root()
 
     def task(self, pid, tid, comm, is_kernel_thread=False):
         """Return a Task; one that is gone has no cgroup, unless it was known before."""
@@ -29,7 +30,7 @@ class Who:
             found = procfs.read_text('/proc/%d/cgroup' % pid)
             path = cgroups.parse(found)
             self._cgroups[pid] = tuple(name and text.printable(name, _PATH_CHARS)
-                                       for name in (path, cpu_cgroup(found), cgroups.unit(path)))
+                                       for name in (path, cgroups.of_cpu(found, self._cpu_root), cgroups.unit(path)))
         return self._cgroups[pid]
 
     def device(self, number):
@@ -45,14 +46,3 @@ class Who:
                 name = '%d:%d' % (major, minor)
             self._devices[number] = text.printable(name, 64)
         return self._devices[number]
-
-
-def cpu_cgroup(found):
-    """Return the path in the hierarchy of the CPU controller, of /proc/PID/cgroup's text: v2's where it is more than '/', else v1's."""
-    paths = {}
-    for line in found.splitlines():
-        _number, _colon, rest = line.partition(':')
-        controllers, _colon, path = rest.partition(':')
-        for controller in controllers.split(','):
-            paths.setdefault(controller, path)
-    return paths.get('') if paths.get('', '/') != '/' else paths.get('cpu', paths.get(''))

@@ -5,7 +5,6 @@ import os
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups, procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import attribution, quota
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import groups as bpf_groups
 
 CAUSES = ('run_queue', 'throttled', 'realtime_throttled', 'affinity', 'cpu_not_running', 'idle')
 _MOST_GROUPS = 16384
@@ -101,7 +100,7 @@ def path_of(group, by_inode, tids):
 def by_path(accounts, folder=None):
     """Return {path of a control group: sums of its commands}. accounts: Accounts; folder: the hierarchy, None: that which counts."""
     sums, tids = accounts.groups()
-    by_inode, found = paths(folder or bpf_groups.root()), {}
+    by_inode, found = paths(folder or cgroups.cpu_root()), {}
     for group, row in sums.items():
         path = path_of(group, by_inode, sorted(tids[group])) or '(ended)'
         entry = found.setdefault(path, dict.fromkeys(row, 0))
@@ -161,12 +160,4 @@ def lost_ns(row):
 
 def group_of(tid):
     """Return the path of a task's control group in the hierarchy that counts for services; None when it has ended."""
-    text = procfs.read_text('/proc/%d/cgroup' % tid)
-    folder = bpf_groups.root()
-    if not text or folder is None:
-        return None
-    for line in text.splitlines():
-        _number, controllers, path = line.split(':', 2)
-        if (folder in bpf_groups.V2_ROOTS and not controllers) or (folder in bpf_groups.V1_ROOTS and 'cpu' in controllers.split(',')):
-            return path
-    return None
+    return cgroups.of_cpu(procfs.read_text('/proc/%d/cgroup' % tid), cgroups.cpu_root())

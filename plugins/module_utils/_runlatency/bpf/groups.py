@@ -5,12 +5,9 @@ Where services live in cgroup v2, the kernel has a function for it. On cgroup v1
 the task, by the offsets that the running kernel's BTF reports.
 """
 
-import os
-
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 
-V2_ROOTS = ('/sys/fs/cgroup', '/sys/fs/cgroup/unified')
-V1_ROOTS = ('/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct')
 _PATH = (('task_struct', 'sched_task_group'), ('task_group', 'css'), ('cgroup_subsys_state', 'cgroup'), ('cgroup', 'kn'),
          ('kernfs_node', 'id'))
 
@@ -53,20 +50,9 @@ static inline u64 group_id(u64 group) {
 """
 
 
-def root():
-    """Return the folder of the hierarchy whose groups count: v2's where it is the only one or has groups, else that of v1's cpu controller.
-
-    None: this host has neither.
-    """
-    for folder, alone in zip(V2_ROOTS, (True, False)):
-        if os.path.exists(os.path.join(folder, 'cgroup.controllers')) and (alone or next(os.walk(folder))[1]):
-            return folder
-    return next((folder for folder in V1_ROOTS if os.path.isdir(folder)), None)
-
-
 def offsets(folder):
-    """Return what fragment() takes for the hierarchy in a folder (see root()): 'v2', offsets of v1's structures in bytes, or None."""
-    if folder in V2_ROOTS:
+    """Return what fragment() takes for the hierarchy of cgroups.cpu_root(): 'v2', offsets of v1's structures in bytes, or None."""
+    if folder in cgroups.V2_ROOTS:
         return 'v2'
     found = [(btf.offsets(struct_name, [member]) or {}).get(member) for struct_name, member in _PATH]
     return None if folder is None or None in found else (found[0], found[1] + found[2], found[3], found[4])

@@ -5,6 +5,7 @@ Tracepoint arguments are read, and two kernel structures: the run queue of a CPU
 the running kernel reports. Header files may be another kernel's.
 """
 
+from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import stalls as stall_options
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import (
@@ -28,7 +29,7 @@ _INCLUDE = '#include <uapi/linux/bpf_perf_event.h>\n'
 def offsets():
     """Return the offsets of this kernel's structures that text() takes."""
     return {'run_queue': run_queue.offsets(), 'pid': (btf.offsets('task_struct', ['pid']) or {}).get('pid', 0),
-            'groups': groups.offsets(groups.root())}
+            'groups': groups.offsets(cgroups.cpu_root())}
 
 
 def text(options, threads, kernel_offsets, cpus):
