@@ -10,17 +10,6 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine
 
 _LOOK_S, _LOOK_SHARE = 0.05, 0.02
-_STATE, _FLAGS, _SWITCHES = 0, 6, ('voluntary_ctxt_switches',)  # fields of /proc/PID/stat behind the name (proc(5))
-_PF_KTHREAD = 0x200000
-
-
-def parse_stat(line):
-    """Return (name, state, is it a kernel thread) of the text of /proc/PID/task/TID/stat; None where it is of no such form."""
-    head, closed, rest = line.rpartition(')')
-    words = rest.split()
-    if not closed or len(words) <= _FLAGS or not words[_FLAGS].isdigit():
-        return None
-    return head.partition('(')[2], words[_STATE], bool(int(words[_FLAGS]) & _PF_KTHREAD)
 
 
 def parse_stack(text):
@@ -84,8 +73,9 @@ class ProcfsEngine(Engine):
 
     def _look_at(self, pid, tid, before, now_ns, weight_ns):
         folder = '%s/%d/task/%d/' % (self._root, pid, tid)
-        found = parse_stat(procfs.read_text(folder + 'stat'))
-        if found is None or found[1] != 'D':
+        comm, columns = procfs.parse_stat(procfs.read_text(folder + 'stat'))
+        is_thread = procfs.is_kernel_thread(columns)
+        if is_thread is None or columns[0] != 'D':
             return
         switches = procfs.parse_fields(procfs.read_text(folder + 'status')).get('voluntary_ctxt_switches')
         known = before.get(tid)
@@ -93,7 +83,8 @@ class ProcfsEngine(Engine):
             self._blocked[tid] = before.pop(tid)
         else:
             # The pause before this look may have been blocked time too: it is left out.
-            self._blocked[tid] = _Blocked(now_ns, switches, _stack(folder), self._who.task(pid, tid, found[0], found[2]))
+            task = self._who.task(pid, tid, comm, is_thread)
+            self._blocked[tid] = _Blocked(now_ns, switches, _stack(folder), task)
         blocked = self._blocked[tid]
         reason = _reason(blocked)
         if reason is not None:

@@ -5,6 +5,7 @@ import os
 import re
 
 _IRQ, _SOFTIRQ, _STEAL = 6, 7, 8  # columns of a cpu line of /proc/stat (proc(5))
+_FLAGS, _PF_KTHREAD = 6, 0x200000  # column of /proc/PID/stat, from the state on; bit of it (include/linux/sched.h)
 
 
 def read_text(path):
@@ -37,6 +38,17 @@ def parse_fields(text):
         if len(words) in (2, 3) and words[1].isdigit():
             fields[words[0]] = int(words[1]) * (1024 if words[2:] == ['kB'] else 1)
     return fields
+
+
+def parse_stat(text):
+    """Return (name, columns from the state on) of the text of /proc/PID/stat, whose name may hold anything; ('', []) of other text."""
+    head, closed, rest = text.rpartition(')')
+    return head.partition('(')[2], rest.split() if closed else []
+
+
+def is_kernel_thread(columns):
+    """Is a task a thread of the kernel? columns: of parse_stat(); None: they do not tell."""
+    return bool(int(columns[_FLAGS]) & _PF_KTHREAD) if len(columns) > _FLAGS and columns[_FLAGS].isdigit() else None
 
 
 def parse_steal_us(text):

@@ -36,8 +36,8 @@ def _children(pid):
 
 
 def _fields(pid):
-    """The columns of /proc/PID/stat from the state on; the name before them may hold anything."""
-    return procfs.read_text('/proc/%d/stat' % pid).rpartition(')')[2].split()
+    """The columns of /proc/PID/stat from the state on."""
+    return procfs.parse_stat(procfs.read_text('/proc/%d/stat' % pid))[1]
 
 
 def _schedstat(path):

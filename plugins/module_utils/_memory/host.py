@@ -105,7 +105,7 @@ class Process:
 
     def _read_stat(self):
         if self._stat is None:
-            words = (sysfs.text(self.place + '/stat') or '').rpartition(')')[2].split()
+            words = procfs.parse_stat(sysfs.text(self.place + '/stat') or '')[1]
             self._stat = (int(words[19]), int(words[11]) + int(words[12])) if len(words) > 19 else (0, 0)
         return self._stat
 

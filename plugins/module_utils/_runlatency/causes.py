@@ -12,15 +12,13 @@ _WORST = 3
 _REALTIME = 100  # priorities below
 _HALF = 0.5
 _SCHED_IDLE = 5  # of include/uapi/linux/sched.h
-_KERNEL_THREAD = 0x00200000  # PF_KTHREAD of include/linux/sched.h: the kernel binds its threads to CPUs for its own ends
-_FLAGS_COLUMN = 6  # of /proc/PID/stat, behind the name
 
 
 def allowed_cpus(tid, online):
     """Return the CPUs that a task may use as a set, when they are fewer than those online; None: all, a kernel thread, or it has ended."""
-    fields = procfs.read_text('/proc/%d/stat' % tid).rpartition(')')[2].split()
-    if len(fields) <= _FLAGS_COLUMN or int(fields[_FLAGS_COLUMN]) & _KERNEL_THREAD:
-        return None
+    _comm, columns = procfs.parse_stat(procfs.read_text('/proc/%d/stat' % tid))
+    if procfs.is_kernel_thread(columns) is not False:
+        return None  # the kernel binds its threads to CPUs for its own ends
     try:
         allowed = set(os.sched_getaffinity(tid))
     except OSError:

@@ -132,11 +132,6 @@ def test_without_stacks_the_wait_has_no_function(looks):
     assert (wait["kind"], wait["function"], wait["stack"]) == ("other", "", [])
 
 
-@pytest.mark.parametrize("line", ["", "12 (x", "12 (x) D", "12 x D 1 1 1 0 -1 0", "12 (x) D 1 1 1 0 -1 f"])
-def test_a_stat_of_another_form_is_left_out(line):
-    assert sampling.parse_stat(line) is None
-
-
 def test_a_stack_of_proc():
     text = "[<0>] folio_wait_bit_common+0x13d/0x350\n[<0>] ext4_sync_file+0x1/0x2 [ext4]\nnonsense\n"
     assert sampling.parse_stack(text) == ["folio_wait_bit_common+0x13d", "ext4_sync_file+0x1 [ext4]"]

@@ -70,3 +70,14 @@ def test_schedstat_by_cpu():
 
 def test_free_pages_in_the_lists_of_cpus():
     assert procfs.parse_cpu_list_pages(ZONEINFO) == 1400
+
+
+def test_columns_of_a_stat_begin_behind_the_last_bracket():
+    name, columns = procfs.parse_stat("12 (a) R (b) D 1 12 12 0 -1 2129984 0 0")
+    assert (name, columns[:2], procfs.is_kernel_thread(columns)) == ("a) R (b", ["D", "1"], True)
+    assert procfs.is_kernel_thread(procfs.parse_stat("12 (x) S 1 12 12 0 -1 4194304 0")[1]) is False
+
+
+@pytest.mark.parametrize("line", ["", "12 (x", "12 (x) D", "12 x D 1 1 1 0 -1 0", "12 (x) D 1 1 1 0 -1 f"])
+def test_a_stat_of_another_form_does_not_tell_what_the_task_is(line):
+    assert procfs.is_kernel_thread(procfs.parse_stat(line)[1]) is None

@@ -38,7 +38,7 @@ BPF_PERCPU_ARRAY(taken, u64, 1);
 BPF_ARRAY(looked, struct site_t, 1);
 BPF_ARRAY(look, struct look_t, 1);
 BPF_ARRAY(samples, struct wait_t, SAMPLES);
-/* Places where tasks sleep because a program asked for it. */
+/* Places where tasks sleep because a program asked for it: of uninterruptible sleep and of other sleep apart. */
 BPF_HASH(ordinary, u64, u64, SITES);
 
 /* May a task in this state be blocked by the kernel? Not one that is idle by design, stopped, traced or frozen. */
@@ -46,8 +46,11 @@ static inline int may_be_blocked(u32 state) {
   return (state & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)) && !(state & (TASK_NOLOAD | TASK_FROZEN));
 }
 
-static inline u64 site_of(struct site_t *site) {
-  u64 found = 0;
+/* The place where a task sleeps, as a number. site: where its frames are kept meanwhile. */
+static inline u64 site_of(u64 task, u32 state, struct site_t *site) {
+  u64 found = state & TASK_UNINTERRUPTIBLE;
+  __builtin_memset(site, 0, sizeof(*site));
+  bpf_get_task_stack((void *)task, site->frames, sizeof(site->frames), 0);
 #pragma unroll
   for (int i = 0; i < SITE_FRAMES; i++)
     found = (found ^ site->frames[i]) * 0x9E3779B97F4A7C15ULL;
@@ -111,9 +114,7 @@ int on_sched_waking(u64 *ctx) {
   struct site_t *site = scratch.lookup(&zero);
   if (!may_be_blocked(state) || !count || !collected || !site)
     return 0;
-  __builtin_memset(site, 0, sizeof(*site));
-  bpf_get_task_stack((void *)task, site->frames, sizeof(site->frames), 0);
-  u64 place = site_of(site);
+  u64 place = site_of(task, state, site);
   if (ordinary.lookup(&place))
     return 0;
   if (count->waits - *collected >= WAITS_KEPT) {
@@ -165,9 +166,7 @@ int on_task(u64 *ctx) {
     slept = 0;
   if (!(state & TASK_UNINTERRUPTIBLE) && (slept < all->least_ns || slept > all->most_ns))
     return 0;
-  __builtin_memset(site, 0, sizeof(*site));
-  bpf_get_task_stack((void *)task, site->frames, sizeof(site->frames), 0);
-  u64 place = site_of(site);
+  u64 place = site_of(task, state, site);
   if (ordinary.lookup(&place))
     return 0;
   all->wanted += 1;
