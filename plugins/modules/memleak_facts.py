@@ -74,7 +74,7 @@ EXAMPLES = r"""
 - name: Stop the play if it does
   ansible.builtin.assert:
     that: ansible_facts.ksysak_memleak.data.verdict != 'leak'
-    fail_msg: "{{ ansible_facts.ksysak_memleak.data.leaks | first }}"
+    fail_msg: "{{ ansible_facts.ksysak_memleak.data.leaks[:1] }}"
 
 - name: Which kind of memory grows? Nothing is traced
   ksysak.fleet.memleak_facts:
