@@ -363,9 +363,18 @@ def queue_delay_and_crowd(turns):
             os.waitpid(pid, 0)
 
 
+def keep_busy(cpu):
+    """Never let this CPU be idle, until killed or the process that started this one ends. Does not return."""
+    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    os.sched_setaffinity(0, {cpu})
+    while True:
+        pass
+
+
 def turns(tasks, number):
     """One task is woken on a CPU on which real-time tasks then take so many short turns, in a ring; each has a name of its own.
 
+    The other CPUs are busy: none of them could have taken the task.
     Truth: how long each of them was on the CPU, by its own clock, from the first turn to the last.
     """
     cpu, tasks, number = max(os.sched_getaffinity(0)), int(tasks), int(number)
@@ -398,6 +407,10 @@ def turns(tasks, number):
             if members[-1] == 0:
                 member(place)
             os.read(told[0], 1)
+        for other in os.sched_getaffinity(0) - {cpu}:
+            members.append(os.fork())
+            if members[-1] == 0:
+                keep_busy(other)
 
         def happen():
             os.write(ring[0][1], struct.pack("q", number))
