@@ -160,16 +160,17 @@ class ActionModule(ActionBase):
             required_if=[("stop", False, ("job", "duration"))],
         )
         host = task_vars["inventory_hostname"]
-        self._vars, self._host = task_vars, host
+        self._vars, self._host, self._began = task_vars, host, time.time()
         result["changed"] = False
         if self._task.check_mode:
             result.update(preflight_of(host, args["job"] or {}))
             return result
         try:
             folder = ScanFolder(args["results"], args["scan_id"])
+            self._file = folder.host_file(host)
             outcome = self._stop(args) if args["stop"] else self._outcome(args, folder)
-            if args["stop"] and outcome.state != "scanned" and folder.host_file(host).exists():
-                return {**result, "state": "kept", "reason": "", "path": str(folder.host_file(host)), "probes": {}}
+            if (self._file.exists() and outcome.state != "scanned") if args["stop"] else (self._is_collected() and outcome.state == "lost"):
+                return {**result, "state": "kept", "reason": "", "path": str(self._file), "probes": {}}
             document = host_document(host, list(task_vars.get("group_names") or []), args["scan_id"], outcome)
             path = folder.write_host(document)
         except ResultsError as error:
@@ -246,6 +247,13 @@ class ActionModule(ActionBase):
             return Outcome("lost", f"no answer within {args['duration'] + args['overtime']} s of the launch")
         return outcome_of(result)
 
+    def _is_collected(self) -> bool:
+        """Tell whether somebody else, who stopped this scan, has written the document of this host since the wait for it began."""
+        try:
+            return self._file.stat().st_mtime >= self._began
+        except OSError:
+            return False
+
     def _left_s(self, args: dict) -> float:
         """Seconds until the scan can be at its end, going by the controller's clock."""
         left_s = args["duration"] + SETUP_S
@@ -255,7 +263,8 @@ class ActionModule(ActionBase):
         return left_s
 
     def _sleep_until(self, instant: float, window_ends: float, progress: Progress) -> None:
-        while (rest := instant - time.monotonic()) > 0:
+        """Sleep; no longer than until somebody else has collected the scan."""
+        while (rest := instant - time.monotonic()) > 0 and not self._is_collected():
             time.sleep(min(rest, 1.0))
             progress.show(window_ends - time.monotonic())
 

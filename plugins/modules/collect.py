@@ -9,7 +9,8 @@ short_description: Wait for the scan of a host and write its document
 version_added: 0.1.0
 description:
   - Waits until the scan that M(ksysak.fleet.scan) launched with C(async) has ended on the host, checks what the host sends,
-    writes the host's document into the results folder, and removes the job's file from the host.
+    writes the host's document into the results folder, and removes the job's file from the host. The wait ends when the scan
+    is stopped elsewhere.
   - A host that was unreachable, failed, was lost on the way or sends something that does not fit the schema gets a document too.
     It says why. The task itself fails only when the document cannot be written.
   - In check mode nothing is written and no host is asked; the preflight lines of the scan are returned.
@@ -93,7 +94,7 @@ RETURN = r"""
 state:
   description:
     - How the scan of this host went. V(scanned), V(unreachable), V(failed) or V(lost) as in the document,
-      V(kept) when O(stop=true) found nothing to add, V(checked) in check mode.
+      V(kept) when O(stop=true) found nothing to add, or when somebody else stopped this scan and collected it, V(checked) in check mode.
   returned: always
   type: str
   sample: scanned

@@ -85,10 +85,7 @@ class Place:
         """Return whether a scan has begun on this machine."""
         return self.job_files() and [line for line in self.processes().values() if "AnsiballZ_scan" in line and "async_wrapper" not in line]
 
-    def assert_no_job_left(self):
+    def assert_nothing_left(self):
         assert not list(self.home.glob(".ansible_async*"))
         wait_for(lambda: not self.processes())  # Ansible's own wrapper looks for the end of its job every 5 s
-
-    def assert_nothing_left(self):
-        self.assert_no_job_left()
         assert not [path for path in self.home.rglob("*") if path.is_file()]
