@@ -94,7 +94,7 @@ RETURN = r"""
 state:
   description:
     - How the scan of this host went. V(scanned), V(unreachable), V(failed) or V(lost) as in the document,
-      V(kept) when O(stop=true) found nothing to add, or when somebody else stopped this scan and collected it, V(checked) in check mode.
+      V(kept) when O(stop=true) found nothing to add, or when this scan was stopped and collected elsewhere, V(checked) in check mode.
   returned: always
   type: str
   sample: scanned
