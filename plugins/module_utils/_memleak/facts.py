@@ -179,7 +179,7 @@ class Measured:
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
             holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call), site.charged_share),
-            traced=known, named=not self._hidden, file_systems=self._file_systems)
+            traced=known, whole=context != allocators.UNKNOWN, named=not self._hidden, file_systems=self._file_systems)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {

@@ -101,15 +101,16 @@ class Case:
     stack: names; cohort: Cohort; counter: what compare() returned of its class, or SHARED: the counter grew by less than all sites
     that fill the same cache together, or ENDED: it grew no more at the end; kind: its type; reclaimable: its slab cache is one that
     the kernel shrinks; fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the
-    kernel has; holder: of holder_of; traced: its place is known; named: the kernel shows its symbols; window_s: seconds.
+    kernel has; holder: of holder_of; traced: its place is known; whole: the way to it is known, too; named: the kernel shows its
+    symbols; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
-                 traced=True, named=True, file_systems=()):
+                 traced=True, whole=True, named=True, file_systems=()):
         self.stack, self.cohort, self.window_s, self.counter = stack, cohort, window_s, counter
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
-        self._file_systems = file_systems
+        self._whole, self._file_systems = whole, file_systems
 
     def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
@@ -172,7 +173,8 @@ class Case:
             yield most, words
         settled_bytes = sum(size * weight for _at, size, weight in settled)
         if settled_bytes < LEAK_BYTES:
-            doubtful = module is None and self.counter in (NOISY, FLAT)
+            # Of a lone frame of the core kernel it is not known for whom it allocated: a program that starts may hold it.
+            doubtful = module is None and (self.counter in (NOISY, FLAT) or not self._whole)
             most = _SUSPECT if settled_bytes >= LEAK_BYTES / 4 and not doubtful else _CLEAN
             yield most, '%d bytes are too few to be sure: measure for longer' % settled_bytes
         if not self.traced or not self.named:

@@ -52,6 +52,15 @@ def test_a_steady_leak_is_a_leak_with_its_rate():
     assert made.ages() == [50] * 8
 
 
+def test_few_objects_of_a_lone_frame_are_not_suspected():
+    """Who asked the core kernel for them is not known: one program that starts while it is measured may hold them."""
+    lone, few, many = ("vm_area_dup+0x1e",), cohort(steadily(500), size=192), cohort(steadily(2000), size=192)
+    assert evaluated(few, lone, counter=verdict.CONFIRMED, whole=False)[0] == "clean"
+    assert evaluated(few, lone, counter=verdict.CONFIRMED, whole=True)[0] == "suspect"
+    assert evaluated(many, lone, counter=verdict.CONFIRMED, whole=False)[0] == "leak"
+    assert evaluated(few, ("acme_rx_refill+0x61 [acme_nic]",), counter=verdict.CONFIRMED, whole=False)[0] == "suspect"
+
+
 def test_a_leak_of_which_fewer_were_followed_at_the_end_is_one_still():
     made = cohort([])
     for number, at_s in enumerate(steadily(6400)):
