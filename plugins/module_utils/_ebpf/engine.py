@@ -7,11 +7,13 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program
 # More lost events than both make a result degraded; a handful in a quiet window changes nothing.
 _LOST_SHARE = 0.001
 _LOST_COUNT = 100
+# Of what is only counted and summed, each event weighs the same: the result is wrong by no more than the share that was lost.
+COUNTED_SHARE = 0.01
 
 
-def is_degrading(lost, events):
+def is_degrading(lost, events, share=_LOST_SHARE):
     """Tell whether a result that lacks so many of all events is degraded."""
-    return lost > max(_LOST_COUNT, _LOST_SHARE * events)
+    return lost > max(_LOST_COUNT, share * events)
 
 
 class BccEngine(Engine):
@@ -35,13 +37,14 @@ class BccEngine(Engine):
         """Set self._program to a Program, all of whose functions are attached. Raises Unavailable."""
         raise NotImplementedError
 
-    def account_lost(self, lost, seen, what, consequence):
+    def account_lost(self, lost, seen, what, consequence, share=_LOST_SHARE):
         """Set lost_events; too many of them make the result degraded.
 
-        lost, seen: numbers of events; what: their name in the plural; consequence: what is wrong with the data then.
+        lost, seen: numbers of events; what: their name in the plural; consequence: what is wrong with the data then; share: of all
+        events that may be lost.
         """
         self.lost_events = lost
-        if is_degrading(lost, lost + seen):
+        if is_degrading(lost, lost + seen, share):
             self.degradations.append('%d of %d %s were lost: %s' % (lost, lost + seen, what, consequence))
 
     def close(self):

@@ -178,7 +178,7 @@ class BccEngine(engine.BccEngine):
         dropped = [self._program.table('dropped')[index].value for index in range(4)]
         handled = sum(stat['count'] for by_cpu in traced.values() for stat in by_cpu.values())
         lost = self._program.missed() + dropped[bpf.DROPPED_IRQ] + dropped[bpf.DROPPED_TIMER]
-        self.account_lost(lost, handled, 'interrupts', 'counts and times are too low')
+        self.account_lost(lost, handled, 'interrupts', 'counts and times are too low', engine.COUNTED_SHARE)
         if dropped[bpf.DROPPED_FUNCTION]:
             self.degradations.append('%d timers were left out: too many different functions or owners' % dropped[bpf.DROPPED_FUNCTION])
         if dropped[bpf.DROPPED_CAUSE]:

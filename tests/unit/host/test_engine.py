@@ -53,6 +53,14 @@ def test_what_was_compiled_is_closed_also_when_it_could_not_be_attached(prepared
     assert prepared == ["prepare"] and compiled.closed == 1
 
 
+def test_what_is_only_counted_may_lack_a_larger_share():
+    example = Example({})
+    example.account_lost(999, 99_001, "interrupts", "counts are too low", engine.COUNTED_SHARE)
+    assert example.degradations == []
+    example.account_lost(1001, 98_999, "interrupts", "counts are too low", engine.COUNTED_SHARE)
+    assert example.degradations == ["1001 of 100000 interrupts were lost: counts are too low"]
+
+
 @pytest.mark.parametrize(
     ("lost", "seen", "degraded"),
     [(0, 0, False), (100, 0, False), (101, 0, True), (101, 100_898, True), (101, 100_899, False), (5000, 4_995_000, False)],

@@ -542,7 +542,9 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
 def test_the_strict_policy_finds_what_is_no_trouble_yet():
     document = data.host("web1")
     document["system"].update(uptime_s=200 * 86400.0, modules=["ext4", "scsi_debug"])
-    document["probes"]["memleak"]["cost"]["lost_events"] = 7
+    document["probes"]["memleak"]["cost"]["lost_events"] = 700
+    document["probes"]["memleak"]["status"] = "degraded"
+    document["probes"]["interference"]["cost"]["lost_events"] = 700  # a small share: not degraded
     document["probes"]["os_exceptions"]["data"]["sources"].append(
         {"name": "kmsg", "status": "unread", "reason": "no permission", "lines": 0, "bytes": 0}
     )
