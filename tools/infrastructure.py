@@ -94,6 +94,9 @@ LAYERS = (
     r"include/net/(?:page_pool/\w+|page_pool|sock)\.h",
 )
 
+# What allocates pages of the page cache and of block devices' buffers, which the kernel gives back.
+PAGE_CACHE = (r"mm/(?:filemap|folio-compat|readahead)\.c|fs/buffer\.c",)
+
 
 def inside(rules: Iterable[str]) -> re.Pattern[str]:
     """Return the pattern of the paths that one of the rules matches."""
@@ -236,9 +239,10 @@ def table(names: list[str], what: str = "infrastructure") -> str:
 
 
 def layers_table(found: dict[str, set[str]], names: list[str]) -> str:
-    """Return the text of the shipped table of layers: first those that are no L(inlines)."""
+    """Return the text of the shipped table of layers: first those that are no L(inlines); last the functions of the page cache."""
     put = set(inlines(found, names))
-    return table([name for name in names if name not in put], "layers of an allocation") + "\nINLINES = " + rows(sorted(put))
+    head = table([name for name in names if name not in put], "layers of an allocation") + "\nINLINES = " + rows(sorted(put))
+    return head + "\nPAGE_CACHE = " + rows(infrastructure(found, PAGE_CACHE))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ DEPTH = 24
 # Made for tracepoints by macros and for programs by the kernel, so that no source defines them.
 _TRACING = re.compile(r'^(?:_*traceiter_|trace_event_raw_event_|perf_trace_|perf_call_bpf_|bpf_trace_run|__bpf_trace_|trace_call_bpf'
                       r'|bpf_prog_[0-9a-f]{16})')
-_LAYERS = []
+_LAYERS, _PAGE_CACHE = [], []
 # An interrupt is entered here: frames further out were interrupted and have no part in what it does. Where the kernel shows
 # its symbols, BPF cuts stacks already by the sections that hold these (include/asm-generic/sections.h: in_irqentry_text).
 _BOUNDARY = re.compile(r'^(?:asm_(?:common_interrupt|sysvec_\w+|spurious_interrupt|exc_nmi)|__do_softirq|handle_softirqs|do_softirq\w*'
@@ -50,6 +50,13 @@ def is_layer(frame):
     if name in _LAYERS[1]:
         return True
     return module_of(frame) is None and (name in _LAYERS[0] or bool(_TRACING.match(name)))
+
+
+def is_page_cache(frame):
+    """Is the frame's function one of the kernel that allocates pages of the page cache, or of block devices' buffers?"""
+    if not _PAGE_CACHE:
+        _PAGE_CACHE.append(nameset.NameSet(base64.urlsafe_b64decode(layers_table.PAGE_CACHE)))
+    return module_of(frame) is None and bare(frame) in _PAGE_CACHE[0]
 
 
 def is_boundary(frame):

@@ -179,7 +179,8 @@ class Measured:
             frames, cohort, self._evaluated_s, counter, kind=site.type, reclaimable=bool(cache) and self._is_reclaimable(cache),
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
             holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call), site.charged_share),
-            traced=known, whole=context != allocators.UNKNOWN, named=not self._hidden, file_systems=self._file_systems)
+            traced=known, whole=context != allocators.UNKNOWN, named=not self._hidden, file_systems=self._file_systems,
+            cached=self._cached_bytes() if site.type == 'page' and stacks.is_page_cache(blamed) else None)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])
         return {
@@ -210,6 +211,9 @@ class Measured:
         fitting = [(delta, cache) for cache, (delta, bytes_each) in self._caches.items() if bytes_each == size]
         grown = [(delta, cache) for delta, cache in fitting if delta * 2 >= site.objects]
         return fitting[0][1] if len(fitting) == 1 else grown[0][1] if len(grown) == 1 else None
+
+    def _cached_bytes(self):
+        return max(0, self._holders['cached_pages'] or 0) * triage.PAGE_BYTES
 
     def _is_reclaimable(self, cache):
         if cache not in self._reclaimable:

@@ -9,7 +9,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core import meminfo,
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import parse_fields, read_text
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import areas, trend
 
-_PAGE_BYTES = 4096
+PAGE_BYTES = 4096
 
 _REPORTED = ('SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'Percpu', 'VmallocUsed', meminfo.UNACCOUNTED)
 # The counters that tell of a leak, with its type.
@@ -32,7 +32,7 @@ def parse_buddyinfo(text):
         blocks = line.partition(' zone ')[2].split()[1:]
         found += [0] * (len(blocks) - len(found))
         for order, count in enumerate(blocks):
-            found[order] += int(count) * (_PAGE_BYTES << order)
+            found[order] += int(count) * (PAGE_BYTES << order)
     return found
 
 
@@ -61,7 +61,7 @@ def snapshot():
         held = None
     holders = _holders()
     holders['process_bytes'] = sum(fields.get(name, 0) for name in ('AnonPages', 'Shmem', 'PageTables'))
-    holders['cached_pages'] = sum(fields.get(name, 0) for name in ('Cached', 'Buffers')) // _PAGE_BYTES
+    holders['cached_pages'] = sum(fields.get(name, 0) for name in ('Cached', 'Buffers')) // PAGE_BYTES
     caches = dict((name, (cache.objects, cache.object_bytes)) for name, cache in slabs.read().items())
     return {'meminfo': fields, 'caches': caches, 'areas': held, 'holders': holders,
             'free_blocks': parse_buddyinfo(read_text('/proc/buddyinfo'))}
@@ -79,7 +79,7 @@ def _holders():
     return {'tasks': int(words[3].partition('/')[2]) if len(words) > 3 else 0,
             'files': int(files[0]) if files else 0,
             'sockets': sum(int(counted.get(name, '0')) for name in ('used', 'orphan', 'tw')),
-            'socket_bytes': _PAGE_BYTES * sum(int(pages) for pages in re.findall(r' mem (\d+)', sockstat)),
+            'socket_bytes': PAGE_BYTES * sum(int(pages) for pages in re.findall(r' mem (\d+)', sockstat)),
             'modules': read_text('/proc/modules').count('\n'),
             'namespaces': read_text('/proc/self/mountinfo').count('\n'),
             'inodes': int(inodes[0]) if inodes else 0, 'dentries': int(names[0]) if names else 0,

@@ -27,6 +27,8 @@ _MADE = (
 _COUNTED = (('sockets', 'more sockets, closed ones that still wait among them'), ('files', 'more open files'), ('tasks', 'more tasks'),
             ('cgroups', 'more cgroups'), ('namespaces', 'more mounts and name spaces'))
 _LEAST_COUNTED = 16
+# What a task has one of may outlive it for a moment, and the kernel keeps two stacks for each CPU (kernel/fork.c: NR_CACHED_STACKS).
+_FEW_TASKS = 8
 
 
 # Slabs of any cache have some memory beside them.
@@ -58,6 +60,8 @@ def holder_of(stack, objects, size, grown, allocators_rows=(), did=None, charged
     context, call = did or allocators.context(stack)
     for name, words, most, calls in _MADE:
         needed = size if name.endswith('_bytes') else objects
+        if name == 'tasks' and call in calls and objects <= more(name) + _FEW_TASKS:
+            return 'there are as many more tasks', _CLEAN
         fault = name == 'process_bytes' and context == allocators.EXCEPTION
         if (fault or call in calls) and more(name) * 4 >= needed > 0 and more(name) > 0:
             return 'there are %d %s, which may hold it' % (more(name), words), most
@@ -102,15 +106,15 @@ class Case:
     that fill the same cache together, or ENDED: it grew no more at the end; kind: its type; reclaimable: its slab cache is one that
     the kernel shrinks; fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the
     kernel has; holder: of holder_of; traced: its place is known; whole: the way to it is known, too; named: the kernel shows its
-    symbols; window_s: seconds.
+    symbols; cached: how many bytes the page cache gained, for pages that are allocated for it; None: for others; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
-                 traced=True, whole=True, named=True, file_systems=()):
+                 traced=True, whole=True, named=True, file_systems=(), cached=None):
         self.stack, self.cohort, self.window_s, self.counter = stack, cohort, window_s, counter
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
-        self._whole, self._file_systems = whole, file_systems
+        self._whole, self._file_systems, self._cached = whole, file_systems, cached
 
     def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
@@ -134,7 +138,11 @@ class Case:
             reasons.append('it comes in bursts')
         if parts['enough'] < 0.8:
             reasons.append('%d objects are few' % len(settled))
-        verdict = 'leak' if confidence >= LEAK else 'suspect' if confidence >= SUSPECT else 'clean'
+        # Of a lone frame of the core kernel it is not known for whom it allocated: programs that start may hold it.
+        least = SUSPECT if self._whole or stacks.culprit(self.stack)[1] is not None else LEAK
+        verdict = 'leak' if confidence >= LEAK else 'suspect' if confidence >= least else 'clean'
+        if confidence >= SUSPECT and verdict == 'clean':
+            reasons.insert(0, 'for whom it was allocated is not known')
         if verdict == 'leak':
             late_s = (self.cohort.begun_ns - self.cohort.since_ns) / 1e9
             when = 'from %.1f s on until the end of' % late_s if late_s else 'all through'
@@ -172,9 +180,10 @@ class Case:
         if words:
             yield most, words
         settled_bytes = sum(size * weight for _at, size, weight in settled)
+        if self._cached is not None and self._cached * 2 >= settled_bytes:
+            yield _CLEAN, 'it fills the page cache, which the kernel gives back'
         if settled_bytes < LEAK_BYTES:
-            # Of a lone frame of the core kernel it is not known for whom it allocated: a program that starts may hold it.
-            doubtful = module is None and (self.counter in (NOISY, FLAT) or not self._whole)
+            doubtful = module is None and self.counter in (NOISY, FLAT)
             most = _SUSPECT if settled_bytes >= LEAK_BYTES / 4 and not doubtful else _CLEAN
             yield most, '%d bytes are too few to be sure: measure for longer' % settled_bytes
         if not self.traced or not self.named:

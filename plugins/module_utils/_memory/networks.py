@@ -87,7 +87,7 @@ class NetworkSource(Source):
         super().__init__(host)
         self._tasks = host.tasks
         self._links = host.links
-        self._watched, self._number = (), None
+        self._watched, self._number = [], None
         self._cpu_s = {}
 
     def _file(self, pid, name):
@@ -96,19 +96,25 @@ class NetworkSource(Source):
     def read(self):
         """Totals: namespaces and routes by their slab counters, devices of at most _WATCHED namespaces."""
         number = self.host.objects('net_namespace')
-        if not self._watched or number != self._number:  # there are other namespaces than the last time
+        if number != self._number or not all(self._file(pid, 'dev') for pid in self._watched):
             self._number = number
-            seen = {self.host.tasks.namespace('self', 'net'): 'self'}
-            for pid in sorted(procfs.numbers(self.host.proc), reverse=True):
-                seen.setdefault(self.host.tasks.namespace(pid, 'net'), pid)
-            seen.pop(None, None)
-            self._watched = list(seen.values())[:_WATCHED]
+            self._watched = self._oldest_members()
         found = {'network_namespace': number, 'route': self.host.objects('ip_fib_alias'),
                  'conntrack': self.host.objects('nf_conntrack')}
         found['neighbour'] = sum(parse_stat(self._file('self', 'stat/' + name)) for name in ('arp_cache', 'ndisc_cache'))
         found['network_device'] = sum(max(0, self._file(pid, 'dev').count('\n') - 2) for pid in self._watched)
         found['route'] = (found['route'] or 0) + parse_routes6(self._file('self', 'rt6_stats'))
         return dict((name, (count, None)) for name, count in found.items() if count is not None)
+
+    def _oldest_members(self):
+        """Return the oldest process of each of the youngest namespaces: what it starts there, as the command ip, comes and goes."""
+        seen = {}
+        for pid in sorted(procfs.numbers(self.host.proc)):
+            seen.setdefault(self.host.tasks.namespace(pid, 'net'), pid)
+        own = self.host.tasks.namespace('self', 'net')
+        seen.pop(None, None)
+        seen.pop(own, None)
+        return (['self'] if own is not None else []) + sorted(seen.values(), reverse=True)[:_WATCHED - 1]
 
     def census(self, classes):
         """Namespaces by holder; the others by namespace. All classes each time, so that two censuses can be compared."""

@@ -52,10 +52,30 @@ def test_a_steady_leak_is_a_leak_with_its_rate():
     assert made.ages() == [50] * 8
 
 
+def test_what_a_task_has_one_of_is_held_by_the_tasks_that_there_are_more_of():
+    stack = ("kernel_clone+0x94", "__do_sys_clone+0x65", "do_syscall_64+0x71")
+    did = (allocators.SYSTEM_CALL, "clone")
+    assert verdict.holder_of(stack, 31, 507904, {"tasks": 26}, did=did) == ("there are as many more tasks", 0.3)
+    words, most = verdict.holder_of(stack, 64, 2**20, {"tasks": 26}, did=did)
+    assert words == "there are 26 more tasks, which may hold it" and most == 0.6
+    assert verdict.holder_of(stack, 2000, 2**25, {"tasks": 26}, did=did) == ("", 1.0)
+
+
+def test_pages_of_the_page_cache_are_no_leak_while_it_grows():
+    """Metadata of a file system that a package manager or updatedb reads; xfs and others are modules."""
+    pages, stack = cohort(steadily(400), size=4096), ("__filemap_get_folio+0x200", "__getblk_slow+0x7d", "ext4_bread+0xe")
+    said, _confidence, reasons = evaluated(pages, stack, counter=verdict.CONFIRMED, kind="page", cached=400 * 4096)
+    assert said == "clean" and "page cache" in reasons[0]
+    assert evaluated(pages, stack, counter=verdict.CONFIRMED, kind="page", cached=40 * 4096)[0] == "leak"
+    assert stacks.is_page_cache(stack[0]) and stacks.is_page_cache("page_cache_ra_unbounded+0x10")
+    assert not stacks.is_page_cache("ext4_bread+0xe") and not stacks.is_page_cache("__filemap_get_folio+0x1 [mine]")
+
+
 def test_few_objects_of_a_lone_frame_are_not_suspected():
     """Who asked the core kernel for them is not known: one program that starts while it is measured may hold them."""
     lone, few, many = ("vm_area_dup+0x1e",), cohort(steadily(500), size=192), cohort(steadily(2000), size=192)
-    assert evaluated(few, lone, counter=verdict.CONFIRMED, whole=False)[0] == "clean"
+    said, confidence, reasons = evaluated(few, lone, counter=verdict.CONFIRMED, whole=False)
+    assert said == "clean" and confidence >= verdict.SUSPECT and "for whom" in reasons[0]
     assert evaluated(few, lone, counter=verdict.CONFIRMED, whole=True)[0] == "suspect"
     assert evaluated(many, lone, counter=verdict.CONFIRMED, whole=False)[0] == "leak"
     assert evaluated(few, ("acme_rx_refill+0x61 [acme_nic]",), counter=verdict.CONFIRMED, whole=False)[0] == "suspect"
