@@ -2,6 +2,7 @@
 """Sources of what no process holds by itself, on hosts that are made of files: cgroups of all versions, mounts, networks, limits."""
 
 import os
+import shutil
 import struct
 
 import pytest
@@ -176,6 +177,24 @@ def test_devices_routes_and_connections_are_the_namespaces_oldest_process(root):
     held = networks.NetworkSource(root.host()).census({"network_device"})
     assert held["network_device", 2].owner["name"] == "cni" and held["network_device", 2].detail["devices"] == "veth*"
     assert held["conntrack", 2].count == 512
+
+
+def test_the_devices_of_a_namespace_are_followed_through_its_oldest_process(root):
+    """The command ip, which makes a device there, has ended before the next reading."""
+    root.process(1, "init", net=1)
+    root.process(70, "cni", net=2)
+    root.process(99, "ip", net=2)
+    for pid in (70, 99):
+        root.file(f"proc/{pid}/net/dev", "h\nh\n" + " veth: 0 0\n" * 10)
+    source = networks.NetworkSource(root.host())
+    assert source.read()["network_device"] == (10, None)
+    shutil.rmtree(root.path / "proc/99")
+    root.file("proc/70/net/dev", "h\nh\n" + " veth: 0 0\n" * 12)
+    assert source.read()["network_device"] == (12, None)
+    shutil.rmtree(root.path / "proc/70")
+    root.process(98, "pause", net=2)
+    root.file("proc/98/net/dev", "h\nh\n" + " veth: 0 0\n" * 14)
+    assert source.read()["network_device"] == (14, None)
 
 
 def event(handle, pid, name=b""):
