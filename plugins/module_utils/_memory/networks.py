@@ -96,7 +96,7 @@ class NetworkSource(Source):
     def read(self):
         """Totals: namespaces and routes by their slab counters, devices of at most _WATCHED namespaces."""
         number = self.host.objects('net_namespace')
-        if number != self._number or not all(self._file(pid, 'dev') for pid in self._watched):
+        if not self._watched or number != self._number or not all(self._file(pid, 'dev') for pid in self._watched):
             self._number = number
             self._watched = self._oldest_members()
         found = {'network_namespace': number, 'route': self.host.objects('ip_fib_alias'),
