@@ -200,7 +200,10 @@ class Measured:
         }
 
     def _cache(self, site):
-        """The slab cache of a site: as traced, else the only one of its object size, or the one of that size that grew enough."""
+        """The slab cache of a site: as traced, else the only one of its object size, or the one of that size that grew enough.
+
+        Of the general caches of one size the kernel takes that of what cgroups pay for, or the other (kmalloc_type(), from 5.14).
+        """
         if site.type != 'slab':
             return None
         if site.caches:
@@ -210,6 +213,8 @@ class Measured:
         size = site.sizes.most_common(1)[0][0]
         fitting = [(delta, cache) for cache, (delta, bytes_each) in self._caches.items() if bytes_each == size]
         grown = [(delta, cache) for delta, cache in fitting if delta * 2 >= site.objects]
+        if len(grown) > 1 and site.charged_share is not None and all(cache.startswith('kmalloc-') for _delta, cache in grown):
+            grown = [one for one in grown if one[1].startswith('kmalloc-cg-') == (site.charged_share >= 0.5)]
         return fitting[0][1] if len(fitting) == 1 else grown[0][1] if len(grown) == 1 else None
 
     def _cached_bytes(self):
