@@ -26,7 +26,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan probes build bench test test-fast test-fleet quick-tests machine-tests lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet lane-1 lane-2 lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -48,16 +48,16 @@ bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and 
 	$(VENV_TEST)/bin/python tests/bench/cost.py 5
 	$(VENV_TEST)/bin/python tests/bench/report.py --cmdb $(VENV_BENCH)/bin
 
-# What measures this machine has its CPUs to itself. A virtual machine is one thread: the quick tests run beside it.
+# What measures this machine has its CPUs to itself. A virtual machine is one thread: then two lanes of about the same length.
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests/integration
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line quick-tests machine-tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lane-1 lane-2
 
-quick-tests:
-	$(VENV_TEST)/bin/python -m pytest -v tests/gates tests/unit tests/browser
+lane-1:
+	$(VENV_TEST)/bin/python -m pytest -v tests/gates tests/unit tests/browser tests/fleet/test_selftest.py
 
-machine-tests:
-	$(VENV_TEST)/bin/python -m pytest -v tests/fleet
+lane-2:
+	$(VENV_TEST)/bin/python -m pytest -v tests/fleet --ignore=tests/fleet/test_selftest.py
 
 test-fast: build test-needs ## the tests that need neither root nor a machine: gates, unit, browser
 	$(VENV_TEST)/bin/python -m pytest tests/gates tests/unit tests/browser
