@@ -179,6 +179,16 @@ def _per_s(site: dict) -> float:
     return site["growth_bytes_per_s"] / each if each else 0.0
 
 
+def _rates(sites: Iterable[dict]) -> set[float]:
+    """Objects a second of sites, and of functions: a thing may be made on several ways, as either end of a pair of devices."""
+    sites = list(sites)
+    functions: dict[tuple, float] = {}
+    for site in sites:
+        key = site["culprit"], site["type"], round(site["bytes_outstanding"] / max(1, site["objects_outstanding"]))
+        functions[key] = functions.get(key, 0.0) + _per_s(site)
+    return {*map(_per_s, sites), *functions.values()}
+
+
 def _is_of(site: dict, cache: str, size: int | None) -> bool:
     if site["cache"] is not None or not site["objects_outstanding"]:
         return site["cache"] == cache
@@ -329,10 +339,10 @@ def _claimed_by_rate(found: list[_Cause], sites: list[dict]) -> list[dict]:
             if any(site["cache"] in OWN_CACHES[row["kind"]] and _near(_per_s(site), row["per_s"], SAME_CACHE) for site in bundle):
                 candidates.append((True, queue, True, 0.0, -len(candidates), cause, row, "objects"))
                 continue
-            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in cause.sites):
+            if any(_near(rate, row["per_s"], SAME_RATE) for rate in _rates(cause.sites)):
                 continue  # its own allocations explain it
             left = (row["bytes_per_s"] or 0.0) - _bytes(cause.sites)
-            if any(_near(_per_s(site), row["per_s"], SAME_RATE) for site in bundle):
+            if any(_near(rate, row["per_s"], SAME_RATE) for rate in _rates(bundle)):
                 candidates.append((False, queue, True, 0.0, -len(candidates), cause, row, "objects"))
             elif _near(_bytes(bundle), left, SAME_BYTES if not queue else PART_OF_QUEUE, LEAST_BYTES_PER_S):
                 candidates.append((False, queue, False, -abs(_bytes(bundle) - left), -len(candidates), cause, row, "bytes"))

@@ -67,6 +67,14 @@ def test_threads_and_workers_of_a_program_are_its_own():
     assert told(found([row("zombie", 20.0)], [site(per_s=20, who=forked)])) == [("zombie", "app", "yes", 1, 1)]
 
 
+def test_ends_of_a_pair_that_are_made_on_two_ways_are_the_pairs():
+    """A command makes both ends of a pair of devices: each way has half the rate."""
+    ended = [data.allocator("ip", pid=None, processes=40, ended=True, cgroup=None, unit=None)]
+    ways = [site("ipv6_add_dev", 4.7, 4096, "sendmsg", ended, stack=["__kmalloc+0x1", "ipv6_add_dev+0x7", f"way_{n}+0x1"]) for n in (1, 2)]
+    assert told(found([row("network_device", 9.4, 40000)], ways)) == [("network_device", "app", "yes", 2, 1)]
+    assert len(found([row("network_device", 30.0, 40000)], ways)) == 2
+
+
 def test_received_data_is_held_by_who_does_not_read_it():
     """The sender allocates; head and data of a buffer are two sites, and their sum is what the queue grew by."""
     sender = [data.allocator("sender", 77)]
