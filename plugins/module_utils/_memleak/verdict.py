@@ -174,8 +174,8 @@ class Case:
             caches_files = module is None or any(stacks.module_of(frame) in self._file_systems for frame in self.stack)
             if filled and caches_files:
                 yield (_CLEAN if module is None else _SUSPECT), 'it fills a cache that the kernel gives back, as file systems cache more'
-            elif module is None:
-                yield _SUSPECT, 'it fills a cache that the kernel gives back when memory runs low'
+            elif module is None:  # growth that stays is found between scans
+                yield _CLEAN, 'it fills a cache that the kernel gives back when memory runs low'
         words, most = self.holder
         if words:
             yield most, words
