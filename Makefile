@@ -51,10 +51,12 @@ bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and 
 # What measures this machine has its CPUs to itself. A virtual machine is one thread: then two lanes of about the same length.
 test: build test-needs ## set up what tests need and run all of them
 	$(VENV_TEST)/bin/python -m pytest -v tests/integration
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lane-1 lane-2
+	@$(MAKE) --no-print-directory --jobs=2 lane-1 lane-2
 
+# Its output is shown when it has ended: that of two lanes at once would be hard to read.
 lane-1:
-	$(VENV_TEST)/bin/python -m pytest -v tests/gates tests/unit tests/browser tests/fleet/test_selftest.py
+	@$(VENV_TEST)/bin/python -m pytest -v tests/gates tests/unit tests/browser tests/fleet/test_selftest.py >$(CACHE)/lane-1.log 2>&1 \
+		|| failed=$$?; cat $(CACHE)/lane-1.log; exit $${failed:-0}
 
 lane-2:
 	$(VENV_TEST)/bin/python -m pytest -v tests/fleet --ignore=tests/fleet/test_selftest.py
