@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A job as AWX runs it on an execution node: ansible-runner transmit | worker | process, each with a folder of its own."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +113,27 @@ def test_events_are_small_and_the_output_shows_the_digest(job):
     (folder,) = (job.artifacts / "ksysak-results").iterdir()
     sentence = json.loads((folder / "fleet.json").read_text())["verdict"]["sentence"]
     assert sentence in job.output.replace("\r", "")
+
+
+def test_a_workflow_of_slices_makes_one_report(ansible, repo, tmp_path):
+    """The nodes of the workflow, each with what AWX gives to it: answers of its template, and the artifacts of the nodes before."""
+    place = Place(tmp_path, ansible, repo)
+
+    def node(playbook, hosts, *arguments, job, **variables):
+        given = {"awx_job_id": job, "ksysak_probes": "host_health", **variables}
+        command = place.command(playbook, hosts, *arguments, **given)
+        done = ansible.playbook(*command, **place.own, ANSIBLE_SHOW_CUSTOM_STATS="true")
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    output = node("awx_begin", {}, job=1, ksysak_start_in=0)
+    artifacts = ast.literal_eval(re.search(r"RUN: (\{.*?\})", output, re.DOTALL)[1])
+    assert set(artifacts) == {"ksysak_scan_id", "ksysak_start_at"}
+    for job, host in ((2, "web1"), (3, "web2")):
+        node("scan", {host: LOCAL}, "--tags", "scan", job=job, ksysak_slices="2", **artifacts)
+    node("report", {}, job=4, **artifacts)
+    (folder,) = place.results.iterdir()
+    assert folder.name == artifacts["ksysak_scan_id"]
+    fleet = json.loads((folder / "fleet.json").read_text())
+    assert {host["host"]: host["state"] for host in fleet["hosts"]} == {"web1": "scanned", "web2": "scanned"}
+    assert "never came" not in json.dumps(fleet)
