@@ -92,7 +92,7 @@ clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
+test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made $(CACHE)/awx/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -118,6 +118,15 @@ $(VENV_GATES)/.made: tests/gates/requirements.txt tests/gates/constraints.txt to
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
 	@rm -rf $(@D)
 	@$(VENV_TEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r requirements-oldest.txt
+	@touch $@
+
+# The real modules of awx.awx, out of a package that has many other collections.
+$(CACHE)/awx/.made: tests/integration/awx-requirements.txt $(VENV_TEST)/.made
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(VENV_TEST)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(@D) -r $<
+	@$(VENV_TEST)/bin/python -c 'import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1]); \
+		wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if name.startswith("ansible_collections/awx/")])' $(@D)/*.whl $(@D)
+	@rm $(@D)/*.whl
 	@touch $@
 
 # Linter, formatter and a page for tests of the report's scripts. Node itself comes from the system's packages where there is none.

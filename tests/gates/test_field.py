@@ -56,6 +56,41 @@ def test_documentation_as_antsibull_wants_it(tree, field_tool):
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
+@pytest.fixture
+def environment(tree, repo, field_tool, tmp_path):
+    """A folder as docs/awx.md wants it: the file of the collection, and the definition of an execution environment beside it."""
+    built = field_tool("ansible-galaxy", "collection", "build", "--output-path", tmp_path, cwd=tree)
+    assert built.returncode == 0, built.stdout
+    definition = tmp_path / "execution-environment.yml"
+    definition.write_text((repo / "docs" / "awx" / definition.name).read_text())
+    return definition
+
+
+def test_ansible_builder_takes_the_execution_environment(environment, repo, field_tool):
+    done = field_tool("ansible-builder", "create", "-f", environment, "-c", environment.parent / "context", cwd=environment.parent)
+    assert done.returncode == 0, done.stdout
+    assert "outdated" not in done.stdout
+    version = yaml.safe_load((repo / "galaxy.yml").read_text())["version"]
+    assert (environment.parent / f"context/_build/collections/ksysak-fleet-{version}.tar.gz").is_file()
+    (wanted,) = yaml.safe_load((environment.parent / "context/_build/requirements.yml").read_text())["collections"]
+    assert wanted == {"name": f"/build/collections/ksysak-fleet-{version}.tar.gz", "type": "file"}
+
+
+def test_ansible_builder_checks_the_execution_environment_by_its_schema(environment, field_tool):
+    environment.write_text(environment.read_text() + "no_such_key: true\n")
+    done = field_tool("ansible-builder", "create", "-f", environment, "-c", environment.parent / "context", cwd=environment.parent)
+    assert done.returncode != 0 and "no_such_key" in done.stdout
+
+
+def test_ansible_builder_finds_what_the_collection_needs(repo, collections_path, field_tool):
+    done = field_tool("ansible-builder", "introspect", collections_path, cwd=repo)
+    assert done.returncode == 0, done.stdout
+    found = yaml.safe_load(done.stdout.partition("---")[2])
+    names = {kind: {re.match(r"[\w-]+", line)[0] for line in lines} for kind, lines in found.items()}
+    # What comes with ansible-core, as PyYAML, is left out.
+    assert names == {"python": {"fastjsonschema", "jmespath"}, "system": {"openssh-clients", "openssh-client"}}
+
+
 def test_inclusion_checklist(repo):
     """Of the community's checklist: what a file of the repository must have."""
     galaxy = yaml.safe_load((repo / "galaxy.yml").read_text())

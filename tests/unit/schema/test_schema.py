@@ -3,6 +3,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +111,15 @@ def test_a_newer_probe_says_so():
     document["probes"]["memleak"]["schema"] = "ksysak.memleak/9"
     with pytest.raises(schema.UnknownSchema, match=r"probes\.memleak\.schema: .*newer release"):
         schema.validate(document)
+
+
+def test_the_page_about_upgrades_shows_the_message_of_a_newer_document():
+    document = fleet_data.host("web1")
+    document["probes"]["memleak"]["schema"] = "ksysak.memleak/2"
+    with pytest.raises(schema.UnknownSchema) as refused:
+        schema.validate(document)
+    page = (Path(__file__).resolve().parents[3] / "docs" / "upgrade.md").read_text()
+    assert str(refused.value).partition(": ")[2] in page
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5, {}])
