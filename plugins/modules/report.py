@@ -111,6 +111,12 @@ options:
       - When empty, there are no such links.
     type: str
     default: ""
+  publish:
+    description:
+      - Where the role P(ksysak.fleet.report#role) brings the files, as a list of destinations or its text in YAML or JSON. This task only
+        checks them. Messages name fields and never their values.
+    type: raw
+    default: []
   assets:
     description: Folder with C(templates/report.html.j2), C(files/vendor.json) and the files of the report, as the role has it.
     type: path

@@ -40,8 +40,8 @@ NOT_PASSED = {
 def render(fleet: dict) -> str:
     """Return a fleet document (schema ksysak.fleet/1) as JUnit XML.
 
-    Findings of severity info are cases that pass; what is waived, off or not evaluated is skipped; hosts that were not measured are errors of
-    the suite 'hosts'.
+    Findings of severity info are cases that pass; what is waived, off or not evaluated is skipped; hosts that were not measured are errors
+    of the suite 'hosts'.
     """
     root = ElementTree.Element("testsuites", name=_text(f"ksysak.fleet {fleet['scan']['scan_id']}"))
     cases = _Cases(fleet)
@@ -135,7 +135,9 @@ class _Cases:
             found = self._found.get((name, ALL_HOSTS), [])
             self._findings(case, found)
             if not (found or rule["pass"]):
-                counts = [f"{outcome} on {plural(rule[outcome], 'host')}" for outcome in ("fail", "waived", "unknown", "off") if rule[outcome]]
+                counts = [
+                    f"{outcome} on {plural(rule[outcome], 'host')}" for outcome in ("fail", "waived", "unknown", "off") if rule[outcome]
+                ]
                 _outcome(case, "skipped", ", ".join(counts))
             return
         for host, letters in sorted(self._outcomes.items()):

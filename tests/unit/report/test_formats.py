@@ -241,7 +241,9 @@ def changed_fleets(fleet_of, tmp_path):
     """Return the suites of one inventory: as it is; with everything repaired; with nothing measured."""
     kinds = [data.KINDS, ["healthy"] * len(data.KINDS), ["unreachable"] * len(data.KINDS)]
     return [
-        checked_junit(build(data.write(tmp_path / str(n), [data.host(f"web{place}", kind) for place, kind in enumerate(some)]), load_policy()))
+        checked_junit(
+            build(data.write(tmp_path / str(n), [data.host(f"web{place}", kind) for place, kind in enumerate(some)]), load_policy())
+        )
         for n, some in enumerate(kinds)
     ]
 
@@ -274,7 +276,9 @@ def test_junit_keeps_within_what_services_take(fleet_of, monkeypatch):
     fleet = fleet_of(*mixed())
     whole = junit.render(fleet)
     monkeypatch.setattr(junit, "DETAIL_CHARS", 0)
-    messages = [case.find("failure").get("message") for suite in checked_junit(fleet).values() for case in suite if case.find("failure") is not None]
+    messages = [
+        case.find("failure").get("message") for suite in checked_junit(fleet).values() for case in suite if case.find("failure") is not None
+    ]
     assert len(messages) >= 3
     assert all(messages)
     assert len(junit.render(fleet)) < len(whole)

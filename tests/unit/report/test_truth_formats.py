@@ -39,7 +39,9 @@ def cases(fleet, suite="policy"):
 def test_junit_has_a_word_for_each_rule_that_is_off(tmp_path):
     fleet = fleet_of(tmp_path, [data.host(named(0), "leaking")], {rule: {"enabled": False} for rule in RULES})
     suite = cases(fleet)
-    skipped = {case.get("name"): case.find("skipped").get("message") for case in suite.findall("testcase") if case.find("skipped") is not None}
+    skipped = {
+        case.get("name"): case.find("skipped").get("message") for case in suite.findall("testcase") if case.find("skipped") is not None
+    }
     assert list(skipped) == RULES
     assert skipped["memleak-suspected"].startswith("off on 1 host (ksysak_policy_overrides)")
     assert [case.find("skipped").get("message") for case in cases(fleet, "memleak-suspected").findall("testcase")] == ["off for this host"]
