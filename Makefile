@@ -11,6 +11,7 @@ VENV := $(CACHE)/venv
 VENV_TEST := $(CACHE)/venv-test
 VENV_BENCH := $(CACHE)/venv-bench
 VENV_GATES := $(CACHE)/venv-gates
+VENV_PUBLISH := $(CACHE)/venv-publish
 COLLECTIONS := $(CACHE)/collections
 FLEET := $(VENV_TEST)/bin/python -m tests.fleet
 
@@ -83,7 +84,7 @@ clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
+test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(VENV_PUBLISH)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -104,6 +105,12 @@ $(VENV_BENCH)/.made: tests/bench/requirements.txt tools/venv
 $(VENV_GATES)/.made: tests/gates/requirements.txt tests/gates/constraints.txt tools/venv
 	@mkdir -p $(CACHE)
 	@flock $(CACHE)/lock tools/venv $(VENV_GATES) tests/gates/requirements.txt
+	@touch $@
+
+# Collections and servers that the tests of ksysak_publish need: large, and nothing else needs them.
+$(VENV_PUBLISH)/.made: tests/integration/requirements-publish.txt requirements.txt constraints.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV_PUBLISH) tests/integration/requirements-publish.txt
 	@touch $@
 
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
