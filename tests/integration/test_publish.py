@@ -5,6 +5,7 @@ import email
 import hashlib
 import json
 import re
+import socket
 import subprocess
 
 import pytest
@@ -120,6 +121,26 @@ def test_what_fails_is_tried_again(publish, web, results):
     assert done.returncode == 0, done.stdout
     assert (root.parent / "access.log").read_text().count("503") > lines
     assert same(root / "flaky" / results.name / "report.html", results)
+
+
+def test_a_server_that_never_answers_is_given_up(publish, results, tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        port = silent.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
+        mail = {"host": "127.0.0.1", "port": port, "from": "a@b.c", "to": "d@e.f", "secure": "never"}
+        bucket = {"bucket": "abc", "endpoint_url": address, "region": "x", "access_key": "a1", "secret_key": TOKEN}
+        done = publish(
+            {"type": "http", "name": "web", "url": address, "timeout": 1},
+            {"type": "mail", "name": "post", **mail, "timeout": 1},
+            {"type": "git", "name": "git", "url": address, "branch": "main", "timeout": 1},
+            {"type": "s3", "name": "s3", **bucket, "timeout": 1},
+            {"type": "folder", "path": str(tmp_path / "out")},
+        )
+    assert done.returncode == 2, done.stdout
+    reasons = dict(one.split(": ", 1) for one in why(done).split("; "))
+    assert list(reasons) == ["web", "post", "git", "s3"]
+    assert all("timed out" in reason.lower() for reason in reasons.values()), reasons
+    assert all(same(tmp_path / "out" / results.name / name, results) for name in FILES)
 
 
 def test_a_verdict_is_shown_although_the_upload_failed(publish, results, tmp_path):

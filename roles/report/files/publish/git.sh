@@ -7,7 +7,7 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL=/dev/null
+export GIT_TERMINAL_PROMPT=0
 # Git gives the command to a shell, which reads the quotes.
 # shellcheck disable=SC2089,SC2090
 if [ -n "$KSYSAK_KEY_FILE" ]; then
@@ -30,6 +30,7 @@ setting user.name "${KSYSAK_AUTHOR% <*}"
 address=${KSYSAK_AUTHOR##*<}
 setting user.email "${address%>}"
 setting commit.gpgSign false
+setting core.hooksPath /dev/null
 while IFS= read -r header; do
     [ -z "$header" ] || setting http.extraHeader "$header"
 done <<EOF
