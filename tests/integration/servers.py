@@ -47,6 +47,10 @@ http {{
             if ($request_method = PUT) {{ return 201; }}
             return 404;
         }}
+        location /post/ {{
+            if ($request_method = POST) {{ return 201; }}
+            return 405;
+        }}
         location /moved/ {{
             return 307 http://127.0.0.1:{port}/elsewhere/;
         }}

@@ -109,6 +109,15 @@ def test_all_are_tried_and_each_failure_is_one_line_without_secrets(publish, web
     assert not (root / "elsewhere").exists()
 
 
+def test_post(publish, web):
+    address, root = web
+    done = publish({"type": "http", "method": "POST", "url": f"{address}/post/in?from=ksysak"})
+    assert done.returncode == 0, done.stdout
+    log = (root.parent / "access.log").read_text()
+    assert log.count('"POST /post/in?from=ksysak HTTP/1.1" 201') == len(FILES)
+    assert "HEAD /post" not in log
+
+
 def test_what_fails_is_tried_again(publish, web, results):
     address, root = web
     lines = (root.parent / "access.log").read_text().count("503")
