@@ -240,7 +240,7 @@ exit_code:
 outcome:
   description:
     - For the next node of a workflow, with scan_id, level, sentence, hosts, findings, worst_hosts (at most 20) and files.
-      The role sets it as the statistic C(ksysak_outcome), and adds C(not_published), why destinations of C(ksysak_publish) were not reached.
+      The role sets it as the statistic C(ksysak_outcome), with C(not_published), the reasons why destinations were not reached.
   returned: success
   type: dict
 enough_hosts:
