@@ -27,7 +27,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan probes build bench test test-fast test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet lint unit integration browser fleet fleet-down fleet-clean test-needs matrix clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -79,6 +79,9 @@ fleet-down: $(VENV_TEST)/.made ## end them
 
 fleet-clean: $(VENV_TEST)/.made ## end them and remove their images
 	@$(FLEET) clean
+
+matrix: build $(VENV_TEST)/.made ## the unit tests and a small scan with every release of ansible-core since the oldest (ONLY='2.16 2.21', TESTS=tests/unit/usage: some)
+	@$(VENV_TEST)/bin/python tools/matrix.py --collections $(COLLECTIONS) $(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS))
 
 clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
