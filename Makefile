@@ -11,6 +11,7 @@ VENV := $(CACHE)/venv
 VENV_TEST := $(CACHE)/venv-test
 VENV_BENCH := $(CACHE)/venv-bench
 VENV_GATES := $(CACHE)/venv-gates
+VENV_COLLECTIONS := $(CACHE)/venv-collections
 COLLECTIONS := $(CACHE)/collections
 FLEET := $(VENV_TEST)/bin/python -m tests.fleet
 
@@ -26,7 +27,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan probes build bench test test-fast test-fleet lane-1 lane-2 lint unit integration browser fleet fleet-down fleet-clean test-needs clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet lane-1 lane-2 lint unit integration browser fleet fleet-down fleet-clean test-needs matrix clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -88,11 +89,14 @@ fleet-down: $(VENV_TEST)/.made ## end them
 fleet-clean: $(VENV_TEST)/.made ## end them and remove their images
 	@$(FLEET) clean
 
+matrix: build $(VENV_TEST)/.made ## the unit tests and a small scan with every release of ansible-core since the oldest (ONLY='2.16 2.21', TESTS=tests/unit/usage: some)
+	@$(VENV_TEST)/bin/python tools/matrix.py --collections $(COLLECTIONS) $(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS))
+
 clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down
 	rm -rf $(CACHE)
 
-test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made $(CACHE)/awx/.made
+test-needs: $(VENV_TEST)/.made $(VENV_GATES)/.made $(VENV_COLLECTIONS)/.made $(CACHE)/ansible-core-oldest/.made $(CACHE)/node/.made
 	@tools/packages $(VENV_TEST)/bin/bindep test
 
 $(VENV)/.made: requirements.txt constraints.txt tools/venv
@@ -115,18 +119,15 @@ $(VENV_GATES)/.made: tests/gates/requirements.txt tests/gates/constraints.txt to
 	@flock $(CACHE)/lock tools/venv $(VENV_GATES) tests/gates/requirements.txt
 	@touch $@
 
+# Collections and servers that the tests of ksysak_publish and awx_setup need: large, and nothing else needs them.
+$(VENV_COLLECTIONS)/.made: tests/integration/requirements-collections.txt requirements.txt constraints.txt tools/venv
+	@mkdir -p $(CACHE)
+	@flock $(CACHE)/lock tools/venv $(VENV_COLLECTIONS) tests/integration/requirements-collections.txt
+	@touch $@
+
 $(CACHE)/ansible-core-oldest/.made: requirements-oldest.txt $(VENV_TEST)/.made
 	@rm -rf $(@D)
 	@$(VENV_TEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r requirements-oldest.txt
-	@touch $@
-
-# The real modules of awx.awx, out of a package that has many other collections.
-$(CACHE)/awx/.made: tests/integration/awx-requirements.txt $(VENV_TEST)/.made
-	@rm -rf $(@D) && mkdir -p $(@D)
-	@$(VENV_TEST)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(@D) -r $<
-	@$(VENV_TEST)/bin/python -c 'import sys, zipfile; wheel = zipfile.ZipFile(sys.argv[1]); \
-		wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if name.startswith("ansible_collections/awx/")])' $(@D)/*.whl $(@D)
-	@rm $(@D)/*.whl
 	@touch $@
 
 # Linter, formatter and a page for tests of the report's scripts. Node itself comes from the system's packages where there is none.

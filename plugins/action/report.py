@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, f
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, write
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, publish, write
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.trend import history
@@ -52,15 +53,16 @@ def _history(results: str | None, folder: Path) -> tuple[history.History, findin
 
 def _brought(decisive: dict, args: dict) -> list[str]:
     """Return the lines about what is new since the baseline, where that decides."""
-    if not options.check_options(args)["only_new"]:
+    if not options.check_options({"only_new": args["only_new"]})["only_new"]:
         return []
     lines = [f"New or worse since the baseline: {decisive['total']} findings ({decisive['level']})"]
     return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in decisive["findings"]]
 
 
-def check_before_scan(args: dict) -> None:
-    """Raise one of BAD_INPUT for what no scan could be reported with. args: the task's options as given."""
-    args = options.check_options(args)
+def check_before_scan(args: dict, inventory: Collection[str] = ()) -> None:
+    """Raise one of BAD_INPUT for what no scan could be reported with. args: the task's options as given; inventory: its hosts."""
+    args = options.check_options(args, inventory)
+    check.collections(publish.needs(args["publish"]))
     parts = assets.Assets(args["assets"], args["language"])
     policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
     known_bugs.load(args["known_bugs"])
@@ -71,9 +73,10 @@ def check_before_scan(args: dict) -> None:
         _paths(args, Path(args["dest"]).parent)
 
 
-def make(args: dict, check_mode: bool) -> dict:
-    """Return what the task returns. args: the task's options, as given. Raises one of BAD_INPUT."""
-    args = options.check_options(args)
+def make(args: dict, check_mode: bool, inventory: Collection[str] = ()) -> dict:
+    """Return what the task returns. args: the task's options, as given; inventory: its hosts. Raises one of BAD_INPUT."""
+    args = options.check_options(args, inventory)
+    check.collections(publish.needs(args["publish"]))
     folder = load.find(args["results"], args["scan_id"] or None)
     baseline = load.find_baseline(args["baseline"], folder) if args["baseline"] else None
     readings, earlier = _history(args["history"], folder)
@@ -146,17 +149,19 @@ class ActionModule(ActionBase):
                 "policy_overrides": {"type": "raw"},
                 "known_bugs": {"type": "raw"},
                 "runbooks": {"type": "raw"},
+                "publish": {"type": "raw"},
                 "assets": {"type": "path", "required": True},
             },
         )
         check.packages()
         check.names(task_vars)
         args["results"] = args["results"] or default_results()
+        hosts = (task_vars or {}).get("groups", {}).get("all", [])
         try:
             if args["state"] == "checked":
-                check_before_scan(args)
+                check_before_scan(args, hosts)
                 return {**result, "changed": False}
-            result.update(make(args, self._task.check_mode))
+            result.update(make(args, self._task.check_mode, hosts))
         except BAD_INPUT as error:
             raise check.UsageError(for_log(str(error))) from None
         # What nobody judged passes only with a warning, whatever fail_on is.

@@ -13,7 +13,7 @@ author: ksysak.fleet maintainers (@ksysak)
 description:
   - A task that fails makes C(ansible-playbook) end with 2, whatever its reason. With this callback the exit code of a playbook that scans
     and reports is C(0) when the verdict is good enough for C(ksysak_fail_on), C(2) for findings, C(3) when not everything could be
-    measured or too few hosts were scanned, and C(4) for a wrong option.
+    measured, too few hosts were scanned or a destination of C(ksysak_publish) was not reached, and C(4) for a wrong option.
   - Any other playbook, and one that ends without a report, keeps its own exit code.
   - The process ends in this callback. Name it last where several callbacks are enabled.
 requirements:
@@ -25,6 +25,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 USAGE = 4
+NOT_PUBLISHED = 3
 # Where both happened, what the user must do first decides.
 FIRST = (USAGE, 2, 3, 0)
 
@@ -60,6 +61,10 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Called at the end of the playbook. Raises SystemExit."""
+        # The statistic of the role report, whose last task then fails; custom statistics are by host, and '_run' has those of all.
+        outcome = (getattr(stats, "custom", {}).get("_run") or {}).get("ksysak_outcome")
+        if isinstance(outcome, dict) and outcome.get("not_published"):
+            self._codes.add(NOT_PUBLISHED)
         for code in FIRST:
             if code in self._codes:
                 raise SystemExit(code)

@@ -111,6 +111,12 @@ options:
       - When empty, there are no such links.
     type: str
     default: ""
+  publish:
+    description:
+      - Where the role P(ksysak.fleet.report#role) brings the files, as a list of destinations or its text in YAML or JSON. This task only
+        checks them. Messages name fields and never their values.
+    type: raw
+    default: []
   assets:
     description: Folder with C(templates/report.html.j2), C(files/vendor.json) and the files of the report, as the role has it.
     type: path
@@ -234,7 +240,7 @@ exit_code:
 outcome:
   description:
     - For the next node of a workflow, with scan_id, level, sentence, hosts, findings, worst_hosts (at most 20) and files.
-      The role sets it as the statistic C(ksysak_outcome).
+      The role sets it as the statistic C(ksysak_outcome), with C(not_published), the reasons why destinations were not reached.
   returned: success
   type: dict
 enough_hosts:

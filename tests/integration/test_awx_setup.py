@@ -42,9 +42,9 @@ PLAYED = re.compile(r"changed=(\d+)\s+unreachable=0\s+failed=(\d+)")
 @pytest.fixture(scope="module")
 def collections(repo, collections_path):
     """The collections path with this collection and awx.awx."""
-    awx = repo / ".cache" / "awx"
-    assert (awx / "ansible_collections" / "awx" / "awx").is_dir(), "make test-needs sets it up"
-    return f"{collections_path}:{awx}"
+    found = list((repo / ".cache" / "venv-collections").glob("lib/python3*/site-packages/ansible_collections/awx/awx"))
+    assert found, "make test-needs sets it up"
+    return f"{collections_path}:{found[0].parents[2]}"
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ class _Analysis:
         scan: scan document, None: there is none; earlier: findings of earlier scans.
         """
         drift = self._drift.result(groups, all_hosts) if self._drift else None
-        compliance = self._compliance.result(len(all_hosts))
+        compliance = self._compliance.result(all_hosts)
         trend = earlier.explain(groups, scan, compliance)
         listed, cut = ordered(groups, scan["started_at"] if scan else None)
         known = {group["id"] for group in listed}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Collection
 
 from ..policy.policy import SEVERITIES, Evaluation, Policy
 from ..policy.waivers import Waiver
@@ -11,6 +12,8 @@ from ..policy.waivers import Waiver
 OUTCOMES = ("pass", "fail", "waived", "unknown", "off")
 HOSTS = 50
 WAIVED = 2000
+# Of all rules on all hosts together. More are no help to anybody: see report/junit.py.
+LETTERS = 30000
 
 
 class Compliance:
@@ -22,11 +25,11 @@ class Compliance:
         self._not_judged: dict[str, dict] = {}
         self._waived: dict[str, dict] = {}
         self._used: set[str] = set()
-        self._hosts = 0
+        self._hosts: dict[str, str] = {}
 
     def add(self, host: str, evaluation: Evaluation) -> None:
         """evaluation: the outcome of every rule of the policy on this host."""
-        self._hosts += 1
+        self._hosts[host] = "".join(evaluation.outcomes[rule][0] for rule in self._outcomes)
         for rule, outcome in evaluation.outcomes.items():
             self._outcomes[rule][outcome] += 1
         for rule, severities in evaluation.not_judged.items():
@@ -46,13 +49,15 @@ class Compliance:
             )
             entry["hosts"][host] = None
 
-    def result(self, total: int) -> dict:
-        """Return the section 'compliance' of the fleet document. total: all hosts; those that were not added are unknown."""
+    def result(self, hosts: Collection[str]) -> dict:
+        """Return the section 'compliance' of the fleet document. hosts: all of them; what was not added is unknown."""
         rules = []
+        unknown = "u" * len(self._outcomes)
+        few = len(hosts) * len(self._outcomes) <= LETTERS
         for entry in self._policy.summary:
             count = self._outcomes[entry["rule"]]
             outcomes = {outcome: count[outcome] for outcome in OUTCOMES}
-            outcomes["unknown"] += total - self._hosts
+            outcomes["unknown"] += len(hosts) - len(self._hosts)
             rules.append({**entry, **outcomes, "not_judged": self._not_judged.get(entry["rule"])})
         waived = [
             {**entry, "host_count": len(entry["hosts"]), "hosts": sorted(entry["hosts"])[:HOSTS]}
@@ -62,6 +67,7 @@ class Compliance:
             "sha256": self._policy.sha256,
             "version": self._policy.version,
             "rules": rules,
+            "outcomes": {host: self._hosts.get(host, unknown) for host in sorted(hosts)} if few else None,
             "waived": waived[:WAIVED],
             "expired": [_said(waiver) for waiver in self._policy.expired],
             "unused": [_said(waiver) for waiver in self._policy.waivers if waiver.place not in self._used],

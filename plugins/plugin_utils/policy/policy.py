@@ -42,6 +42,8 @@ TITLE_CHARS = 512
 REMEDY_CHARS = 4096
 CHECK_CHARS = 256  # of them kept for the first check
 SIGNATURE_CHARS = 512
+GENERAL_CHARS = 1024  # of a remedy without values of a host
+CASES = 128
 CHANGES_A_RULE = 64
 
 
@@ -94,6 +96,15 @@ class Rule:
         self._base = self._outcome(spec, {}, changes)
         self._cases = {value: self._outcome(spec, changed, changes, ["case", "of", value]) for value, changed in case["of"].items()}
         self.severity = min((one["severity"] for one in (self._base, *self._cases.values())), key=SEVERITIES.index)  # of the worst case
+
+    @property
+    def remedies(self) -> list[dict]:
+        """What helps wherever the rule finds something: {case, text}, the case empty for the rule itself; equal texts stand once."""
+        texts: dict[str, str] = {}
+        for case, outcome in (("", self._base), *self._cases.items()):
+            if text := outcome["remedy"].general:
+                texts.setdefault(bounded(text, GENERAL_CHARS), case)
+        return [{"case": case, "text": text} for text, case in texts.items()][:CASES]
 
     def equals(self, other: Rule) -> bool:
         """Does it find the same as the same rule with other changes?"""
@@ -244,6 +255,7 @@ class Entry:
             "enabled": self.rule.enabled,
             "weight": spec.get("weight"),
             "references": spec.get("references", []),
+            "remedies": self.rule.remedies,
             "parameters": [
                 {
                     "name": name,

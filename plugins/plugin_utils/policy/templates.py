@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import jinja2
 import jinja2.meta
@@ -11,6 +12,8 @@ import jinja2.sandbox
 
 from . import text
 
+VALUE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+SENTENCE_END = re.compile(r"(?<=[.!?]) ")
 NAMES = {"evidence", "host", "system", "parameters"}
 
 
@@ -52,8 +55,17 @@ class Template:
             self._compiled = _ENVIRONMENT.from_string(source)
         except jinja2.TemplateError as error:
             raise TemplateError(str(error)) from None
+        self._source = source
         if unknown:
             raise TemplateError(f"unknown name '{min(unknown)}' (known: {', '.join(sorted(NAMES))})")
+
+    @property
+    def general(self) -> str:
+        """The sentences that need no value of a host. Empty where there are none, or where a part of the text is conditional."""
+        if "{%" in self._source:
+            return ""
+        sentences = SENTENCE_END.split(" ".join(VALUE.sub("\0", self._source).split()))
+        return text.visible(" ".join(sentence for sentence in sentences if "\0" not in sentence))
 
     def render(self, values: dict) -> str:
         """Return one line of visible text. values: {name: value} for NAMES. Raises TemplateError."""

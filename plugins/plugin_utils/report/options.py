@@ -6,12 +6,13 @@ from __future__ import annotations
 import difflib
 import fractions
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..fleet.verdict import FAIL_ON
 from ..results.options import OptionsError, given, mapping, shown
 from .formats import FILES
+from .publish import destinations
 
 FORMATS = ["html", "json"]
 MIN_HOSTS = 1
@@ -19,12 +20,13 @@ RUNBOOKS = re.compile(r"https://[^\s<>\"'`\\]{1,500}")
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
 
 
-def check_options(args: dict) -> dict:
+def check_options(args: dict, hosts: Collection[str] = ()) -> dict:
     """Return the options with a value for each one that is empty, as a survey leaves it.
 
-    args: formats, fail_on, language, policies, policy_overrides, known_bugs, runbooks, min_hosts and only_new as the user gave them, or
-    without them. formats, policies and known_bugs become lists of str, policy_overrides a dict, min_hosts what enough() takes, runbooks an
-    address to which a rule's id is added, or None. Raises OptionsError, which lists all that is wrong.
+    args: formats, fail_on, language, policies, policy_overrides, known_bugs, runbooks, min_hosts, only_new and publish as the user gave
+    them, or without them. formats, policies and known_bugs become lists of str, policy_overrides a dict, min_hosts what enough() takes,
+    runbooks an address to which a rule's id is added, or None, publish a list of destinations. hosts: names in the inventory.
+    Raises OptionsError, which lists all that is wrong.
     """
     problems: list[str] = []
     formats = _names(given(args.get("formats"), FORMATS), "ksysak_formats", FILES, problems)
@@ -39,11 +41,12 @@ def check_options(args: dict) -> dict:
     if str(only_new).lower() not in ("true", "false", "yes", "no", "1", "0"):
         problems.append(f"ksysak_only_new: {shown(only_new)} is neither true nor false")
     runbooks = _runbooks(given(args.get("runbooks"), ""), problems)
+    publish = destinations(args.get("publish"), formats, hosts, problems)
     if problems:
         raise OptionsError(problems)
     language = str(given(args.get("language"), "en"))
     named = {"formats": formats, "fail_on": fail_on, "policy_overrides": overrides, "language": language, "min_hosts": required}
-    named["runbooks"] = runbooks
+    named["runbooks"], named["publish"] = runbooks, publish
     named["only_new"] = str(only_new).lower() in ("true", "yes", "1")
     return {**args, **lists, **named}
 

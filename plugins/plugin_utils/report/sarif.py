@@ -70,7 +70,7 @@ def _rule(rule: dict, runbooks: str | None) -> dict:
         "name": "".join(word.capitalize() for word in rule["rule"].split("-")),
         "shortDescription": {"text": f"{rule['name']}."},
         **({"fullDescription": {"text": rule["rationale"]}} if rule["rationale"] else {}),
-        "help": {"text": _help(rule)},
+        "help": {"text": _help(rule), "markdown": _help_markdown(rule)},
         "defaultConfiguration": {"level": LEVELS[rule["severity"]], "rank": RANKS[rule["severity"]], "enabled": rule["enabled"]},
         "properties": {"category": rule["category"], "severity": rule["severity"], "tags": ["kernel", rule["category"]]},
     }
@@ -80,12 +80,27 @@ def _rule(rule: dict, runbooks: str | None) -> dict:
 
 
 def _help(rule: dict) -> str:
-    lines = [f"{rule['name']}.", rule["rationale"]]
-    lines += [
+    lines = [f"{rule['name']}.", rule["rationale"], *_remedies(rule), *_thresholds(rule)]
+    return "\n".join([line for line in lines if line] + [f"Policy: {rule['file']}", *rule["references"]])
+
+
+def _help_markdown(rule: dict) -> str:
+    parts = [rule["rationale"]]
+    for title, lines in (("What to do", _remedies(rule)), ("Thresholds", _thresholds(rule)), ("References", rule["references"])):
+        if lines:
+            parts.append("\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)]))
+    return "\n\n".join([part for part in parts if part] + [f"Policy: {rule['file']}"])
+
+
+def _remedies(rule: dict) -> list[str]:
+    return [f"{one['case']}: {one['text']}" if one["case"] else one["text"] for one in rule["remedies"]]
+
+
+def _thresholds(rule: dict) -> list[str]:
+    return [
         f"{parameter['name']}: {parameter['value']}{' ' + parameter['unit'] if parameter['unit'] else ''}. {parameter['description']}"
         for parameter in rule["parameters"]
     ]
-    return "\n".join([line for line in lines if line] + [f"Policy: {rule['file']}", *rule["references"]])
 
 
 def _located(rule: str, signature: str, title: str, severity: str, host: str, places: dict[str, int]) -> dict:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.plugins.loader import module_loader
 from ansible.utils.display import Display
 
 from . import variables
@@ -38,6 +39,17 @@ def packages(names: Iterable[str] = PACKAGES) -> None:
             f"Install it there: {sys.executable} -m pip install {' '.join(missing)} "
             "(in an execution environment: meta/ee-requirements.txt of the collection)"
         )
+
+
+def collections(needed: Iterable[tuple[str, str, str | None]]) -> None:
+    """Raise UsageError unless destinations of the report have what they need. needed: (type, module, Python package or None)."""
+    for kind, module, package in needed:
+        if not module_loader.find_plugin_with_context(module).resolved:
+            collection = module.rpartition(".")[0]
+            raise UsageError(
+                f"ksysak_publish: the type '{kind}' needs the collection {collection}: ansible-galaxy collection install {collection}"
+            )
+        packages([package] if package else [])
 
 
 def play(task: Any) -> None:

@@ -8,8 +8,11 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.callback.exit_code import CallbackModule
 
 
-def ended(*results):
-    """Return the exit code after tasks with these results; None: the callback left it alone. results: ('ok'|'failed'|'ignored', dict)."""
+def ended(*results, custom=None):
+    """Return the exit code after tasks with these results; None: the callback left it alone. results: ('ok'|'failed'|'ignored', dict).
+
+    custom: statistics that the playbook set.
+    """
     callback = CallbackModule()
     for how, returned in results:
         result = types.SimpleNamespace(_result=returned)
@@ -18,7 +21,7 @@ def ended(*results):
         else:
             callback.v2_runner_on_failed(result, ignore_errors=how == "ignored")
     try:
-        callback.v2_playbook_on_stats(None)
+        callback.v2_playbook_on_stats(types.SimpleNamespace(custom=custom or {}))
     except SystemExit as end:
         return end.code
     return None
@@ -41,3 +44,9 @@ WRONG = ("failed", {"usage_error": True, "msg": "ksysak_duration: …"})
 )  # fmt: skip
 def test_exit_codes(results, code):
     assert ended(*results) == code
+
+
+@pytest.mark.parametrize(("judged", "code"), [(0, 3), (3, 3), (2, 2)])
+def test_a_destination_that_was_not_reached_is_a_gap(judged, code):
+    assert ended(report(judged), custom={"_run": {"ksysak_outcome": {"not_published": ["x: refused"]}}}) == code
+    assert ended(report(judged), custom={"_run": {"ksysak_outcome": {"not_published": []}}}) == judged

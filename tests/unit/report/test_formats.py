@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.ksysak.fleet.plugins.action import report
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import verdict
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import compliance, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet.build import build
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import load as load_policy
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import formats, junit, sarif, table
@@ -62,6 +62,7 @@ def hostile():
     return [document, down]
 
 
+RULES = [rule.id for rule in load_policy().rules]
 FLEETS = {"mixed": mixed, "hostile": hostile, "empty": list, "all failed": lambda: [data.host("web1", "failed")]}
 
 
@@ -140,6 +141,10 @@ def test_the_help_of_a_rule_is_about_no_instance(fleet_of):
     assert len(rules) > 40
     for rule in rules.values():
         assert rule["help"]["text"].startswith(rule["shortDescription"]["text"])
+    stall = rules["kernel-stall"]["help"]
+    assert "nosched: Another task was to run on that CPU" in stall["text"]
+    assert "**What to do**" in stall["markdown"] and "**Thresholds**" in stall["markdown"]
+    assert "{{" not in json.dumps(run["tool"])
     remedies = {group["remedy"] for group in fleet["findings"]}
     assert not [rule["id"] for rule in rules.values() if rule["help"]["text"] in remedies]
     assert "acme" not in json.dumps(run["tool"])
@@ -209,23 +214,89 @@ def test_the_schema_of_build_servers_refuses_what_is_no_junit(wrong):
     assert not XSD.validate(lxml.etree.fromstring(wrong))
 
 
+def results_of(suite):
+    """Return {name of a case: what became of it}."""
+    return {case.get("name"): next((child.tag for child in case), "passed") for case in suite.iter("testcase")}
+
+
 def test_junit_fails_for_findings_and_errs_for_hosts_that_nobody_saw(fleet_of):
     suites = checked_junit(fleet_of(*mixed()))
-    assert {case.get("name").split(":")[0] for case in suites["os-exception"].iter("testcase") if case.find("failure") is not None} == {
-        "web3"
-    }
-    assert [case.get("name") for case in suites["hosts"].iter("testcase") if case.find("error") is not None] == ["web5", "web6", "web7"]
-    assert suites["hosts"].findall("testcase")[-1].get("name") == "5 hosts measured"
-    (skipped,) = [case for case in suites["slab-growth"] if case.get("name").startswith("web1: ")]
-    assert skipped.find("skipped").get("message") == "waived until 2099-01-01 by =ops: <known> & accepted"
+    assert [name for name, result in results_of(suites["os-exception"]).items() if result == "failure"] == ["web3"]
+    hosts = results_of(suites["hosts"])
+    assert [name for name, result in hosts.items() if result == "error"] == ["web5", "web6", "web7"]
+    assert sum(result == "passed" for result in hosts.values()) == 5
+    (skipped,) = [case.find("skipped") for case in suites["slab-growth"] if case.get("name") == "web1"]
+    assert skipped.get("message") == "waived until 2099-01-01 by =ops: <known> & accepted"
     (info,) = [case for case in suites["probe-status"] if case.find("system-out") is not None][:1]
     assert info.find("failure") is None
-    assert [case.get("name") for case in suites["memleak-suspected"] if len(case) == 0] == ["3 hosts without this"]
+    leaks = results_of(suites["memleak-suspected"])
+    assert (leaks["web1"], leaks["web0"], leaks["web5"]) == ("failure", "passed", "skipped")
+
+
+def names_of(suites):
+    return [(name, case.get("classname"), case.get("name")) for name, suite in suites.items() for case in suite.iter("testcase")]
+
+
+def changed_fleets(fleet_of, tmp_path):
+    """Return the suites of one inventory: as it is; with everything repaired; with nothing measured."""
+    kinds = [data.KINDS, ["healthy"] * len(data.KINDS), ["unreachable"] * len(data.KINDS)]
+    return [
+        checked_junit(
+            build(data.write(tmp_path / str(n), [data.host(f"web{place}", kind) for place, kind in enumerate(some)]), load_policy())
+        )
+        for n, some in enumerate(kinds)
+    ]
+
+
+def test_what_was_repaired_turns_green_under_the_same_name(fleet_of, tmp_path):
+    before, repaired, unmeasured = changed_fleets(fleet_of, tmp_path)
+    assert names_of(before) == names_of(repaired) == names_of(unmeasured)
+    assert len(set(names_of(before))) == len(names_of(before)) == (len(RULES) + 1) * len(data.KINDS) + len(RULES) + 1
+    failed = [(rule, host) for rule, suite in before.items() for host, result in results_of(suite).items() if result == "failure"]
+    assert len(failed) >= 3
+    assert {results_of(repaired[rule])[host] for rule, host in failed} == {"passed"}
+    assert {results_of(unmeasured[rule])[host] for rule, host in failed} == {"skipped"}
+
+
+def test_a_large_fleet_has_a_case_for_each_rule_and_each_host(fleet_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(compliance, "LETTERS", len(RULES) * len(data.KINDS) - 1)
+    before, repaired, unmeasured = changed_fleets(fleet_of, tmp_path)
+    assert names_of(before) == names_of(repaired) == names_of(unmeasured)
+    assert len(names_of(before)) == len(RULES) + len(data.KINDS) + len(RULES) + 1
+    oops = before["os-exception"].find("testcase")
+    assert (oops.get("name"), oops.find("failure").get("type")) == ("all hosts", "critical")
+    assert "critical: web3: " in oops.find("failure").text
+    assert results_of(before["hosts"])["web3"] == "failure"
+    assert results_of(before["hosts"])["web5"] == "error"
+    assert results_of(repaired["os-exception"]) == {"all hosts": "passed"}
+    assert results_of(unmeasured["os-exception"]) == {"all hosts": "skipped"}
+
+
+def test_junit_keeps_within_what_services_take(fleet_of, monkeypatch):
+    fleet = fleet_of(*mixed())
+    whole = junit.render(fleet)
+    monkeypatch.setattr(junit, "DETAIL_CHARS", 0)
+    messages = [
+        case.find("failure").get("message") for suite in checked_junit(fleet).values() for case in suite if case.find("failure") is not None
+    ]
+    assert len(messages) >= 3
+    assert all(messages)
+    assert len(junit.render(fleet)) < len(whole)
+
+
+def test_several_findings_of_a_rule_on_a_host_are_one_case(fleet_of):
+    document = data.host("web1")
+    events = [data.exception(title=f"Oops {number}", signature=f"s{number}") for number in range(25)]
+    document["probes"]["os_exceptions"]["data"] = data.os_exceptions(*events)
+    (case,) = checked_junit(fleet_of(document))["os-exception"].findall("testcase")
+    failure = case.find("failure")
+    assert failure.get("message").endswith(" (and 24 more)")
+    assert failure.text.endswith("and 5 more: the report has all")
 
 
 def test_junit_keeps_what_hosts_send_as_text(fleet_of):
     suites = checked_junit(fleet_of(*hostile()))
-    failure = next(case.find("failure") for case in suites["runq-latency"])
+    failure = next(case.find("failure") for case in suites["runq-latency"] if case.find("failure") is not None)
     assert HOSTILE.replace("\ufffe\uffff", "\ufffd\ufffd") in failure.get("message")
 
 

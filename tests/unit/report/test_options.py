@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report.options import check_options, enough
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
 
-NAMES = ("formats", "fail_on", "language", "policies", "policy_overrides", "known_bugs", "runbooks", "min_hosts", "only_new")
+NAMES = ("formats", "fail_on", "language", "policies", "policy_overrides", "known_bugs", "runbooks", "min_hosts", "only_new", "publish")
 
 
 @pytest.mark.parametrize("nothing", ["", None, [], [""]])
@@ -14,7 +14,7 @@ def test_what_a_survey_leaves_empty_is_the_default(nothing):
     made = check_options(dict.fromkeys(NAMES, nothing))
     assert made == {
         "formats": ["html", "json"], "fail_on": "never", "language": "en", "policies": [], "policy_overrides": {}, "known_bugs": [],
-        "min_hosts": 1, "only_new": False, "runbooks": None,
+        "min_hosts": 1, "only_new": False, "runbooks": None, "publish": [],
     }  # fmt: skip
     assert check_options({}) == made
 
@@ -36,6 +36,7 @@ WRONG = {
     "policy_overrides": ("just words", "ksysak_policy_overrides: 'just words' is not a dictionary"),
     "only_new": ("perhaps", "ksysak_only_new: 'perhaps' is neither true nor false"),
     "runbooks": ("http://wiki.example.net", "ksysak_runbooks: 'http://wiki.example.net' is no address that begins with https://"),
+    "publish": ("just words", "ksysak_publish: a list of destinations is expected"),
     "min_hosts": ("many", "ksysak_min_hosts: 'many' is neither a number of hosts nor a percentage"),
 }
 
