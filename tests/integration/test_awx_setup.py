@@ -116,7 +116,8 @@ def test_surveys_are_valid_by_the_rules_of_awx(full):
         for question in spec:
             assert {"type", "question_name", "variable", "required"} <= set(question)
             assert question["required"] is False
-            assert type(question["default"]) is QUESTIONS[question["type"]], question
+            default = question["default"]
+            assert isinstance(default, QUESTIONS[question["type"]]) and not isinstance(default, bool), question
             if question["type"] == "multiplechoice":
                 assert question["default"] in question["choices"]
                 assert len(set(question["choices"])) == len(question["choices"])
