@@ -27,6 +27,8 @@ LINKS = {
 UNIT = "[Unit]\n%s\n[Service]\nType=oneshot\n%s\n[Install]\nWantedBy=multi-user.target\n"
 FILES = {
     "etc/ssh/sshd_config.d/fleet.conf": "HostKey /etc/ssh/ssh_host_ed25519_key\n",
+    # Commands over SSH run in its control group. systemd would end the service when the kernel kills one of them for want of memory.
+    "etc/systemd/system/ssh.service.d/fleet.conf": "[Service]\nOOMPolicy=continue\n",
     "etc/systemd/journald.conf.d/fleet.conf": "[Journal]\nStorage=volatile\n",
     # The network that QEMU's user mode always has; a network manager would take half of the boot.
     "etc/systemd/system/fleet-network.service": UNIT
