@@ -60,7 +60,7 @@ def holder_of(stack, objects, size, grown, allocators_rows=(), did=None, charged
     context, call = did or allocators.context(stack)
     for name, words, most, calls in _MADE:
         needed = size if name.endswith('_bytes') else objects
-        if name == 'tasks' and call in calls and objects <= more(name) + _FEW_TASKS:
+        if name == 'tasks' and call in calls and more(name) > 0 and objects <= more(name) + _FEW_TASKS:
             return 'there are as many more tasks', _CLEAN
         fault = name == 'process_bytes' and context == allocators.EXCEPTION
         if (fault or call in calls) and more(name) * 4 >= needed > 0 and more(name) > 0:

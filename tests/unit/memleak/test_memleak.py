@@ -59,6 +59,7 @@ def test_what_a_task_has_one_of_is_held_by_the_tasks_that_there_are_more_of():
     words, most = verdict.holder_of(stack, 64, 2**20, {"tasks": 26}, did=did)
     assert words == "there are 26 more tasks, which may hold it" and most == 0.6
     assert verdict.holder_of(stack, 2000, 2**25, {"tasks": 26}, did=did) == ("", 1.0)
+    assert verdict.holder_of(stack, 8, 131072, {"tasks": 0}, did=did) == ("", 1.0)
 
 
 def test_pages_of_the_page_cache_are_no_leak_while_it_grows():
