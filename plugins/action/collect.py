@@ -169,7 +169,11 @@ class ActionModule(ActionBase):
             folder = ScanFolder(args["results"], args["scan_id"])
             self._file = folder.host_file(host)
             outcome = self._stop(args) if args["stop"] else self._outcome(args, folder)
-            if (self._file.exists() and outcome.state != "scanned") if args["stop"] else (self._is_collected() and outcome.state == "lost"):
+            if args["stop"]:
+                is_kept = outcome.state != "scanned" and self._file.exists()
+            else:
+                is_kept = outcome.state == "lost" and self._is_collected()
+            if is_kept:
                 return {**result, "state": "kept", "reason": "", "path": str(self._file), "probes": {}}
             document = host_document(host, list(task_vars.get("group_names") or []), args["scan_id"], outcome)
             path = folder.write_host(document)
@@ -248,7 +252,7 @@ class ActionModule(ActionBase):
         return outcome_of(result)
 
     def _is_collected(self) -> bool:
-        """Tell whether somebody else, who stopped this scan, has written the document of this host since the wait for it began."""
+        """Tell whether another controller or play, which stopped this scan, has written the document of this host since the wait for it began."""
         try:
             return self._file.stat().st_mtime >= self._began
         except OSError:
@@ -263,7 +267,7 @@ class ActionModule(ActionBase):
         return left_s
 
     def _sleep_until(self, instant: float, window_ends: float, progress: Progress) -> None:
-        """Sleep; no longer than until somebody else has collected the scan."""
+        """Sleep; no longer than until the scan was stopped and collected elsewhere."""
         while (rest := instant - time.monotonic()) > 0 and not self._is_collected():
             time.sleep(min(rest, 1.0))
             progress.show(window_ends - time.monotonic())
