@@ -252,7 +252,7 @@ class ActionModule(ActionBase):
         return outcome_of(result)
 
     def _is_collected(self) -> bool:
-        """Tell whether another controller or play, which stopped this scan, has written the document of this host since the wait for it began."""
+        """Tell whether another play, which stopped this scan, has written the document of this host since the wait for it began."""
         try:
             return self._file.stat().st_mtime >= self._began
         except OSError:
