@@ -27,7 +27,7 @@ PREPARE ?= yes
 SHIPPED := galaxy.yml README.md CHANGELOG.md CODE_OF_CONDUCT.md CONTRIBUTING.md COPYING LICENSES changelogs docs kmods meta playbooks plugins roles
 SOURCES := $(wildcard $(shell git -c safe.directory=$(CURDIR) ls-files --cached --others --exclude-standard -- $(SHIPPED)))
 
-.PHONY: help scan probes build bench test test-fast test-fleet lane-1 lane-2 lint unit integration browser fleet fleet-down fleet-clean test-needs matrix clean FORCE
+.PHONY: help scan probes build bench test test-fast test-fleet lane-0 lane-1 lane-2 lint unit integration browser fleet fleet-down fleet-clean test-needs matrix docsite clean FORCE
 
 help: ## this list
 	@echo "make scan [INVENTORY=hosts.ini] [LIMIT=web] [WINDOW=20] [RESULTS=ksysak-results] [PREPARE=yes|no]"
@@ -39,9 +39,10 @@ scan: build ## scan the inventory (default: this machine) and write the report
 		$(if $(INVENTORY),--inventory '$(INVENTORY)') $(if $(LIMIT),--limit '$(LIMIT)') \
 		$(if $(filter no false 0,$(PREPARE)),--no-prepare,--prepare)
 
-probes: $(VENV_TEST)/.made ## write the lists of probes and of their fields, from the registry and the schemas
+probes: $(VENV_TEST)/.made ## write the lists of probes, of their fields and of what hosts can lack, from the registry, the schemas and the code
 	@tools/probes
 	@$(VENV_TEST)/bin/python tools/fields.py
+	@$(VENV_TEST)/bin/python tools/messages.py
 
 build: $(COLLECTIONS)/.built ## build the collection and install it into .cache/collections
 
@@ -52,8 +53,12 @@ bench: build test-needs $(VENV_BENCH)/.made ## what the probes cost others, and 
 # What measures this machine has its CPUs to itself. A virtual machine is one thread: then two lanes of about the same length.
 UNMEASURED := $(addprefix tests/integration/test_,publish.py awx.py awx_setup.py)
 test: build test-needs ## set up what tests need and run all of them
-	$(VENV_TEST)/bin/python -m pytest -v tests/integration $(addprefix --ignore=,$(UNMEASURED))
-	@$(MAKE) --no-print-directory --jobs=2 lane-1 lane-2
+	@failed=0; $(MAKE) --no-print-directory lane-0 || failed=1; \
+		$(MAKE) --no-print-directory --keep-going --jobs=2 lane-1 lane-2 || failed=1; \
+		if [ $$failed = 1 ]; then $(SAY_FAILED); exit 1; fi
+
+lane-0:
+	@$(VENV_TEST)/bin/python -m pytest -v tests/integration $(addprefix --ignore=,$(UNMEASURED)) 2>&1 | tee $(CACHE)/lane-0.log
 
 # Its output is shown when it has ended: that of two lanes at once would be hard to read.
 lane-1:
@@ -61,7 +66,10 @@ lane-1:
 		|| failed=$$?; cat $(CACHE)/lane-1.log; exit $${failed:-0}
 
 lane-2:
-	$(VENV_TEST)/bin/python -m pytest -v tests/fleet --ignore=tests/fleet/test_selftest.py
+	@$(VENV_TEST)/bin/python -m pytest -v tests/fleet --ignore=tests/fleet/test_selftest.py 2>&1 | tee $(CACHE)/lane-2.log
+
+# What failed in any lane, at the end of all output: thousands of lines may stand behind it.
+SAY_FAILED = echo 'Failed:'; grep -hE '^(FAILED|ERROR|E  ) ' $(CACHE)/lane-[0-2].log | cut -c 1-400 | tail -n 60
 
 test-fast: build test-needs ## the tests that need neither root nor a machine: gates, unit, browser
 	$(VENV_TEST)/bin/python -m pytest tests/gates tests/unit tests/browser
@@ -90,8 +98,11 @@ fleet-down: $(VENV_TEST)/.made ## end them
 fleet-clean: $(VENV_TEST)/.made ## end them and remove their images
 	@$(FLEET) clean
 
-matrix: build $(VENV_TEST)/.made ## the unit tests and a small scan with every release of ansible-core since the oldest (ONLY='2.16 2.21', TESTS=tests/unit/usage: some)
-	@$(VENV_TEST)/bin/python tools/matrix.py --collections $(COLLECTIONS) $(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS))
+matrix: build $(VENV_TEST)/.made ## the unit tests and a small scan with every release of ansible-core since the oldest (ONLY='2.16 2.21', TESTS=tests/unit/usage: some; SANITY=yes: its sanity tests too)
+	@$(VENV_TEST)/bin/python tools/matrix.py --collections $(COLLECTIONS) $(if $(ONLY),--only $(ONLY)) $(if $(TESTS),--tests $(TESTS)) $(if $(SANITY),--sanity)
+
+docsite: build $(VENV_GATES)/.made ## the documentation as a web site, in .cache/docsite/html
+	@tools/docsite/build $(VENV_GATES)/bin $(COLLECTIONS) $(CACHE)/docsite
 
 clean: ## remove all that was set up (results of scans stay)
 	-@[ ! -d $(CACHE)/fleet ] || $(FLEET) down

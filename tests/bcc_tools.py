@@ -70,7 +70,7 @@ def write_headers(folder, imports):
 def running(name, headers, *options):
     """The tool while it measures, as a Popen with its output. Raises Unable."""
     command, word = TOOLS[name]
-    mounted = ["unshare", "--mount", "sh", "-ec", f'mount -t tracefs none {TRACEFS}; exec "$@"', "sh"]
+    mounted = ["unshare", "--mount", "sh", "-ec", f'mountpoint -q {TRACEFS} || mount -t tracefs none {TRACEFS}; exec "$@"', "sh"]
     # A shell's background jobs, and all that they start, ignore interrupts; the tools end by them.
     command = ["env", "--default-signal=INT", *mounted, PYTHON, "-u", shutil.which(command[0]), *options, *command[1:]]
     env = {**os.environ, "BCC_KERNEL_SOURCE": str(headers)}

@@ -33,7 +33,7 @@ def envelope(probe, data, status="ok", reason="", remedy="", **changes):
         "engine": {"os_exceptions": "logs", "host_health": "sysfs", "memory": "procfs"}.get(probe, "bcc") if measured else "none",
         "started_at": NOW,
         "window_s": 20.0 if measured else 0,
-        "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "truncated": False},
+        "cost": {"cpu_s": 0.41, "max_rss_bytes": 71303168, "setup_s": 0.4, "lost_events": 0, "lost_share": 0.0, "truncated": False},
         "data": data if measured else {},
         **changes,
     }
@@ -133,8 +133,8 @@ def memleak(*places, **meminfo):
 
 
 def wait(delay_us, comm="nginx", longest_runner="stress-ng", **changes):
-    """One long wait of runlatency."""
-    other = {"pid": 999, "comm": longest_runner, "ran_us": delay_us * 0.9} if longest_runner else None
+    """One long wait of runlatency, for a real-time task."""
+    other = {"pid": 999, "comm": longest_runner, "prio": 49, "policy": "realtime", "ran_us": delay_us * 0.9} if longest_runner else None
     event = {"kind": "runq", "wait": "wakeup", "delay_us": delay_us, "cpu": 1, "pid": 4711, "comm": comm, "prio": 120, "at_s": 7.25}
     known = {"idle_us": 0.0, "unattributed_us": delay_us * 0.1} if longest_runner else {"idle_us": delay_us, "unattributed_us": 0.0}
     known.update(cause="run_queue" if other else "idle", paused_us=0.0, policy="normal", cgroup="/system.slice/web.service", from_cpu=1)
@@ -177,6 +177,7 @@ def runlatency(*events, rng=None, scale=1):
         "commands": [{"comm": "nginx", "pid": None, "policy": "normal", "ran_us": 9e6, "share": 0.45, "waits": 900, "wait_us": 8e3}],
         "run_delay": {"total_us": 181234.0, "timeslices": 20000, "mean_us": 9.1},
         "pressure": {"some_us": 120000, "some_share": 0.006},
+        "started_per_s": 12.4,
     }
 
 
@@ -191,7 +192,8 @@ def stall(kind, delay_us, **changes):
 
 def stalled(*stalls):
     """What runlatency adds where it watched for stalls."""
-    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in ("irqoff", "nosched", "cpu_not_running", "syscall")}
+    kinds = dict.fromkeys(("irqoff", "nosched", "cpu_not_running", *(stall["kind"] for stall in stalls)))
+    counts = {kind: sum(stall["kind"] == kind for stall in stalls) for kind in kinds}
     return {"stalls": list(stalls), "stall_counts": counts, "stall_period_us": 2000}
 
 
@@ -397,7 +399,7 @@ def host(name, kind="healthy", scan_id=SCAN_ID, rng=None):
         },
         "probes": {
             "memleak": envelope("memleak", memleak()),
-            "runlatency": envelope("runlatency", runlatency(rng=rng)),
+            "runlatency": envelope("runlatency", {**runlatency(rng=rng), **stalled()}),
             "interference": envelope("interference", interference()),
             "os_exceptions": envelope("os_exceptions", os_exceptions()),
             "host_health": envelope("host_health", host_health()),

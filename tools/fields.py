@@ -152,7 +152,7 @@ _Dumper.add_representer(_Block, lambda dumper, data: dumper.represent_mapping("t
 def return_block(probe: str) -> str:
     """Return the lines below 'contains:' of the data of a probe's module."""
     fields = _Block((found.name, _returned(found, f"docs/{probe}.md")) for found in fields_of(probe))
-    text = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    text = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return textwrap.indent(text, " " * 12)
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The unit tests and a small scan of this machine with every minor release of ansible-core, from the oldest that meta/runtime.yml allows.
 
-    tools/matrix.py --collections FOLDER [--only 2.16 …] [--tests tests/unit/usage …]
+    tools/matrix.py --collections FOLDER [--only 2.16 …] [--tests tests/unit/usage …] [--sanity]
 
 pip says which releases there are for which Python. A release gets the oldest Python on PATH or of pyenv that pip allows for it, since
-releases name no newest one. Its environment in .cache/matrix is kept for the next time. Ends with 1 when something failed or no Python here
+releases name no newest one. Its environment in .cache/matrix is kept for the next time. --sanity runs the sanity tests of that release
+too, which takes minutes. Ends with 1 when something failed or no Python here
 runs a release.
 """
 
@@ -41,6 +42,7 @@ class Row(NamedTuple):
     python: str
     unit: str
     scan: str
+    sanity: str
     seconds: float
 
 
@@ -58,11 +60,11 @@ def pythons() -> list[Path]:
     return found
 
 
-def run(command: list[str], timeout: int = 3600, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], timeout: int = 3600, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command without settings of the caller that would change what Ansible or Python do."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "VIRTUAL_ENV", "MAKE"))}
     return subprocess.run(
-        command, cwd=ROOT, env={**kept, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, cwd=cwd, env={**kept, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", timeout=timeout, check=False,
     )  # fmt: skip
 
@@ -124,19 +126,52 @@ def scan(commands: Path, collections: Path) -> str:
     return ""
 
 
-def row(core: str, python: Path, collections: Path, paths: list[str]) -> Row:
+def sanity(commands: Path) -> str:
+    """Run ansible-test sanity of a release; return what became of it."""
+    version = run([str(commands / "python"), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "ansible_collections", "ksysak", "fleet")
+        listed = run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
+        for name in filter(lambda name: (ROOT / name).is_file(), listed.split("\0")):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+        run(["git", "init", "--quiet", str(tree)])
+        # Each release wants another list, and here all are the same. It also looks for Python on PATH: no version manager's shim.
+        (ignored,) = (tree / "tests" / "sanity").glob("ignore-*.txt")
+        ignored.rename(ignored.with_name(f"ignore-{'.'.join(commands.parent.name.split('.')[:2])}.txt"))
+        Path(folder, f"python{version}").symlink_to((commands / "python").resolve())
+        _offer_get_pip(commands)
+        command = [str(commands / "ansible-test"), "sanity", "--local", "--python", version, "--color", "no"]
+        done = run(command, cwd=tree, PATH=f"{folder}:{commands}:{os.environ['PATH']}")
+    if done.returncode:
+        print("\n".join(line for line in done.stdout.splitlines() if line.startswith(("ERROR", "FATAL"))))
+    return "failed" if done.returncode else "passed"
+
+
+def _offer_get_pip(commands: Path) -> None:
+    """Put the stand-in of the gates where ansible-test of this release keeps the script that it would download."""
+    (source,) = commands.parent.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")
+    for pip in re.findall(r"pip='([\d.]+)'", source.read_text(encoding="utf-8")):
+        kept = Path.home() / ".ansible" / "test" / "cache" / f"get_pip_{pip.replace('.', '_')}.py"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if not kept.exists():
+            shutil.copy2(ROOT / "tests" / "gates" / "get_pip.py", kept)
+
+
+def row(core: str, python: Path, collections: Path, paths: list[str], with_sanity: bool) -> Row:
     """Test one release. paths: of the unit tests."""
     begun = time.monotonic()
     version = run([str(python), "-c", "import platform; print(platform.python_version())"]).stdout.strip()
     try:
         commands = environment(core, python)
     except EnvironmentMissing as error:
-        return Row(core, version, str(error), "not run", time.monotonic() - begun)
+        return Row(core, version, str(error), "not run", "not run", time.monotonic() - begun)
     tests = run([str(commands / "python"), "-m", "pytest", "-q", *paths])
     if tests.returncode:
         print(tests.stdout)
     unit = last_line(tests.stdout) if tests.returncode == 0 else f"failed: {last_line(tests.stdout)}"
-    return Row(core, version, unit, scan(commands, collections) or "report made", time.monotonic() - begun)
+    made = scan(commands, collections) or "report made"
+    return Row(core, version, unit, made, sanity(commands) if with_sanity else "not run", time.monotonic() - begun)
 
 
 def main() -> int:
@@ -145,6 +180,7 @@ def main() -> int:
     parser.add_argument("--collections", type=Path, required=True, help="folder with the built and installed collection")
     parser.add_argument("--only", nargs="*", default=[], help="releases, as 2.16")
     parser.add_argument("--tests", nargs="*", default=["tests/unit"], help="files or folders of unit tests")
+    parser.add_argument("--sanity", action="store_true", help="run the sanity tests too")
     given = parser.parse_args()
     chosen: dict[int, tuple[str, Path]] = {}
     for python in pythons():
@@ -155,7 +191,7 @@ def main() -> int:
         print("pip finds no release of ansible-core for any Python here")
         return 1
     wrong = False
-    print(f"{'ansible-core':13} {'Python':8} {'scan':28} unit tests")
+    print(f"{'ansible-core':13} {'Python':8} {'scan':28} {'sanity':8} unit tests")
     for minor in range(oldest(), max(chosen) + 1):
         if given.only and f"2.{minor}" not in given.only:
             continue
@@ -163,9 +199,9 @@ def main() -> int:
             print(f"2.{minor:<11} no Python here runs it", flush=True)
             wrong = True
             continue
-        made = row(*chosen[minor], given.collections.resolve(), given.tests)
-        wrong |= "failed" in made.scan or made.unit.startswith("failed")
-        print(f"{made.core:13} {made.python:8} {made.scan:28} {made.unit} ({made.seconds:.0f} s)", flush=True)
+        made = row(*chosen[minor], given.collections.resolve(), given.tests, given.sanity)
+        wrong |= "failed" in made.scan or made.sanity == "failed" or made.unit.startswith("failed")
+        print(f"{made.core:13} {made.python:8} {made.scan:28} {made.sanity:8} {made.unit} ({made.seconds:.0f} s)", flush=True)
     return int(wrong)
 
 

@@ -25,6 +25,7 @@ FIRST_INTERVAL_S = 1.0
 LONGEST_INTERVAL_S = 10.0
 CONNECTION_TRIES = 3
 STOP_WITHIN_S = 30
+CELL_CHARS = 200  # of a reason in the table of check mode
 WRAPPING = re.compile(r"^((Task|Action) failed: )+")  # what ansible-core 2.19 puts before a message
 JOB_ID = re.compile(r"j[0-9]+\.[0-9]+")
 # Folders in memory, for a host where Ansible's own folders cannot be written. Every user may write to the first, root to the second.
@@ -34,22 +35,39 @@ NOT_WRITABLE = re.compile(
     r"temporary directory|No space left on device|Read-only file system|Disk quota exceeded|could not create: |failed to transfer file",
     re.IGNORECASE,
 )
+# What sudo prints where its sudoers file has requiretty. With pipelining, Ansible runs a module without a terminal.
+TTY_REFUSED = "you must have a tty to run sudo"
+TTY_REMEDY = "set ansible_pipelining: false for this host, or Defaults:USER !requiretty in its sudoers file"
 
 display = Display()
 
 
+def _lines(text: object) -> list[str]:
+    return [line.strip() for line in str(text or "").splitlines() if line.strip()]
+
+
 def _gist(text: object) -> str:
-    """Return the line that says most: the last one of a traceback, the first one of anything else."""
-    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
+    """Return the line of a message that says most: the last one of a traceback, the first one of anything else."""
+    lines = _lines(text)
     if not lines:
         return ""
     return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
 
 
+def needs_tty(result: dict) -> bool:
+    """Tell whether sudo refused to run a module because it had no terminal."""
+    return any(TTY_REFUSED in str(result.get(name)) for name in ("msg", "module_stderr", "module_stdout"))
+
+
 def reason_of(result: dict) -> str:
-    """Return why a module failed, in one line: its message, and what it printed as an error."""
+    """Return why a module failed, in one line: its message, and what it printed as an error.
+
+    Of that the last line counts: banners and warnings of the connection come first.
+    """
+    if needs_tty(result):
+        return f"sudo: sorry, {TTY_REFUSED}: {TTY_REMEDY}"
     message = WRAPPING.sub("", _gist(result.get("msg")))
-    printed = _gist(result.get("module_stderr"))
+    printed = "".join(_lines(result.get("module_stderr"))[-1:])
     if message and printed and printed not in message:
         return f"{message} ({printed})"
     return message or printed or _gist(result.get("stderr")) or "no reason was given"
@@ -80,11 +98,12 @@ def preflight_of(host: str, job: dict) -> dict:
         state, reason = "failed", reason_of(job)
     else:
         good = [row for row in rows[:32] if isinstance(row, dict)]
-        cells = [[plain(row.get(key, ""), 200) for key in ("probe", "status", "engine", "reason")] for row in good]
+        columns = (("probe", 32), ("status", 16), ("engine", 32), ("reason", CELL_CHARS))
+        cells = [[plain(row.get(key, ""), limit) for key, limit in columns] for row in good]
         lines = [f"{plain(host, 60):<24} {probe:<14} {status:<9} {engine:<10} {why}".rstrip() for probe, status, engine, why in cells]
         return {"state": "checked", "reason": "", "table": lines}
-    reason = plain(reason)
-    return {"state": state, "reason": reason, "table": [f"{plain(host, 60):<24} {'-':<14} {state:<9} {'-':<10} {reason}"]}
+    line = f"{plain(host, 60):<24} {'-':<14} {state:<9} {'-':<10} {plain(reason, CELL_CHARS)}"
+    return {"state": state, "reason": plain(reason), "table": [line]}
 
 
 class Progress:
@@ -306,8 +325,26 @@ class ActionModule(ActionBase):
             raise AnsibleError(f"the host did not tell the home folder for {path}")
         return self._connection._shell.join_path(home[-1], path[2:])
 
+    def _module(self, **call: Any) -> dict:
+        """Run a module as _execute_module does; on a host whose sudo requires a terminal without pipelining.
+
+        The launch of a job is never pipelined: such a host measures, and its result is worth more than a way to fetch it.
+        """
+        answer = self._execute_module(**call)
+        if not needs_tty(answer) or not self._is_pipelined():
+            return answer
+        self._connection.set_option("pipelining", False)
+        display.display(f"  {plain(self._host, 60)}: collected without pipelining, because {reason_of(answer)}")
+        return self._execute_module(**call)
+
+    def _is_pipelined(self) -> bool:
+        try:
+            return bool(self._connection.get_option("pipelining"))
+        except (KeyError, AttributeError, ValueError):  # this kind of connection has no such option
+            return False
+
     def _job_status(self, job_id: str) -> dict:
-        return self._execute_module(
+        return self._module(
             module_name="ansible.legacy.async_status",
             module_args={"jid": job_id, "mode": "status", "_async_dir": self._async_dir},
             task_vars=self._vars,
@@ -345,7 +382,7 @@ class ActionModule(ActionBase):
         scan, refusal = None, None
         while True:
             try:
-                answer = self._execute_module(
+                answer = self._module(
                     module_name="ksysak.fleet.scan",
                     module_args={"state": "stopped", "scan_id": args["scan_id"]},
                     task_vars=self._vars,

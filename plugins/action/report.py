@@ -13,8 +13,9 @@ from ansible.utils.display import Display
 
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.fleet import build, finding_history, load, verdict
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.known_bugs import known_bugs
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.messages import ENGLISH
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import policy
-from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.text import for_log, visible
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.report import assets, digest, formats, options, pipeline, publish, write
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.folder import default_results
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.results.options import OptionsError
@@ -55,8 +56,11 @@ def _brought(decisive: dict, args: dict) -> list[str]:
     """Return the lines about what is new since the baseline, where that decides."""
     if not options.check_options({"only_new": args["only_new"]})["only_new"]:
         return []
-    lines = [f"New or worse since the baseline: {decisive['total']} findings ({decisive['level']})"]
-    return lines + [f"  {one['severity']:8} {one['host_count']} hosts  {one['title']}" for one in decisive["findings"]]
+    lines = [f"New or worse since the baseline: {ENGLISH.many(decisive['total'], 'finding')} ({decisive['level']})"]
+    for one in decisive["findings"]:
+        lines.append(f"  {one['severity']:8} {ENGLISH.many(one['host_count'], 'host')}  {for_log(visible(one['title']))}")
+        lines += [f"{'':11}{for_log(text)}" for text in one["rollout"]]
+    return lines
 
 
 def check_before_scan(args: dict, inventory: Collection[str] = ()) -> None:
@@ -67,7 +71,7 @@ def check_before_scan(args: dict, inventory: Collection[str] = ()) -> None:
     policy.load(args["policies"], args["policy_overrides"], translate=parts.rules)
     known_bugs.load(args["known_bugs"])
     for option in ("baseline", "history"):
-        if args[option] and not Path(args[option]).is_dir():
+        if args[option] and args[option] != load.LAST and not Path(args[option]).is_dir():
             raise load.ResultsError(f"ksysak_{option}: {args[option]}: no such folder")
     if args["dest"]:
         _paths(args, Path(args["dest"]).parent)

@@ -44,7 +44,7 @@ class CallbackModule(CallbackBase):
 
     def _note(self, result: Any) -> None:
         """result: of a task, as Ansible hands it over; its attribute has another name from ansible-core 2.19 on."""
-        returned = result.result if hasattr(type(result), "result") else result._result
+        returned = result.result if hasattr(result, "result") else result._result
         if returned.get("usage_error"):
             self._codes.add(USAGE)
         elif isinstance(returned.get("exit_code"), int) and "verdict" in returned:

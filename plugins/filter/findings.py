@@ -19,7 +19,7 @@ HOST = "localhost"
 # What is no part of the scan when the facts of single probes are evaluated.
 NO_SYSTEM: dict = {"collection_version": "", "system": None}
 # Fields that only order findings.
-RANKING = ("weight", "bytes_per_s", "excess", "last_seen")
+RANKING = ("weight", "bytes_per_s", "excess", "last_seen", "first_reported", "dated")
 
 
 def _host_document(given: object, host: str) -> object:

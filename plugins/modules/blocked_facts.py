@@ -79,6 +79,102 @@ ansible_facts:
                 interval_us:
                   description: Time between the last two.
                   type: float
+            memory:
+              description: 'Waits for memory, also those below the threshold, by counters of the kernel. Null: this
+                kernel does not keep it.'
+              type: dict
+              sample:
+                some_us: 4312000
+                some_share: 0.2156
+                full_us: 1210000
+                full_share: 0.0605
+                direct_reclaims: 5120
+                direct_compactions: 0
+                direct_scanned_pages: 812345
+                refaulted_pages: 21044
+                swapped_in_pages: 0
+                groups:
+                  - {cgroup: /system.slice/shop.service, unit: shop.service, some_us: 4102000, some_share: 0.2051}
+              contains:
+                some_us:
+                  description: 'Time in which at least one task waited for memory. Null: C(/proc/pressure/memory)
+                    is missing.'
+                  type: int
+                some_share:
+                  description: The same as a share of the window.
+                  type: float
+                full_us:
+                  description: Time in which all tasks that had work waited for memory.
+                  type: int
+                full_share:
+                  description: The same as a share of the window.
+                  type: float
+                direct_reclaims:
+                  description: How often a task freed memory of the host itself before it got some. Not at limits
+                    of control groups.
+                  type: int
+                direct_compactions:
+                  description: How often a task moved pages itself to get a large one.
+                  type: int
+                direct_scanned_pages:
+                  description: Pages scanned in direct reclaim.
+                  type: int
+                refaulted_pages:
+                  description: Pages read again that had just been reclaimed.
+                  type: int
+                swapped_in_pages:
+                  description: Pages read from swap.
+                  type: int
+                groups:
+                  description: 'Control groups of cgroup v2 whose tasks waited for at least 1 % of the window, most
+                    first: those at the limit, or those that the host''s lack hits.'
+                  type: list
+                  elements: dict
+            devices:
+              description: Waits of at least the threshold by the block device behind them, most time first. Of user
+                processes alone.
+              type: list
+              elements: dict
+              sample:
+                - device: vda
+                  count: 166
+                  total_us: 18896302.5
+                  longest_us: 328073.1
+                  behind_us: 4648924.7
+                  reason: a block device
+                  tasks: 5
+                  kinds: {block_io: 10202373.5, io_throttling: 4046194.9}
+                  victims:
+                    - {pid: 21265, comm: writer, total_us: 8204611.0}
+              contains:
+                device:
+                  description: Its name.
+                  type: str
+                count:
+                  description: Waits for the device itself.
+                  type: int
+                total_us:
+                  description: Time of these waits within the window, with C(behind_us).
+                  type: float
+                longest_us:
+                  description: Longest wait for the device itself.
+                  type: float
+                behind_us:
+                  description: Time of waits for a task that waited for the device.
+                  type: float
+                reason:
+                  description: 'For what most of the time was waited, in words. Empty: only behind others.'
+                  type: str
+                tasks:
+                  description: Processes that waited.
+                  type: int
+                kinds:
+                  description: Time by kind of wait, most first, in microseconds.
+                  type: dict
+                victims:
+                  description: Processes that waited most.
+                  type: list
+                  elements: dict
             reasons:
               description: Waits by what they were for, most time first. Of user processes alone.
               type: list
@@ -87,6 +183,7 @@ ansible_facts:
                 - kind: mmap_lock
                   reason: mmap_lock
                   device: null
+                  behind: null
                   function: vm_mmap_pgoff
                   call: ''
                   count: 5
@@ -95,11 +192,11 @@ ansible_facts:
                   sampled_us: 1372136.0
                   tasks: 1
                   victims:
-                    - {pid: 24036, tid: 24036, comm: victim, cgroup: /system.slice/shop.service, unit: shop.service, count: 5,
-                      total_us: 1395501.8, longest_us: 323051.8, sampled_us: 1372136.0}
+                    - {pid: 24036, tid: 24036, comm: victim, cgroup: /system.slice/shop.service, unit: shop.service,
+                      count: 5, total_us: 1395501.8, longest_us: 323051.8, sampled_us: 1372136.0}
                   holders:
-                    - {pid: 24413, tid: 24413, comm: agent, cgroup: /system.slice/agent.service, unit: agent.service, by: owner,
-                      doing: m_stop, count: 5, total_us: 1395501.8}
+                    - {pid: 24413, tid: 24413, comm: agent, cgroup: /system.slice/agent.service, unit: agent.service,
+                      by: owner, doing: m_stop, count: 5, total_us: 1395501.8}
               contains:
                 kind:
                   description: 'What keeps the task: see the table of reasons.'
@@ -110,11 +207,15 @@ ansible_facts:
                 device:
                   description: 'Block device of their last request. Null: none, or not known.'
                   type: str
+                behind:
+                  description: 'Block device that the holders waited for meanwhile, in most of this time. Null: none.'
+                  type: str
                 function:
                   description: 'Function of the kernel in which the longest wait slept. Empty: not known.'
                   type: str
                 call:
-                  description: 'System call of most of these waits, or C(page fault). Empty: a kernel thread, or not known.'
+                  description: 'System call of most of these waits, or C(page fault). Empty: a kernel thread, or not
+                    known.'
                   type: str
                 count:
                   description: Waits of at least the threshold.
@@ -126,7 +227,8 @@ ansible_facts:
                   description: Longest wait, also of its part before the window.
                   type: float
                 sampled_us:
-                  description: Time of all waits of this cause, also of shorter ones, as samples of all tasks estimate it.
+                  description: Time of all waits of this cause, also of shorter ones, as samples of all tasks estimate
+                    it.
                   type: float
                 tasks:
                   description: Processes that waited.
@@ -160,8 +262,8 @@ ansible_facts:
                   ongoing: false
                   expected: false
                   kernel_thread: false
-                  holder: {pid: 24413, tid: 24413, comm: agent, cgroup: /system.slice/agent.service, unit: agent.service, by: owner,
-                    doing: m_stop}
+                  holder: {pid: 24413, tid: 24413, comm: agent, cgroup: /system.slice/agent.service, unit: agent.service,
+                    by: owner, doing: m_stop}
                   chain: []
                   stack: [vm_mmap_pgoff+0x11c, do_syscall_64+0x71, entry_SYSCALL_64_after_hwframe+0x76]
               contains:
@@ -221,8 +323,8 @@ ansible_facts:
                   type: list
                   elements: dict
                 stack:
-                  description: Functions in which it slept, innermost first. Functions of the scheduler and of locks are left
-                    out by the kernel.
+                  description: Functions in which it slept, innermost first. Functions of the scheduler and of locks
+                    are left out by the kernel.
                   type: list
                   elements: str
             services:

@@ -66,7 +66,8 @@ ansible_facts:
           type: dict
           contains:
             kernel:
-              description: Running and newest installed release, pending reboot, and counts of oopses and warnings since boot.
+              description: Running and newest installed release, pending reboot, and counts of oopses and warnings
+                since boot.
               type: dict
               contains:
                 running:
@@ -76,8 +77,8 @@ ansible_facts:
                   description: 'Newest installed release of the running kernel''s flavour. Null: not known.'
                   type: str
                 reboot_pending:
-                  description: 'Why a reboot is pending: C(newer_kernel) is installed, or a package C(asked_for) it. Null: no
-                    reason is known.'
+                  description: 'Why a reboot is pending: C(newer_kernel) is installed, or a package C(asked_for) it.
+                    Null: no reason is known.'
                   type: str
                 oops_count:
                   description: 'Oopses since boot. Null: this kernel does not count them.'
@@ -227,8 +228,8 @@ ansible_facts:
                   description: Value of C(/proc/sys/kernel/tainted).
                   type: int
                 flags:
-                  description: 'Letters as the kernel prints them: C(D) oops, C(W) warning, C(L) lockup, C(M) machine check,
-                    C(P), C(O) and C(E) modules from elsewhere.'
+                  description: 'Letters as the kernel prints them: C(D) oops, C(W) warning, C(L) lockup, C(M) machine
+                    check, C(P), C(O) and C(E) modules from elsewhere.'
                   type: list
                   elements: str
 preflight:

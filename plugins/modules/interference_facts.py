@@ -94,8 +94,8 @@ ansible_facts:
                     - {cpu: 1, count: 21, total_us: 54.035, mean_us: 2.573, longest_us: 5.883}
               contains:
                 kind:
-                  description: C(hardirq), C(softirq), C(timer), C(ipi) (inter-processor), C(nmi) (non-maskable), C(mce) (machine
-                    checks) or C(other).
+                  description: C(hardirq), C(softirq), C(timer), C(ipi) (inter-processor), C(nmi) (non-maskable),
+                    C(mce) (machine checks) or C(other).
                   type: str
                 name:
                   description: Device or type, as in C(/proc/interrupts) and C(/proc/softirqs).
@@ -122,8 +122,8 @@ ansible_facts:
                   description: Interrupts per second.
                   type: float
                 total_us:
-                  description: 'Time in the handler. The time of a hardware interrupt during a softirq does not count for the
-                    softirq. Null: the kernel only counts this vector.'
+                  description: 'Time in the handler. The time of a hardware interrupt during a softirq does not count
+                    for the softirq. Null: the kernel only counts this vector.'
                   type: float
                 mean_us:
                   description: 'Mean time in the handler. Null: not measured.'
@@ -135,12 +135,12 @@ ansible_facts:
                   description: 'Runs of at least 2.1 ms. Null: not measured.'
                   type: int
                 histogram_ns:
-                  description: 'Times in the handler: lower bound of the bucket in nanoseconds (0, then powers of two from 512;
-                    the last, 8388608, has no upper bound) and count. Null: not measured.'
+                  description: 'Times in the handler: lower bound of the bucket in nanoseconds (0, then powers of
+                    two from 512; the last, 8388608, has no upper bound) and count. Null: not measured.'
                   type: dict
                 concentration:
-                  description: 'How unevenly CPUs handle the vector. C(coefficient) is 0 when all CPUs carry the same and 1
-                    when one carries all: (n · Σs² − 1) / (n − 1) for n CPUs with the shares s. Null: one CPU.'
+                  description: 'How unevenly CPUs handle the vector. C(coefficient) is 0 when all CPUs carry the same
+                    and 1 when one carries all: (n · Σs² − 1) / (n − 1) for n CPUs with the shares s. Null: one CPU.'
                   type: dict
                 by_cpu:
                   description: The same figures by CPU, most time first.
@@ -181,8 +181,8 @@ ansible_facts:
                   description: 'C(hrtimer): high-resolution timer; C(timer): timer of the tick.'
                   type: str
                 function:
-                  description: Function of the kernel. C(hrtimer_wakeup) is a sleep of a task; C(tick_nohz_handler) and C(tick_sched_timer)
-                    are the tick.
+                  description: Function of the kernel. C(hrtimer_wakeup) is a sleep of a task; C(tick_nohz_handler)
+                    and C(tick_sched_timer) are the tick.
                   type: str
                 count:
                   description: Calls within the window.
@@ -203,8 +203,8 @@ ansible_facts:
                   description: As above.
                   type: int
                 cpu_share:
-                  description: 'Share of all CPUs'' time that the interrupts of these timers take: that of the local timer,
-                    divided by the number of calls. Null: not known.'
+                  description: 'Share of all CPUs'' time that the interrupts of these timers take: that of the local
+                    timer, divided by the number of calls. Null: not known.'
                   type: float
                 histogram_ns:
                   description: Times in the function, as above.
@@ -214,7 +214,8 @@ ansible_facts:
                   type: list
                   elements: dict
             sources:
-              description: 'Processes that cause interrupts and packets, by what they do in their own context. Empty: not traced.'
+              description: 'Processes that cause interrupts and packets, by what they do in their own context. Empty:
+                not traced.'
               type: list
               elements: dict
               sample:
@@ -225,9 +226,9 @@ ansible_facts:
                     - {pid: 4711, comm: iperf3, rate_per_s: 202880.0}
               contains:
                 kind:
-                  description: 'C(packets_sent) (to a network device), C(packets_received) (datagrams and streams that a process
-                    read), or C(tlb_shootdowns) (another CPU had to flush: C(munmap), C(mprotect), C(madvise) of a program with
-                    threads).'
+                  description: 'C(packets_sent) (to a network device), C(packets_received) (datagrams and streams
+                    that a process read), C(tlb_shootdowns) (another CPU had to flush: C(munmap), C(mprotect), C(madvise)
+                    of a program with threads), or C(io_requests) (to a block device; a journal sends them for others).'
                   type: str
                 count:
                   description: Events within the window.
@@ -236,12 +237,13 @@ ansible_facts:
                   description: Events per second.
                   type: float
                 processes:
-                  description: Processes that caused most. Of packets one in 16 is read, so their rates are estimates.
+                  description: Processes that caused most. Of packets and requests one in 16 is read, so their rates
+                    are estimates.
                   type: list
                   elements: dict
             kernel_threads:
-              description: Kernel threads by CPU time within the window, most first. A thread that ended within the window is
-                missing.
+              description: Kernel threads by CPU time within the window, most first. A thread that ended within the
+                window is missing.
               type: list
               elements: dict
               sample:
@@ -287,8 +289,8 @@ ansible_facts:
                   type: list
                   elements: str
             steal:
-              description: 'Share of each CPU''s time that the hypervisor gave to others, in steps of 10 ms, largest first.
-                Empty: not known.'
+              description: 'Share of each CPU''s time that the hypervisor gave to others, in steps of 10 ms, largest
+                first. Empty: not known.'
               type: list
               elements: dict
               sample:
@@ -324,7 +326,8 @@ ansible_facts:
                   description: 'How often it got a CPU. Null: as above.'
                   type: int
             cross_check:
-              description: 'Traced counts compared with the kernel''s own counters of the same window. Null: nothing was traced.'
+              description: 'Traced counts compared with the kernel''s own counters of the same window. Null: nothing
+                was traced.'
               type: dict
               sample:
                 compared: 35
@@ -338,8 +341,8 @@ ansible_facts:
                   description: Largest deviation of a count, as a share, among counts of at least 100.
                   type: float
                 disagreements:
-                  description: Vectors that deviate by more than 2 %, and by more than the readings can explain. Above 5 % the
-                    status is C(degraded).
+                  description: 'Vectors that deviate by more than 2 %, and by more than ten and one a second: some
+                    pass the tracepoints of some kernels. Above 5 % the status is C(degraded).'
                   type: list
                   elements: dict
 preflight:

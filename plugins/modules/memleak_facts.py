@@ -110,12 +110,13 @@ ansible_facts:
           type: dict
           contains:
             verdict:
-              description: 'C(leak): at least one allocation site leaks. C(suspect): one may leak, or a kernel counter grew.
-                C(clean): neither. C(unknown): the window was too short, or not all survivors were followed.'
+              description: 'C(leak): at least one allocation site leaks. C(suspect): one may leak, or a kernel counter
+                grew. C(clean): neither. C(unknown): the window was too short, or not all survivors were followed.'
               type: str
               sample: leak
             leaks:
-              description: 'Allocation sites that leak or may leak: leaks first, then the largest of each process, then by growth.'
+              description: 'Allocation sites that leak or may leak: leaks first, then the largest of each process,
+                then by growth.'
               type: list
               elements: dict
               sample:
@@ -163,7 +164,8 @@ ansible_facts:
                   type: list
                   elements: str
                 culprit:
-                  description: 'First function of the stack that does not allocate on behalf of others. Null: not known.'
+                  description: 'First function of the stack that does not allocate on behalf of others. Null: not
+                    known.'
                   type: str
                 offset:
                   description: 'Bytes into the culprit. Null: not known.'
@@ -197,7 +199,8 @@ ansible_facts:
                   description: Age of the oldest outstanding object.
                   type: float
                 ages:
-                  description: Outstanding objects by equal parts of the time in which the site was followed, oldest first.
+                  description: Outstanding objects by equal parts of the time in which the site was followed, oldest
+                    first.
                   type: list
                   elements: int
                 trend:
@@ -205,9 +208,9 @@ ansible_facts:
                   type: list
                   elements: list
                 corroborated:
-                  description: 'True: the kernel''s counter of this memory (slab cache, unaccounted pages, the caller''s vmalloc
-                    areas, per-CPU memory) grew as much. False: it did not, as older objects, or objects in bulk, were freed.
-                    Null: the counter does not decide.'
+                  description: 'True: the kernel''s counter of this memory (slab cache, unaccounted pages, the caller''s
+                    vmalloc areas, per-CPU memory) grew as much. False: it did not, as older objects, or objects in
+                    bulk, were freed. Null: the counter does not decide.'
                   type: bool
                 sampled:
                   description: 'One object in this many was followed, at the least. 1: all, the figures are exact.'
@@ -220,28 +223,29 @@ ansible_facts:
                   type: list
                   elements: str
                 context:
-                  description: 'What the kernel allocated it in: a C(system_call), an C(exception) (page fault), an C(interrupt),
-                    a C(kernel_thread), or C(unknown): the call stack is cut.'
+                  description: 'What the kernel allocated it in: a C(system_call), an C(exception) (page fault), an
+                    C(interrupt), a C(kernel_thread), or C(unknown): the call stack is cut.'
                   type: str
                 system_call:
-                  description: 'The system call at the end of the call stack. Null: none, or its name is not on the stack.'
+                  description: 'The system call at the end of the call stack. Null: none, or its name is not on the
+                    stack.'
                   type: str
                 allocators:
-                  description: 'Processes that allocated what survives, most first. Those of one command that ended are one
-                    entry. Empty in an interrupt: it has no part in whom it interrupts.'
+                  description: 'Processes that allocated what survives, most first. Those of one command that ended
+                    are one entry. Empty in an interrupt: it has no part in whom it interrupts.'
                   type: list
                   elements: dict
                 accounted:
-                  description: 'Share of the surviving objects that the kernel charges to cgroups, because it allocates them
-                    for user space. Null: not known.'
+                  description: 'Share of the surviving objects that the kernel charges to cgroups, because it allocates
+                    them for user space. Null: not known.'
                   type: float
                 comms:
                   description: Commands that ran at the allocation.
                   type: list
                   elements: str
             outstanding:
-              description: Other allocation sites with survivors, most bytes first, without C(trend); C(reasons) says why they
-                are no leak. Each has the members of C(leaks).
+              description: Other allocation sites with survivors, most bytes first, without C(trend); C(reasons) says
+                why they are no leak. Each has the members of C(leaks).
               type: list
               elements: dict
               sample:
@@ -254,8 +258,8 @@ ansible_facts:
                   context: system_call
                   system_call: socket
                   allocators:
-                    - {pid: 4711, processes: 1, comm: python3, cgroup: /system.slice/app.service, unit: app.service, ended: false,
-                      kernel_thread: false, share: 1.0}
+                    - {pid: 4711, processes: 1, comm: python3, cgroup: /system.slice/app.service, unit: app.service,
+                      ended: false, kernel_thread: false, share: 1.0}
                   accounted: 1.0
                   confidence: 0.0
                   corroborated: true
@@ -314,25 +318,25 @@ ansible_facts:
                     type: slab}
               contains:
                 free_bytes_by_order:
-                  description: 'Free memory in blocks of 2^order pages (C(/proc/buddyinfo)), smallest first. Little in large
-                    blocks: memory is fragmented, and allocations of several pages can fail.'
+                  description: 'Free memory in blocks of 2^order pages (C(/proc/buddyinfo)), smallest first. Little
+                    in large blocks: memory is fragmented, and allocations of several pages can fail.'
                   type: dict
                 meminfo_delta_bytes:
-                  description: 'Change of fields of C(/proc/meminfo), and of C(unaccounted): memory that belongs to nothing
-                    in the kernel accounting. Pages that a driver keeps increase it.'
+                  description: 'Change of fields of C(/proc/meminfo), and of C(unaccounted): memory that belongs to
+                    nothing in the kernel accounting. Pages that a driver keeps increase it.'
                   type: dict
                 caches:
                   description: Slab caches that grew most.
                   type: list
                   elements: dict
                 code_lines:
-                  description: 'Lines of kernel code whose allocations grew most (C(/proc/allocinfo)). Null: this kernel does
-                    not count them.'
+                  description: 'Lines of kernel code whose allocations grew most (C(/proc/allocinfo)). Null: this
+                    kernel does not count them.'
                   type: list
                   elements: dict
                 suspects:
-                  description: 'Counters that grew steadily or are large. A counter without a site in C(leaks): tracing did
-                    not find the allocation site.'
+                  description: 'Counters that grew steadily or are large. A counter without a site in C(leaks): tracing
+                    did not find the allocation site.'
                   type: list
                   elements: dict
             trends:
@@ -373,8 +377,8 @@ ansible_facts:
                   type: list
                   elements: float
                 grows:
-                  description: 'True: the slope is above 0 with 95 % confidence, the growth exceeds noise, and it continued
-                    in the second half of the window.'
+                  description: 'True: the slope is above 0 with 95 % confidence, the growth exceeds noise, and it
+                    continued in the second half of the window.'
                   type: bool
                 reclaimable:
                   description: 'True: a slab cache that the kernel shrinks when memory is low.'
@@ -384,8 +388,8 @@ ansible_facts:
                   type: list
                   elements: list
             sample:
-              description: 'One address in this many was followed at the end of the window (of large objects more). Counts and
-                bytes are already multiplied by it. 0: nothing was traced.'
+              description: 'One address in this many was followed at the end of the window (of large objects more).
+                Counts and bytes are already multiplied by it. 0: nothing was traced.'
               type: int
               sample: 16
             budget:
@@ -398,11 +402,12 @@ ansible_facts:
                   description: The option of this measurement.
                   type: float
                 overhead_percent:
-                  description: 'Largest share of all CPUs'' time that the BPF programs took, measured in short intervals. Null:
-                    no reading.'
+                  description: 'Largest share of all CPUs'' time that the BPF programs took, measured in short intervals.
+                    Null: no reading.'
                   type: float
                 lowered:
-                  description: 'Factor by which fewer addresses were followed in order to stay within the budget. 1: never lowered.'
+                  description: 'Factor by which fewer addresses were followed, to stay within the budget or because
+                    the table of survivors was full. 1: never lowered.'
                   type: int
                 followed_events:
                   description: Allocations and frees that the BPF programs handled.

@@ -91,8 +91,8 @@ ansible_facts:
                   description: 'How many at the end of the window. Null: only their bytes are known.'
                   type: int
                 bytes:
-                  description: 'Memory that they take at the end of the window; estimated from the sizes of slab objects where
-                    the kernel reports no other. Null: not known.'
+                  description: 'Memory that they take at the end of the window; estimated from the sizes of slab objects
+                    where the kernel reports no other. Null: not known.'
                   type: int
                 limit:
                   description: 'Largest possible C(count). Null: none, or not known.'
@@ -104,7 +104,8 @@ ansible_facts:
                   description: 'The shell command that lists what the owner holds. Null: there is none.'
                   type: str
                 count_delta:
-                  description: 'How many more between the first and the last census of the window. Null: only bytes are known.'
+                  description: 'How many more between the first and the last census of the window. Null: only bytes
+                    are known.'
                   type: int
                 per_s:
                   description: The same per second.
@@ -127,8 +128,8 @@ ansible_facts:
                   description: 'How many at the end of the window. Null: only their bytes are known.'
                   type: int
                 bytes:
-                  description: 'Memory that they take at the end of the window; estimated from the sizes of slab objects where
-                    the kernel reports no other. Null: not known.'
+                  description: 'Memory that they take at the end of the window; estimated from the sizes of slab objects
+                    where the kernel reports no other. Null: not known.'
                   type: int
                 limit:
                   description: 'Largest possible C(count). Null: none, or not known.'
@@ -184,13 +185,14 @@ ansible_facts:
                   description: 'When they were read: seconds since the host was booted.'
                   type: float
                 bytes:
-                  description: 'Fields of C(/proc/meminfo); C(unaccounted): memory that belongs to nothing in the kernel accounting;
-                    C(SwapUsed); C(TCPBuffers) and C(UDPBuffers): memory of sockets.'
+                  description: 'Fields of C(/proc/meminfo); C(unaccounted): memory that belongs to nothing in the
+                    kernel accounting; C(SwapUsed); C(TCPBuffers) and C(UDPBuffers): memory of sockets.'
                   type: dict
                 counts:
                   description: 'Numbers of what programs hold: C(files), C(tasks), C(sockets), C(tcp_orphans), C(tcp_time_wait),
-                    C(conntrack) (sockets and connections of the network namespace of the probe), C(mounts), C(modules), C(keys),
-                    C(net_namespaces), C(cgroups) with those that were removed and live on, C(cgroups_dying) these alone.'
+                    C(conntrack) (sockets and connections of the network namespace of the probe), C(mounts), C(modules),
+                    C(keys), C(net_namespaces), C(cgroups) with those that were removed and live on, C(cgroups_dying)
+                    these alone.'
                   type: dict
                 slab_bytes:
                   description: Memory of the largest slab caches that the kernel cannot shrink, by the name in C(/proc/slabinfo).
@@ -199,7 +201,8 @@ ansible_facts:
                   description: The same of caches that it shrinks when memory is low.
                   type: dict
                 slab_aliases:
-                  description: 'Other caches that the kernel has merged with one of these: their objects are in it too.'
+                  description: 'Other caches that the kernel has merged with one of these: their objects are in it
+                    too.'
                   type: dict
             not_measured:
               description: What could not be read.

@@ -171,12 +171,12 @@ ansible_facts:
                   description: The line that the kernel printed.
                   type: str
                 culprit:
-                  description: 'Function to which the exception is attributed: the caller of the helper in which the kernel
-                    noticed it. A hint, not a verdict. Null: the log does not contain one.'
+                  description: 'Function to which the exception is attributed: the caller of the helper in which the
+                    kernel noticed it. A hint, not a verdict. Null: the log does not contain one.'
                   type: str
                 called_by:
-                  description: 'The next functions outward of the culprit that are no helpers of the kernel: the way in. Where
-                    the culprit is not the cause, one of these most often is.'
+                  description: 'The next functions outward of the culprit that are no helpers of the kernel: the way
+                    in. Where the culprit is not the cause, one of these most often is.'
                   type: list
                   elements: str
                 signature:
@@ -195,10 +195,12 @@ ansible_facts:
                   description: 'True: it happened at least once within the window.'
                   type: bool
                 host:
-                  description: 'Host whose kernel reported it, where the log names another one than this host. Null: this host.'
+                  description: 'Host whose kernel reported it, where the log names another one than this host. Null:
+                    this host.'
                   type: str
                 written_by:
-                  description: C(kernel), C(program) (through C(/dev/kmsg)), or C(unknown) where no log names the writer.
+                  description: C(kernel), C(program) (through C(/dev/kmsg)), or C(unknown) where no log names the
+                    writer.
                   type: str
                 induced:
                   description: 'True: it follows from an earlier exception, as a panic after an oops.'
@@ -221,8 +223,8 @@ ansible_facts:
                   description: CPU, process, taint letters, kernel release, hardware and modules of the newest report.
                   type: dict
                 details:
-                  description: What the newest report of this kind contains; see 'Details' in C(docs/os_exceptions.md). Sizes
-                    end with C(_bytes), times with C(_s), C(_ms) or C(_jiffies).
+                  description: What the newest report of this kind contains; see 'Details' in C(docs/os_exceptions.md).
+                    Sizes end with C(_bytes), times with C(_s), C(_ms) or C(_jiffies).
                   type: dict
             kinds:
               description: Number of the kernel's own reports by kind, also of those beyond C(top).
@@ -240,7 +242,8 @@ ansible_facts:
                   description: C(kmsg), C(journal), or the path of a file.
                   type: str
                 status:
-                  description: 'C(read): to its end. C(partial): its newest part, or up to an error. C(unread): see C(reason).'
+                  description: 'C(read): to its end. C(partial): its newest part, or up to an error. C(unread): see
+                    C(reason).'
                   type: str
                 reason:
                   description: Why it was not read to its end.

@@ -53,6 +53,7 @@ options:
   baseline:
     description:
       - Folder of an earlier scan to compare with, or of all results, of which the last scan before this one is taken.
+      - V(last) is the last complete scan in the folder that holds this one.
       - The report evaluates the same policy for both scans.
     type: path
   history:
@@ -223,13 +224,14 @@ passed:
   sample: true
 decisive:
   description:
-    - What decided, C(level) as in RV(verdict), C(findings) (at most 20, each with rule, severity, title and host_count) and C(total).
+    - What decided, C(level) as in RV(verdict), C(findings) (at most 20, each with rule, severity, title,
+      host_count and C(rollout), sentences on hosts with and without a kernel or module) and C(total).
   returned: success
   type: dict
   sample:
     level: warning
     total: 1
-    findings: [{rule: runq-latency, severity: warning, title: p99 run-queue latency is 31 ms, host_count: 3}]
+    findings: [{rule: runq-latency, severity: warning, title: p99 run-queue latency is 31 ms, host_count: 3, rollout: []}]
 exit_code:
   description:
     - V(0) when RV(passed) and RV(enough_hosts), V(2) for findings, V(3) when not everything was measured or too few hosts were scanned.

@@ -134,22 +134,24 @@ ansible_facts:
           type: dict
           contains:
             histograms:
-              description: 'Waits by what began them, as log2 histograms: C(wakeup) or C(preempted) (the task lost the CPU while
-                runnable). Empty: not traced.'
+              description: 'Waits by what began them, as log2 histograms: C(wakeup) or C(preempted) (the task lost
+                the CPU while runnable). Empty: not traced.'
               type: dict
               sample:
                 wakeup: {'0': 9, '1': 20, '2': 38, '4': 11}
                 preempted: {'4': 2}
               contains:
                 wakeup:
-                  description: Waits after a wakeup. The key is the lower bound of the bucket in microseconds (0, 1, 2, 4, …);
-                    the value counts the waits.
+                  description: Waits after a wakeup. The key is the lower bound of the bucket in microseconds (0,
+                    1, 2, 4, …); the value counts the waits.
                   type: dict
                 preempted:
-                  description: 'Waits after a preemption. The upper bound of each bucket is twice its lower bound (of 0: 1).'
+                  description: 'Waits after a preemption. The upper bound of each bucket is twice its lower bound
+                    (of 0: 1).'
                   type: dict
             percentiles_us:
-              description: 'Percentiles of all waits: the upper bound of the bucket that holds the percentile, at most C(max_us).'
+              description: 'Percentiles of all waits: the upper bound of the bucket that holds the percentile, at
+                most C(max_us).'
               type: dict
               sample: {p50: 32.0, p90: 64.0, p99: 512.0, p999: 1421.608}
               contains:
@@ -238,8 +240,8 @@ ansible_facts:
                   description: CPU on which the wait began. It differs from C(cpu) when the kernel moved the task.
                   type: int
                 queue_length:
-                  description: 'Tasks on the run queue of C(cpu) when the task got the CPU, this one included. Null: the kernel
-                    has no BTF.'
+                  description: 'Tasks on the run queue of C(cpu) when the task got the CPU, this one included. Null:
+                    the kernel has no BTF.'
                   type: int
                 prio:
                   description: 'Kernel priority: below 100 is real-time, 120 is nice 0.'
@@ -248,60 +250,61 @@ ansible_facts:
                   description: Scheduling class that the priority belongs to.
                   type: str
                 throttled:
-                  description: 'The CPU quota that the task''s control group, or one above it, used up within the window. Null:
-                    none, or the task has ended.'
+                  description: 'The CPU quota that the task''s control group, or one above it, used up within the
+                    window. Null: none, or the task has ended.'
                   type: dict
                 cgroup:
                   description: 'Control group of the task, as in C(services). Null: the task has ended.'
                   type: str
                 cause:
                   description: 'Why the task waited: C(run_queue) (others ran), C(throttled) (CPU quota), C(realtime_throttled)
-                    (the kernel''s limit for real-time tasks), C(affinity) (the task may not use CPUs that were idle), C(cpu_not_running)
-                    (the virtual machine did not have the CPU), C(idle) (the CPU was idle, the kernel gives no reason).'
+                    (the kernel''s limit for real-time tasks), C(affinity) (the task may not use CPUs that were idle),
+                    C(cpu_not_running) (the virtual machine did not have the CPU), C(idle) (the CPU was idle, the
+                    kernel gives no reason).'
                   type: str
                 allowed_cpus:
-                  description: 'CPUs that the task may use, as C(0-3,8). Null: all, a thread of the kernel, or the task has
-                    ended.'
+                  description: 'CPUs that the task may use, as C(0-3,8). Null: all, a thread of the kernel, or the
+                    task has ended.'
                   type: str
                 idle_elsewhere_share:
-                  description: 'Share of the window in which the CPUs that the task may not use were idle. Null: none, or not
-                    known.'
+                  description: 'Share of the window in which the CPUs that the task may not use were idle. Null: none,
+                    or not known.'
                   type: float
                 at_s:
                   description: When the wait ended, in seconds from the start of the window.
                   type: float
                 commands:
-                  description: 'Commands that ran on the CPU C(from_cpu) during the wait, longest first: all tasks of one name
-                    together, all kworkers together.'
+                  description: 'Commands that ran on the CPU C(from_cpu) during the wait, longest first: all tasks
+                    of one name together, all kworkers together.'
                   type: list
                   elements: dict
                 longest_slice:
                   description: 'The longest part of the wait that one task ran without a switch. Null: none is kept.'
                   type: dict
                 blockers:
-                  description: The same as C(commands), by task. Each CPU keeps its 16 most recent long timeslices one by one
-                    (at least a sixteenth of C(threshold_us)); shorter and older ones are rows of a command, with C(pid) null
-                    where it had several tasks.
+                  description: The same as C(commands), by task. Each CPU keeps its 16 most recent long timeslices
+                    one by one (at least a sixteenth of C(threshold_us)); shorter and older ones are rows of a command,
+                    with C(pid) null where it had several tasks.
                   type: list
                   elements: dict
                 paused_us:
-                  description: 'How long the CPU did not run during the wait, although it had a task: the hypervisor or the
-                    firmware had it.'
+                  description: 'How long the CPU did not run during the wait, although it had a task: the hypervisor
+                    or the firmware had it.'
                   type: float
                 idle_us:
                   description: How long the CPU was idle during the wait.
                   type: float
                 unattributed_us:
-                  description: 'Part of the wait that is in none of these: the CPU had more different commands than the probe
-                    keeps.'
+                  description: 'Part of the wait that is in none of these: the CPU had more different commands than
+                    the probe keeps.'
                   type: float
                 longest_runner:
-                  description: 'The first of C(commands). Null: the CPU was idle, did not run, or ran what is not known for
-                    longer.'
+                  description: 'The first of C(commands). Null: the CPU was idle, did not run, or ran what is not
+                    known for longer.'
                   type: dict
             cpus:
-              description: The C(top) CPUs with the largest sum of waits, largest first. A wait counts on the CPU on which the
-                task ran after it.
+              description: The C(top) CPUs with the largest sum of waits, largest first. A wait counts on the CPU
+                on which the task ran after it.
               type: list
               elements: dict
               sample:
@@ -331,8 +334,8 @@ ansible_facts:
                   description: Histogram of the waits, both kinds together.
                   type: dict
             tasks:
-              description: The C(top) tasks with the largest sum of waits, largest first. Each CPU counts 512 tasks at a time
-                and keeps those that wait most.
+              description: The C(top) tasks with the largest sum of waits, largest first. Each CPU counts 512 tasks
+                at a time and keeps those that wait most.
               type: list
               elements: dict
               sample:
@@ -351,7 +354,8 @@ ansible_facts:
                   description: Name that the task had at one of its waits.
                   type: str
                 count:
-                  description: Number of waits; on a CPU with more tasks than it counts, those since the task entered the table.
+                  description: Number of waits; on a CPU with more tasks than it counts, those since the task entered
+                    the table.
                   type: int
                 total_us:
                   description: Sum of the waits.
@@ -369,8 +373,8 @@ ansible_facts:
                   description: Histogram of the waits. Its last bucket, from 1048576 µs, has no upper bound.
                   type: dict
             commands:
-              description: 'The C(top) commands by CPU time within the window, most first. All tasks of one name are one command,
-                and all kworkers. Exact: counted at each switch.'
+              description: 'The C(top) commands by CPU time within the window, most first. All tasks of one name are
+                one command, and all kworkers. Exact: counted at each switch.'
               type: list
               elements: dict
               sample:
@@ -402,9 +406,9 @@ ansible_facts:
               type: float
               sample: 0.412
             services:
-              description: 'The C(top) control groups by time lost, most first: what became of the time in which their tasks
-                wanted to run. Sums over tasks: eight tasks that each wait for a second lost eight seconds. Empty: not available
-                on this kernel.'
+              description: 'The C(top) control groups by time lost, most first: what became of the time in which their
+                tasks wanted to run. Sums over tasks: eight tasks that each wait for a second lost eight seconds.
+                Empty: not available on this kernel.'
               type: list
               elements: dict
               sample:
@@ -421,8 +425,8 @@ ansible_facts:
                     - {at_s: 3.15, delay_us: 31000.1, pid: 4711, comm: nginx, cause: run_queue, by: kworker}
               contains:
                 cgroup:
-                  description: 'Path, as in C(/proc/PID/cgroup): of cgroup v2, else of version 1''s cpu controller. C((ended)):
-                    groups that are gone.'
+                  description: 'Path, as in C(/proc/PID/cgroup): of cgroup v2, else of version 1''s cpu controller.
+                    C((ended)): groups that are gone.'
                   type: str
                 unit:
                   description: 'Unit of systemd. Null: none.'
@@ -434,14 +438,15 @@ ansible_facts:
                   description: Time in which its tasks were runnable and others ran.
                   type: int
                 throttled_ns:
-                  description: Time in which its tasks were runnable and its CPU quota, or that of a group above, was used up.
+                  description: Time in which its tasks were runnable and its CPU quota, or that of a group above,
+                    was used up.
                   type: int
                 interrupted_ns:
                   description: 'Estimate: its running time times the share of interrupts in all CPUs'' busy time (C(/proc/stat)).'
                   type: int
                 steal_ns:
-                  description: 'Time in which its CPU did not run: between late ticks, and waits on an idle CPU of a virtual
-                    machine.'
+                  description: 'Time in which its CPU did not run: between late ticks, and waits on an idle CPU of
+                    a virtual machine.'
                   type: int
                 waits:
                   description: Number of waits.
@@ -492,13 +497,13 @@ ansible_facts:
                   description: Waits of at least that.
                   type: int
             waits_unattributed:
-              description: Waits that the probe could not assign to a task. In a report of a running measurement, this includes
-                waits that came while it was read.
+              description: Waits that the probe could not assign to a task. In a report of a running measurement,
+                this includes waits that came while it was read.
               type: int
               sample: 0
             throttled:
-              description: Control groups that used up their CPU quota within the window, longest first. Their tasks wait although
-                CPUs may be idle.
+              description: Control groups that used up their CPU quota within the window, longest first. Their tasks
+                wait although CPUs may be idle.
               type: list
               elements: dict
               sample:
@@ -518,7 +523,8 @@ ansible_facts:
                   description: How long the group was throttled, summed over all CPUs.
                   type: int
             followed:
-              description: 'The tasks whose waits these are, with C(pid), C(tid), C(cgroup) or C(comm). Null: all tasks.'
+              description: 'The tasks whose waits these are, with C(pid), C(tid), C(cgroup) or C(comm). Null: all
+                tasks.'
               type: dict
               sample: {by: cgroup, tasks: 9}
               contains:
@@ -529,8 +535,8 @@ ansible_facts:
                   description: Number of threads; 0 with C(comm), because the kernel compares the names.
                   type: int
             stall_counts:
-              description: 'Number of stalls by kind, also those that are not in C(stalls). Absent: the probe could not watch
-                for stalls on this kernel.'
+              description: 'Number of stalls by kind, also those that are not in C(stalls). Absent: the probe could
+                not watch for stalls on this kernel.'
               type: dict
               sample: {cpu_not_running: 0, irqoff: 0, nosched: 0}
               contains:
@@ -547,13 +553,13 @@ ansible_facts:
                   description: System calls and page faults of at least C(syscall_us). Absent without that option.
                   type: int
             stall_period_us:
-              description: 'Precision of a stall''s length: a fifth of the smallest threshold. The clock that detects stalls
-                ticks slightly more often.'
+              description: 'Precision of a stall''s length: a fifth of the smallest threshold. The clock that detects
+                stalls ticks slightly more often.'
               type: int
               sample: 2000
             stalls:
-              description: The C(top) longest stalls of each kind, longest first. Those with C(kind) C(cpu_not_running) come
-                last.
+              description: The C(top) longest stalls of each kind, longest first. Those with C(kind) C(cpu_not_running)
+                come last.
               type: list
               elements: dict
               sample:
@@ -607,13 +613,13 @@ ansible_facts:
                   description: 'Innermost function of the stack that is not a lock''s own. Null: no stack.'
                   type: str
                 stack:
-                  description: 'Call stack, innermost first. C(irqoff): where interrupts came back on; C(nosched) and C(syscall):
-                    during the stall.'
+                  description: 'Call stack, innermost first. C(irqoff): where interrupts came back on; C(nosched)
+                    and C(syscall): during the stall.'
                   type: list
                   elements: str
             run_delay:
-              description: 'The scheduler''s own sum over the window (C(/proc/schedstat)), of the CPUs that stayed online. Null:
-                the kernel does not keep it.'
+              description: 'The scheduler''s own sum over the window (C(/proc/schedstat)), of the CPUs that stayed
+                online. Null: the kernel does not keep it.'
               type: dict
               sample: {total_us: 181234.0, timeslices: 20000, mean_us: 9.1}
               contains:
@@ -626,8 +632,13 @@ ansible_facts:
                 mean_us:
                   description: Mean wait for a timeslice.
                   type: float
+            started_per_s:
+              description: 'Processes and threads that were started, per second. Null: not known.'
+              type: float
+              sample: 12.4
             pressure:
-              description: 'Growth of C(some) in C(/proc/pressure/cpu) over the window. Null: the kernel does not keep it.'
+              description: 'Growth of C(some) in C(/proc/pressure/cpu) over the window. Null: the kernel does not
+                keep it.'
               type: dict
               sample: {some_share: 0.5429, some_us: 5429123}
               contains:

@@ -120,6 +120,19 @@ def test_a_finding_is_reached_by_clicking_and_can_be_linked(show):
     assert dialog.locator("h2").inner_text() == leak["title"]
 
 
+def test_a_finding_shows_its_hosts_with_and_without_a_kernel_as_text(show):
+    documents = [data.host(f"web{place}", "leaking" if place < 3 else "healthy") for place in range(8)]
+    for place, document in enumerate(documents):
+        document["system"]["kernel"] = "6.8.0-<img src=x onerror='window.owned=9'>" if place < 3 else "6.1.0-28"
+    report, fleet = show(documents)
+    leak = next(group for group in fleet["findings"] if group["rule"] == "memleak-suspected")
+    page = report.open(f"#finding={leak['id']}")
+    (line,) = page.locator("dialog[open] .rollout li").all_inner_texts()
+    assert line == leak["rollout"][0]["sentence"]
+    assert "window.owned=9'>: on 3 of 3 hosts with it, on 0 of 5 without it" in line
+    assert page.evaluate("window.owned") is None
+
+
 def test_findings_can_be_filtered_and_the_filter_can_be_linked(show):
     report, fleet = show(mixed())
     page = report.open("#severity=critical,error")
@@ -330,13 +343,18 @@ def test_fleets_with_nothing_to_show_say_so(show, kinds, said):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_all_readers_can_use_the_page(show, width, scheme, language):
     """axe-core finds nothing, neither on the page nor in what it opens."""
-    documents = [data.host(f"web{place}", data.KINDS[place % len(data.KINDS)]) for place in range(30)]
-    report, fleet = show(documents, width, scheme, language, before=[data.host("web1"), data.host("web2")])
+    names = [f"web{place}{DOMAIN}" for place in range(30)]
+    documents = [data.host(name, data.KINDS[place % len(data.KINDS)]) for place, name in enumerate(names)]
+    report, fleet = show(documents, width, scheme, language, before=[data.host(names[1]), data.host(names[2])])
     page = report.open()
     page.evaluate(AXE)
-    for fragment in ("", f"finding={fleet['findings'][0]['id']}", "host=web1"):
+    opened = [f"finding={fleet['findings'][0]['id']}", f"host={names[1]}", f"host={names[1]}&with={names[3]}"]
+    for fragment in ("", "group=web&severity=error,critical", *opened):
         page.evaluate("fragment => { location.hash = fragment }", fragment)
-        expect(page.locator("dialog[open]")).to_have_count(1 if fragment else 0)
+        expect(page.locator("dialog[open]")).to_have_count(1 if fragment in opened else 0)
+        expect(page.locator("#selection")).to_be_visible(visible=fragment.startswith("group="))
+        if "with=" in fragment:
+            expect(page.locator("dialog .settings")).to_have_attribute("data-filled", "yes")
         found = page.evaluate("async tags => (await axe.run(document, { runOnly: tags })).violations", WCAG)
         assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found] == []
 

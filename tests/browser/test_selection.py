@@ -152,3 +152,118 @@ def test_hosts_without_room_name_the_file_that_has_them(show, monkeypatch):
     expect(page.locator("dialog[open] .facts")).to_contain_text(f"hosts/{named(0)}.json in the folder of the scan has them")
     page = report.open(f"#finding={waits(fleet)['id']}")
     expect(page.locator("dialog[open] .members")).to_contain_text("fleet.json has the evidence")
+
+
+def chart_table(page, picture):
+    """The cells of the table of a chart, opened."""
+    table = page.locator(f"figure:has(> #{picture}) details.data")
+    if table.get_attribute("open") is None:
+        table.locator("summary").click()
+    expect(table.locator("tbody tr")).not_to_have_count(0)  # it is made after the click
+    return [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+
+
+def percentiles(page):
+    return [row.locator("td").nth(1).inner_text() for row in page.locator("#jitter-percentiles tbody tr").all()]
+
+
+def test_charts_of_waits_follow_the_selection(teams):
+    report, fleet = teams
+    page = report.open()
+    whole, hosts = percentiles(page), chart_table(page, "jitter-heat")
+    assert len(hosts) == HOSTS + 1
+    expect(page.locator("#jitter .split figcaption")).to_contain_text("all hosts together.")
+    page.locator("#q").fill("edge")
+    expect(page.locator("#jitter .split figcaption")).to_contain_text(f"{HOSTS + 1} hosts of the selection")
+    assert percentiles(page) == whole, "those of all hosts, counted from their own waits"
+    page.evaluate("location.hash = 'group=team-shop'")
+    expect(page.locator("#jitter .split figcaption")).to_contain_text("10 hosts of the selection")
+    own = [member["host"] for member in waits(fleet)["hosts"] if int(member["host"][5:10]) % 3 == 0]
+    assert {row[0] for row in chart_table(page, "jitter-heat")} == {name.removesuffix(".fra1.prod.corp.example.net") for name in own}
+    assert percentiles(page)[-1] == f"{21 + 10 * 27} ms"
+    counted = sum(int(row[1].replace(",", "")) for row in chart_table(page, "jitter-chart"))
+    assert counted == sum(host["jitter"]["count"] for host in fleet["hosts"] if host["host"] in own)
+    page.evaluate("location.hash = 'q=edge-00000'")
+    expect(page.locator("#jitter .split figcaption")).to_contain_text("1 host of the selection")
+    page.evaluate("location.hash = ''")
+    expect(page.locator("#jitter .split figcaption")).to_contain_text("all hosts together.")
+    assert percentiles(page) == whole
+
+
+def test_the_days_of_exceptions_follow_the_selection(show):
+    documents = []
+    for place in range(60):  # more than the section lists of one report
+        document = data.host(named(place))
+        document["groups"] = ["all", "odd" if place % 2 else "even"]
+        event = data.exception(first_seen=None, last_seen=f"2026-11-2{place % 2}T12:00:00Z")
+        document["probes"]["os_exceptions"]["data"] = data.os_exceptions(event)
+        documents.append(document)
+    report, _fleet = show(documents)
+    page = report.open()
+    cells = page.locator("#exceptions-days tbody td")
+    expect(cells).to_have_text(["oops page fault", "30", "30", "", ""])
+    page.evaluate("location.hash = 'group=odd'")
+    expect(cells).to_have_text(["oops page fault", "30", "", ""])
+    page.locator("#exceptions-days .lane").click()
+    expect(page.locator("#exceptions-days circle")).to_have_count(30)
+    page.evaluate("location.hash = 'q=nothing'")
+    expect(page.locator("#exceptions-days")).to_be_hidden()
+    page.evaluate("location.hash = ''")
+    expect(cells).to_have_text(["oops page fault", "30", "30", "", ""])
+
+
+def test_what_does_not_follow_a_selection_says_so(teams):
+    report, _fleet = teams
+    page = report.open()
+    page.locator("#measurement > details > summary").click()
+    expect(page.locator("#measurement .whole")).to_be_hidden()
+    page.evaluate("location.hash = 'group=team-shop'")
+    expect(page.locator("#measurement .whole")).to_have_text("Of the whole fleet, whatever is selected.")
+    expect(page.locator("#measurement .whole")).to_be_visible()
+
+
+def test_a_finding_counts_once_in_the_row_of_a_group(teams):
+    """The waits of the group have both severities, by host; its row has one finding of the worse one, as the tiles do."""
+    report, fleet = teams
+    assert {member["severity"] for member in waits(fleet)["hosts"]} == {"error", "warning"}
+    page = report.open()
+    row = page.locator("#groups-table .tabulator-row", has_text="team-data")
+    expect(row.locator("[tabulator-field=kinds]")).to_have_text("1 error")
+    expect(row.locator("[tabulator-field=worst]")).to_have_text("error")
+
+
+def test_500_groups_a_host_in_all_of_them_and_a_group_of_one_host(show):
+    names = [f"group-{place:03d}" for place in range(500)]
+    documents = [noisy(place, 50000.0, *(names if place == 0 else names[place : place + 1])) for place in range(20)]
+    documents[7]["groups"].append("alone")
+    report, fleet = show(documents)
+    assert len(fleet["hosts"][0]["groups"]) == 501
+    page = report.open()
+    assert page.evaluate("document.documentElement.scrollHeight") < 9000
+    cell = page.locator("#hosts-table .tabulator-row", has_text="edge-00000").locator("[tabulator-field=groups]")
+    expect(cell).to_have_text("group-000, group-001, group-002, group-003, group-004, group-005 +494")
+    expect(page.locator("#groups .tabulator-page-counter")).to_contain_text("502")  # groups, the one alone, a kernel
+    page.get_by_label("Group", exact=True).select_option("group-499")
+    expect(page.locator("#selection")).to_contain_text("Selected: 1 of 20 hosts, 1 of 1 finding.")
+    expect(page.locator("#groups-table")).to_contain_text("group-000")
+    page.get_by_label("Group", exact=True).select_option("alone")
+    expect(page.locator("#findings-table .tabulator-row")).to_contain_text("1 of 20")
+    expect(page.locator("#hosts-table .tabulator-row")).to_contain_text(["edge-00007"])
+    page = report.open(f"#host={named(0)}&group=alone")
+    dialog = page.locator("dialog[open]")
+    expect(dialog).to_contain_text("group-499")
+    assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_no_number_breaks_within_its_digits(show):
+    loud = data.vector("hardirq", "eth0-TxRx-3", 31, {1: (410000000, 9100000.0, 88.0)})
+    documents = [data.host(named(place)) for place in range(9)]
+    for document in documents:
+        document["probes"]["interference"]["data"] = data.interference(loud)
+    report, _fleet = show(documents)
+    page = report.open()
+    cells = page.locator("#vectors-table .tabulator-cell.number:visible")
+    assert "3,690,000,000" in cells.all_inner_texts()
+    lines = """(all) => all.filter((cell) => /^[\\d,.]+$/.test(cell.innerText)).map((cell) => {
+      const range = document.createRange(); range.selectNodeContents(cell); return [cell.innerText, range.getClientRects().length] })"""
+    assert [text for text, count in cells.evaluate_all(lines) if count != 1] == []

@@ -27,8 +27,9 @@ def test_every_stall_from_1_to_100_ms_is_found_with_its_length_and_culprit(on_ma
         assert event["delay_us"] - event["least_us"] <= 200.1
 
 
-def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host):
-    test_probes.test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host)
+@test_probes.TRACEPOINTS
+def test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host, tracepoints):
+    test_probes.test_every_wait_from_half_a_millisecond_is_found_with_its_length_and_culprit(on_host, tracepoints)
 
 
 def test_long_system_calls_are_found_and_sleeps_are_not(on_host):

@@ -72,7 +72,7 @@ def test_the_verdicts_of_todays_probes(tested):
     for case in document["cases"]:
         if case["verdict"] == "partial" and any(words in case["reason"] for words in IN_PART.get(case["case"], ())):
             expected[case["case"]] = "partial"
-    assert found == expected, [case for case in document["cases"] if case["verdict"] != "passed"]
+    assert found == expected, [f"{case['case']}: {case['reason']}" for case in document["cases"] if case["verdict"] != "passed"]
 
 
 def test_a_case_that_is_not_known_is_refused(ansible, inventory):

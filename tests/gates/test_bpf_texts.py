@@ -13,17 +13,17 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.bpf import t
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import program, stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference import bpf as interference
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf as memleak, tracing
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import probe as runlatency_probe
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import text as runlatency
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import accounts, scheduler, text as runlatency
 from ansible_collections.ksysak.fleet.tests.gates.bpf_dialect import TRACEPOINTS, errors_of, write_headers
 
 
 def _runlatency():
     targets = {"all": (None, None), "tid": (1024, None), "comm": (None, "fifteen bytes !")}
+    typed = {**{name: 8 * number for number, name in enumerate(scheduler.PATHS)}, "STATE_GIVEN": False}
     offsets = {
-        "btf": {"run_queue": (640, 8, 4), "pid": 2000, "groups": (1000, 24, 48, 104)},
-        "no-btf": {"run_queue": None, "pid": 0, "groups": None},
-        "v2": {"run_queue": (640, 8, 4), "pid": 2000, "groups": "v2"},
+        "btf": {"run_queue": (640, 8, 4), "pid": 2000, "groups": (1000, 24, 48, 104), "events": typed, "rings": 6},
+        "no-btf": {"run_queue": None, "pid": 0, "groups": None, "events": None, "rings": accounts.rings("4.19.0-27-amd64")},
+        "v2": {"run_queue": (640, 8, 4), "pid": 2000, "groups": "v2", "events": {**typed, "STATE_GIVEN": True}, "rings": 4},
     }
     for syscall_us, target, known in itertools.product((None, 20000), targets, offsets):
         threads, comm = targets[target]
@@ -135,7 +135,7 @@ def test_a_text_that_is_wrong_does_not_compile(headers, name, mutation):
 
 def test_a_probe_requires_each_argument_that_its_text_reads():
     """Without such a requirement a kernel that lost the argument fails with a compiler's message."""
-    required = {"sched:" + event: set(fields) for event, fields in runlatency_probe._EVENTS}
+    required = {"sched:" + event: set(fields) for event, fields in scheduler.FIELDS.items()}
     required.update((event, set(fields)) for rows in tracing._NEEDED.values() for event, fields in rows)
     assert {event: set(TRACEPOINTS[event]) for event in required} == required
 

@@ -56,6 +56,21 @@ def test_documentation_as_antsibull_wants_it(tree, field_tool):
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
+def test_the_documentation_is_a_web_site_without_a_warning(repo, collections_path, tmp_path):
+    """`make docsite`: every page of the collection and the reference of every plugin; links that lead nowhere are warnings."""
+    command = [repo / "tools/docsite/build", repo / ".cache/venv-gates/bin", collections_path, tmp_path / "site"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+    html = tmp_path / "site" / "html"
+    for page in (repo / "docs").glob("*.md"):
+        assert (html / "docs" / f"{page.stem}.html").is_file(), page
+    for module in (repo / "plugins" / "modules").glob("*.py"):
+        assert (html / "reference" / f"{module.stem}_module.html").is_file(), module
+    assert (html / "reference" / "docsite" / "guides.html").is_file()
+    contents = (html / "index.html").read_text()
+    assert [page.stem for page in (repo / "docs").glob("*.md") if f'href="docs/{page.stem}.html"' not in contents] == []
+
+
 @pytest.fixture
 def environment(tree, repo, field_tool, tmp_path):
     """A folder as docs/awx.md wants it: the file of the collection, and the definition of an execution environment beside it."""

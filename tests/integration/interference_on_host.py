@@ -126,6 +126,44 @@ def process_ends():
     return measured_while(make("interference", pid=victim), happen)
 
 
+def many_starters(number):
+    """A process sleeps again and again beside so many that sleep once and end. Truth: how often it slept."""
+    number = int(number)
+
+    def happen():
+        told_read, told_write = os.pipe()
+        end_read, end_write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(end_write)
+            os.set_blocking(end_read, False)
+            with open("/proc/self/comm", "w") as comm:
+                comm.write("ks-sleeper")
+            slept = 0
+            while True:
+                time.sleep(0.001)
+                slept += 1
+                try:
+                    if os.read(end_read, 1) == b"":
+                        break
+                except BlockingIOError:
+                    pass
+            os.write(told_write, b"%d" % slept)
+            os._exit(0)
+        os.close(end_read)
+        for _unused in range(number):
+            one = os.fork()
+            if one == 0:
+                time.sleep(0.0001)
+                os._exit(0)
+            os.waitpid(one, 0)
+        os.close(end_write)
+        os.waitpid(child, 0)
+        return {"pid": child, "slept": int(os.read(told_read, 20))}
+
+    return measured_while(make("interference"), happen)
+
+
 def kernel_counters():
     """All that the kernel's own files tell, without tracing."""
     probe = make("interference")
@@ -145,7 +183,7 @@ def refused(pid):
     return {"status": envelope["status"], "reason": envelope["reason"], "remedy": envelope["remedy"]}
 
 
-CASES = {case.__name__: case for case in (timers, one_process, process_ends, kernel_counters, refused)}
+CASES = {case.__name__: case for case in (timers, many_starters, one_process, process_ends, kernel_counters, refused)}
 
 if __name__ == "__main__":
     json.dump(CASES[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -26,6 +26,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._interference.counter
 from ansible_collections.ksysak.fleet.plugins.module_utils._interference.probe import InterferenceProbe
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import bpf, tracing
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak.probe import MemleakProbe
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import scheduler
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.probe import RunlatencyProbe
 
 PROBES = {probe.NAME: probe for probe in (MemleakProbe, RunlatencyProbe, InterferenceProbe)}
@@ -59,7 +60,8 @@ def measured_while(probe, happen, window_s=None, ended=None, before=None):
         window_s = time.monotonic() - began_s
         engine.stop()
         found = {"data": engine.read(window_s), "degradations": engine.degradations, "lost": engine.lost_events}
-        return {"truth": truth, "said": said, "opened_ns": getattr(engine, "opened_ns", None), **found}
+        found.update(opened_ns=getattr(engine, "opened_ns", None), typed=getattr(engine, "_typed", None) is not None)
+        return {"truth": truth, "said": said, **found}
     finally:
         engine.close()
 
@@ -300,8 +302,8 @@ def _delay_a_task(cpu, length_us, victim, wake, told, others=()):
     return {"victim": victim, "hog": hog, "cpu": cpu, "least_us": (end_s - after_s) * 1e6, "most_us": (woke_s - before_s) * 1e6}
 
 
-def _sleeping_victim(cpu, wake, told):
-    """Start a task that waits on the CPU to be woken, and then tells when it runs; returns its process id."""
+def _sleeping_victim(cpu, wake, told, works_s=0.0):
+    """Start a task that waits on the CPU to be woken, works for so long and then tells when it ran first; returns its process id."""
     victim = os.fork()
     if victim == 0:
         os.sched_setaffinity(0, {cpu})
@@ -310,6 +312,8 @@ def _sleeping_victim(cpu, wake, told):
         os.write(told[1], b"r")
         os.read(wake[0], 1)
         woke_s = time.monotonic()
+        while time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) < works_s:
+            pass
         os.write(told[1], struct.pack("d", woke_s))
         os._exit(0)
     os.read(told[0], 1)
@@ -371,32 +375,41 @@ def keep_busy(cpu):
         pass
 
 
-def turns(tasks, number):
+def turns(tasks, number, least_s=0):
     """One task is woken on a CPU on which real-time tasks then take so many short turns, in a ring; each has a name of its own.
 
-    The other CPUs are busy: none of them could have taken the task.
-    Truth: how long each of them was on the CPU, by its own clock, from the first turn to the last.
+    least_s: they go on for so many seconds. As the kernel lets others in beside real-time tasks, they are then ordinary ones of
+    the highest priority, and the one that waits has the lowest. The other CPUs are busy: none of them could have taken the task.
+    Truth: how long each of them was on the CPU, by its own clock, from the first turn to the last, and how late the one that waits
+    ran, by its own: a kernel with a deadline server for ordinary tasks (6.8) now and then lets it in at once.
     """
-    cpu, tasks, number = max(os.sched_getaffinity(0)), int(tasks), int(number)
+    cpu, tasks, number, least_s = max(os.sched_getaffinity(0)), int(tasks), int(number), float(least_s)
     wake, told = os.pipe(), os.pipe()
-    victim = _sleeping_victim(cpu, wake, told)
+    victim = _sleeping_victim(cpu, wake, told, 0.1 if least_s else 0.0)
+    if least_s:
+        os.sched_setscheduler(victim, os.SCHED_IDLE, os.sched_param(0))
     ring, ran, members = [os.pipe() for _unused in range(tasks)], os.pipe(), []
 
     def member(place):
         os.sched_setaffinity(0, {cpu})
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))
+        if least_s:
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
+        else:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))
         with open("/proc/self/comm", "w") as stream:
             stream.write("ks-turn-%d" % place)
         os.write(told[1], b"r")
-        began_ns = None
+        began_ns, until_s = None, 0.0
         while True:
             left = struct.unpack("q", os.read(ring[place][0], 8))[0]
             if began_ns is None:
                 began_ns = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) * 1e9
+                until_s = time.monotonic() + least_s
             if left == number:
                 os.write(wake[1], b"w")
             if left > 0:
-                os.write(ring[(place + 1) % tasks][1], struct.pack("q", left - 1))
+                less = left == number or time.monotonic() >= until_s
+                os.write(ring[(place + 1) % tasks][1], struct.pack("q", left - 1 if less else left))
             elif left > -tasks:  # each is told once that it is over
                 os.write(ring[(place + 1) % tasks][1], struct.pack("q", left - 1))
                 os.write(ran[1], struct.pack("qq", place, int(time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) * 1e9 - began_ns)))
@@ -413,10 +426,12 @@ def turns(tasks, number):
                 keep_busy(other)
 
         def happen():
+            began_s = time.monotonic()
             os.write(ring[0][1], struct.pack("q", number))
             times = dict(struct.unpack("qq", os.read(ran[0], 16)) for _unused in range(tasks))
-            os.read(told[0], 8)
-            return {"victim": victim, "cpu": cpu, "ran_us": {"ks-turn-%d" % place: ns / 1e3 for place, ns in times.items()}}
+            late_s = struct.unpack("d", os.read(told[0], 8))[0] - began_s
+            ran_us = {"ks-turn-%d" % place: ns / 1e3 for place, ns in times.items()}
+            return {"victim": victim, "cpu": cpu, "late_us": late_s * 1e6, "ran_us": ran_us}
 
         return measured_while(make("runlatency", top=1000), happen)
     finally:
@@ -832,6 +847,30 @@ def trouble():
     return {}
 
 
+def deleted(number):
+    """Fill a map, delete every second entry and some that are not there; returns what is left, and how many were deleted, in each way."""
+    program.prepare()
+    made = program.Program("BPF_HASH(kept, u64, u64, 65536);")
+    table, found = made.table("kept"), {}
+    for way, command in (("batches", maps._DELETE_BATCH), ("one by one", -1)):
+        maps._DELETE_BATCH = command
+        for key in range(int(number)):
+            table[table.Key(key)] = table.Leaf(2 * key)
+        gone = [table.Key(key) for key in range(0, int(number) + 100, 2)] + [table.Key(0)]
+        count = maps.delete(table, gone)
+        rows, whole = maps.items(table, 65536)
+        found[way] = [count, whole, sorted((key.value, value.value) for key, value in rows) == [
+            (key, 2 * key) for key in range(1, int(number), 2)]]  # fmt: skip
+    made.close()
+    return found
+
+
+def ordinary(name, *arguments):
+    """Any of the cases, where runlatency has to do without typed tracepoints, as on kernels before 5.5 and without BTF."""
+    scheduler.offsets = lambda types: None
+    return CASES[name](*arguments)
+
+
 CASES = {
     case.__name__: case
     for case in (
@@ -858,6 +897,8 @@ CASES = {
         interrupts,
         scan,
         trouble,
+        ordinary,
+        deleted,
     )
 }
 

@@ -6,12 +6,13 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 from ansible_collections.ksysak.fleet.tests.conftest import clean_env
 
 NGINX = """
-worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -26,6 +27,11 @@ http {{
     scgi_temp_path {folder}/scgi;
     client_max_body_size 100m;
     server {{
+{server}    }}
+}}
+"""
+# What a server does, within the above.
+FOLDER_SERVER = """\
         listen 127.0.0.1:{port};
         root {folder}/root;
         location / {{
@@ -54,8 +60,20 @@ http {{
         location /moved/ {{
             return 307 http://127.0.0.1:{port}/elsewhere/;
         }}
-    }}
-}}
+"""
+GIT_SERVER = """\
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {folder}/certificate.pem;
+        ssl_certificate_key {folder}/key.pem;
+        location / {{
+            auth_basic git;
+            auth_basic_user_file {folder}/users;
+            proxy_set_header X-User $remote_user;
+            proxy_pass http://127.0.0.1:{backend};
+        }}
+        location /moved/ {{
+            rewrite ^/moved/(.*) https://127.0.0.1:{port}/$1 redirect;
+        }}
 """
 
 
@@ -93,16 +111,49 @@ def running(command, port, log, **env):
 @contextlib.contextmanager
 def nginx(folder, token):
     """nginx with its DAV module; yields its address. Requests need the header X-Token."""
+    (folder / "root").mkdir(parents=True)
+    with _nginx(folder, FOLDER_SERVER, token=token) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def _nginx(folder, server, **values):
     binary = shutil.which("nginx", path="/usr/sbin:/usr/bin")
     if binary is None:
         raise RuntimeError("nginx is missing: make test-needs installs it (bindep.txt)")
-    port = free_port()
-    (folder / "root").mkdir(parents=True)
+    port, path = free_port(), folder / "nginx.conf"
     user = f"user {pwd.getpwuid(folder.stat().st_uid).pw_name};"
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, token=token, user=user))
-    with running([binary, "-c", str(config)], port, folder / "nginx.log"):
-        yield f"http://127.0.0.1:{port}"
+    path.write_text(NGINX.replace("{server}", server).format(folder=folder, port=port, user=user, **values))
+    with running([binary, "-c", str(path)], port, folder / "nginx.log"):
+        yield port
+
+
+@contextlib.contextmanager
+def git_https(folder, user, password):
+    """Git's own CGI program behind nginx with TLS; yields its address. folder: gets certificate.pem; repositories are in its 'git'."""
+    (folder / "git").mkdir(parents=True)
+    (folder / "users").write_text(f"{user}:{{PLAIN}}{password}\n")
+    certificate = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"), "-days", "2"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", *certificate, *subject]
+    subprocess.run(made, check=True, capture_output=True)
+    backend = free_port()
+    command = [sys.executable, str(Path(__file__).with_name("git_cgi.py")), str(backend), str(folder / "git")]
+    with running(command, backend, folder / "cgi.log"), _nginx(folder, GIT_SERVER, backend=backend) as port:
+        yield f"https://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def git_ssh(bin_dir, folder):
+    """An SSH server for Git; yields (port, its line of known_hosts). folder: gets the key of a user, 'key', and of nobody, 'other'."""
+    folder.mkdir()
+    for name in ("host", "key", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)], check=True)
+    port = free_port()
+    script = Path(__file__).with_name("git_ssh.py")
+    command = [str(bin_dir / "python"), str(script), str(port), str(folder / "host"), str(folder / "key.pub")]
+    with running(command, port, folder / "ssh.log"):
+        yield port, f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text().strip()}"
 
 
 @contextlib.contextmanager

@@ -270,6 +270,21 @@ def test_without_awx_awx_the_task_names_the_command(ansible):
     assert "awx.awx.execution_environment" in done.stderr
 
 
+def test_the_page_has_variables_that_work_and_the_end_of_their_run(ansible, collections, repo, tmp_path):
+    page = (repo / "docs" / "awx.md").read_text()
+    (given,) = re.findall(r"(?s)```yaml\n(# awx\.yml\n.*?)```", page)
+    (tmp_path / "awx.yml").write_text(given)
+    (tmp_path / "vault.yml").write_text(json.dumps({"vault_ksysak_mail": GIVEN["ksysak_awx_notification_configuration"]}))
+    (command,) = re.findall(r"(?m)^ansible-playbook (ksysak\.fleet\.awx_setup .*)$", page)
+    awx = Awx(organizations=["Default"], inventories=["Fleet"], credentials=["root on the fleet"])
+    with served(awx) as address:
+        environment = {"CONTROLLER_HOST": address, "CONTROLLER_OAUTH_TOKEN": awx.token, "ANSIBLE_COLLECTIONS_PATH": collections}
+        done = ansible.playbook(*command.split(), "-e", "@vault.yml", cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stdout
+    (recap,) = re.findall(r"(?m)^localhost +: ok=.*$", page)
+    assert recap.split() == next(line for line in done.stdout.splitlines() if line.startswith("localhost ")).split()
+
+
 def test_the_documented_defaults_are_the_ones_in_use(repo):
     role = repo / "roles" / "awx_setup"
     spec = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]

@@ -107,6 +107,16 @@ def test_a_waiver_that_holds_lets_it_pass_and_is_told(comply):
     assert results and all(result["suppressions"] for result in results)
 
 
+def test_it_compares_with_the_last_complete_scan(ansible, inventory, tmp_path):
+    options = {"ksysak_results": str(tmp_path), "ksysak_probes": ["host_health"], "ksysak_duration": 1}
+    for name in ("first", "second"):
+        done = ansible.playbook("ksysak.fleet.compliance", "-i", inventory, "-e", json.dumps({**options, "ksysak_scan_id": name}))
+        assert "PLAY RECAP" in done.stdout, done.stdout
+    first, second = fleet_of(tmp_path / "first"), fleet_of(tmp_path / "second")
+    assert (first["drift"], second["drift"]["baseline"]["scan_id"]) == (None, "first")
+    assert "There is no earlier scan to compare with yet." in first["verdict"]["notes"]
+
+
 @pytest.mark.parametrize(
     "override",
     [{"enabled": False}, {"hosts": {"targ*": {"known": ["{kernel}"]}}}, {"severity": "info"}],

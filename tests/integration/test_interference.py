@@ -41,6 +41,17 @@ def test_every_expiration_of_a_timer_is_counted_and_its_owner_named(on_host):
     assert 0 < timer["mean_us"] <= timer["longest_us"] <= timer["total_us"]
 
 
+def test_who_starts_most_timers_is_named_beside_thousands_that_start_one(on_host):
+    """There are more of them than processes of which the probe can keep the number."""
+    result = on_host("many_starters", 6000)
+    validate_data("ksysak.interference/1", result["data"])
+    timer = next(row for row in result["data"]["timers"] if row["function"] == "hrtimer_wakeup")
+    (own,) = [owner for owner in timer["started_by"] if owner["pid"] == result["truth"]["pid"]]
+    assert own["comm"] == "ks-sleeper"
+    assert own["started"] >= 0.99 * result["truth"]["slept"] - result["lost"]
+    assert [text for text in result["degradations"] if "too many" in text] == []
+
+
 def test_of_one_process_only_what_hit_it_is_counted(on_host):
     result = on_host("one_process")
     validate_data("ksysak.interference/1", result["data"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ksysak_publish: every type of destination against a real server, and what is said when one cannot be reached."""
 
+import base64
 import email
 import hashlib
 import json
@@ -288,6 +289,63 @@ def test_git(publish, results, tmp_path):
     assert done.returncode == 2
     assert "gone: " in why(done)
     assert "does not appear to be a git repository" in why(done)
+
+
+def test_git_over_https(publish, results, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    # A helper of the user that keeps passwords.
+    (home / ".gitconfig").write_text(f"[credential]\n\thelper = store --file {home}/kept\n")
+    with servers.git_https(tmp_path / "server", "scan", TOKEN) as address:
+        repository = tmp_path / "server" / "git" / "reports.git"
+        git("init", "--quiet", "--bare", repository)
+        common = {"type": "git", "branch": "main", "username": "scan", "password": TOKEN, "ca_path": f"{tmp_path}/server/certificate.pem"}
+        basic = base64.b64encode(f"scan:{TOKEN}".encode()).decode()
+        header = {**common, "headers": {"Authorization": f"Basic {basic}"}, "folder": "header"}
+        done = publish(
+            {**common, "url": f"{address}/reports.git"},
+            {**{name: value for name, value in header.items() if name not in ("username", "password")}, "url": f"{address}/reports.git"},
+            {**common, "name": "nobody", "url": f"{address}/reports.git", "password": f"not-{TOKEN}"},
+            {**common, "name": "untrusted", "url": f"{address}/reports.git", "ca_path": "/etc/hostname"},
+            {**common, "name": "moved", "url": f"{address}/moved/reports.git"},
+            env={"HOME": str(home)},
+        )
+        assert basic not in done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout
+    reasons = dict(one.split(": ", 1) for one in why(done).split("; "))
+    assert list(reasons) == ["nobody", "untrusted", "moved"], reasons
+    assert "Authentication failed" in reasons["nobody"] and "certificate" in reasons["untrusted"] and "302" in reasons["moved"], reasons
+    listed = git("-C", repository, "ls-tree", "-r", "--name-only", "main").split()
+    assert listed == sorted(f"{folder}{results.name}/{name}" for folder in ("", "header/") for name in FILES)
+    assert git("-C", repository, "show", f"main:{results.name}/fleet.json") == (results / "fleet.json").read_text()
+    assert not (home / "kept").exists()
+
+
+def test_git_over_ssh(publish, bin_dir, results, tmp_path):
+    folder = tmp_path / "it's here"
+    with servers.git_ssh(bin_dir, folder) as (port, host_key):
+        repository = tmp_path / "reports.git"
+        git("init", "--quiet", "--bare", repository)
+        common = {"type": "git", "branch": "main", "url": f"ssh://git@127.0.0.1:{port}{repository}", "key_file": str(folder / "key")}
+        other = f"[127.0.0.1]:{port} {(folder / 'other.pub').read_text().strip()}"
+        done = publish(
+            {**common, "host_keys": [host_key]},
+            {**common, "name": "nobody", "host_keys": host_key, "key_file": str(folder / "other")},
+            {**common, "name": "stranger", "host_keys": host_key.replace("127.0.0.1", "other.example.net")},
+            {**common, "name": "imposter", "host_keys": [other]},
+            {**common, "name": "gone", "host_keys": host_key, "url": f"ssh://git@127.0.0.1:{port}{repository}.not"},
+        )
+    assert done.returncode == 2, done.stdout
+    reasons = dict(one.split(": ", 1) for one in why(done).split("; "))
+    expected = {
+        "nobody": "Permission denied (publickey)",
+        "stranger": "Host key verification failed",
+        "imposter": "Host key verification failed",
+        "gone": "does not appear to be a git repository",
+    }
+    assert list(reasons) == list(expected), reasons
+    assert all(words in reasons[name] for name, words in expected.items()), reasons
+    assert git("-C", repository, "show", f"main:{results.name}/fleet.json") == (results / "fleet.json").read_text()
 
 
 def test_a_mistake_is_found_before_anything_else(publish):

@@ -12,7 +12,7 @@ const members = (count, change) =>
   Array.from({ length: count }, (unused, place) => ({ host: `edge-${place}.fra1.example-company.net`, change }))
 const module = (affected, of) => [{ factor: 'module', value: 'acme_nic', affected, affected_of: of }]
 const view = (id, severity, count, more = {}) => ({
-  group: { id, common: [], remedy: '', ...more },
+  group: { id, common: [], rollout: [], remedy: '', ...more },
   severity,
   title: id,
   members: members(count, more.change),
@@ -65,6 +65,7 @@ test('a ticket holds what hosts sent as code', () => {
     title: '`x` [a](http://x) @all <b>',
     rule: 'r-1',
     signature: 's',
+    rollout: [{ sentence: 'kernel `<b>`: on 3 of 3 hosts with it' }],
     remedy: 'Do\n`rm`',
   }
   const fleet = { scan: { scan_id: 'scan-1' }, runbooks: 'https://wiki.example.net/rb/' }
@@ -72,6 +73,7 @@ test('a ticket holds what hosts sent as code', () => {
   assert.match(text, /^## error: `'x' \[a\]\(http:\/\/x\) @all <b>`\n/)
   assert.match(text, /60 hosts: `edge-0\.fra1\.example-company\.net`, .*, \+10\n/)
   assert.match(text, /<https:\/\/wiki\.example\.net\/rb\/r-1>/)
+  assert.match(text, /\n- `kernel '<b>': on 3 of 3 hosts with it`\n/)
   assert.match(text, /\n`Do 'rm'`\n/)
 })
 

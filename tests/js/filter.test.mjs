@@ -23,6 +23,7 @@ const finding = (id, severity, category, hosts, more) => ({
   signature: 's',
   rule: 'r',
   common: [],
+  rollout: [],
   drift: null,
   host_count: hosts.length,
   hosts: hosts.map((one) => ({ host: one, severity, title: `title of ${id}`, ...more?.own?.[one] })),

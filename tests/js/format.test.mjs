@@ -44,12 +44,14 @@ test('microseconds become milliseconds and seconds', () => {
   ])
 })
 
-test('seconds become milliseconds, hours and days', () => {
-  assert.deepEqual([0, 0.25, 1, 7199, 7200, 172799, 172800].map(format.seconds), [
+test('seconds become milliseconds, minutes, hours and days', () => {
+  assert.deepEqual([0, 0.25, 1, 599, 600, 7199, 7200, 172799, 172800].map(format.seconds), [
     '0 s',
     '250 ms',
     '1 s',
-    '7,200 s',
+    '599 s',
+    '10 min',
+    '120 min',
     '2 h',
     '48 h',
     '2 d',

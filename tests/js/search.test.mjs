@@ -30,6 +30,7 @@ const fleet = {
       signature: 'leak|x',
       rule: 'memleak-suspected',
       common: [],
+      rollout: [],
       hosts: [member('web1', 'error'), member('db1', 'info')],
     },
     {
@@ -40,6 +41,7 @@ const fleet = {
       signature: 'wait|x',
       rule: 'runq-latency',
       common: [],
+      rollout: [],
       hosts: [member('web2', 'info', 'Wait of 61 ms')],
     },
   ],

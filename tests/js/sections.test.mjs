@@ -16,6 +16,7 @@ import { daysOf, scannedAt } from '../../roles/report/files/sections/exceptions/
 import { longestRunner } from '../../roles/report/files/sections/jitter.js'
 import { bucketsOf } from '../../roles/report/files/sections/jitter/histogram.js'
 import { columnsOf, rowOf, strength, worstFirst } from '../../roles/report/files/sections/jitter/heatmap.js'
+import { delaysOf, momentsOf } from '../../roles/report/files/sections/jitter/moments.js'
 import { functionOf, treeOf } from '../../roles/report/files/sections/leaks/icicle.js'
 import { openPage } from './page.mjs'
 
@@ -217,4 +218,30 @@ test('a bar has its shares one after the other, without empty ones', () => {
     ],
   )
   assert.deepEqual(segments([{ class: 'c', title: 't', value: 0 }]), [])
+})
+
+test('waits and stalls of a host stand in the order of their ends, each with its cause', () => {
+  const events = [
+    { at_s: 3, delay_us: 20, cause: 'run_queue' },
+    { at_s: 1, delay_us: 10 },
+  ]
+  const found = momentsOf(events, [{ at_s: 3, delay_us: 90, kind: 'irqoff' }])
+  assert.deepEqual(
+    found.map(({ at_s: at, cause, stalled }) => [at, cause, stalled]),
+    [
+      [1, null, false],
+      [3, 'irqoff', true],
+      [3, 'run_queue', false],
+    ],
+  )
+  assert.deepEqual(momentsOf([], []), [])
+})
+
+test('delays stand between powers of two, also a single one, a power itself, and none at all', () => {
+  const of = (...delays) => delaysOf(delays.map((delay_us) => ({ delay_us })))
+  assert.deepEqual(of(3000), [2048, 4096])
+  assert.deepEqual(of(4096), [4096, 8192])
+  assert.deepEqual(of(0), [1, 2])
+  assert.deepEqual(of(0.25, 5), [1, 2, 4, 8])
+  assert.equal(of(1000, 148200.5).at(-1), 262144)
 })

@@ -15,9 +15,10 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import 
 ANYWHERE = 64  # frames: the whole stack
 _NEAR = 4  # frames: the function that sleeps, and what calls it
 
-RWSEM = r'(?:down_(?:read|write)(?:_\w+)?|rwsem_down_(?:read|write)_\w+|__down_(?:read|write)\w*)$'
+RWSEM = r'(?:down_(?:read|write)(?:_\w+)?|(?:call_)?rwsem_down_(?:read|write)_\w+|__down_(?:read|write)\w*)$'
 MUTEX = r'(?:mutex_lock(?:_\w+)?|__mutex_lock(?:_\w+)?|ww_mutex_lock\w*|rt_mutex_lock\w*|__rt_mutex_\w+|rt_mutex_slowlock\w*)$'
 LOCKS = r'(?:%s|%s|(?:percpu_down_\w+|__percpu_down_read|percpu_rwsem_wait|down(?:_\w+)?|__down(?:_\w+)?)$)' % (RWSEM[:-1], MUTEX[:-1])
+_LOCK = re.compile(LOCKS)
 IO = r'(?:io_schedule(?:_timeout|_prepare)?|wait_for_completion_io(?:_timeout)?|bit_wait_io(?:_timeout)?|blk_wait_io)$'
 
 
@@ -42,7 +43,8 @@ class Row:
         """
         if self.called is not None and not (self.called.match(called) if called else self.functions and uninterruptible):
             return False
-        return not self.functions or not self.functions.isdisjoint(names[:self.depth])
+        # A function that calls the scheduler in its place, as its last act (a tail call), has no frame: it is the one that was called.
+        return not self.functions or called in self.functions or not self.functions.isdisjoint(names[:self.depth])
 
 
 ROWS = (
@@ -76,6 +78,9 @@ ROWS = (
         'try_to_free_pages __alloc_pages_direct_reclaim throttle_direct_reclaim reclaim_throttle shrink_node shrink_slab '
         'do_shrink_slab node_reclaim __node_reclaim',
         'mm/vmscan.c: memory is freed by the task that wants some', depth=ANYWHERE),
+    Row('reclaim', 'room in the cache of ZFS (ARC)',
+        'arc_wait_for_eviction',
+        'arc.c of OpenZFS: until enough was evicted', depth=6),
     Row('dirty_throttling', 'writeback: it writes faster than the device (dirty throttling)',
         'balance_dirty_pages balance_dirty_pages_ratelimited balance_dirty_pages_ratelimited_flags',
         'mm/page-writeback.c: a writer sleeps so that dirty pages stay below their limit', depth=ANYWHERE),
@@ -107,11 +112,15 @@ ROWS = (
         'btrfs_commit_transaction wait_current_trans btrfs_sync_log wait_log_commit btrfs_wait_for_commit wait_for_commit '
         'btrfs_wait_ordered_range btrfs_start_ordered_extent btrfs_wait_ordered_roots',
         'fs/btrfs/transaction.c, tree-log.c, ordered-data.c', depth=8),
+    Row('journal', 'a transaction group of ZFS',
+        'txg_wait_synced txg_wait_synced_impl txg_wait_synced_flags txg_wait_open dmu_tx_wait zil_commit zil_commit_impl zil_commit_waiter',
+        'txg.c, dmu_tx.c and zil.c of OpenZFS: until the group, or the intent log, is on disk', depth=8),
 
     # Locks: by what was called, then by who called it.
     Row('mmap_lock', 'mmap_lock',
         'vm_mmap_pgoff __vm_munmap vm_munmap __do_sys_brk __x64_sys_brk do_mprotect_pkey __do_sys_mremap do_mremap mremap_to '
         'do_madvise madvise_lock madvise_do_behavior madvise_walk_vmas do_user_addr_fault lock_mm_and_find_vma exc_page_fault '
+        'do_page_fault __do_page_fault '
         'mmap_read_lock_maybe_expand upgrade_mmap_lock_carefully get_mmap_lock_carefully dup_mm dup_mmap exit_mmap exit_mm exec_mmap '
         'begin_new_exec m_start proc_maps_open lock_next_vma lock_vma_range show_smaps_rollup pagemap_read clear_refs_write do_mlock '
         '__mm_populate apply_vma_lock_flags __access_remote_vm access_remote_vm get_cmdline proc_pid_cmdline_read get_mm_cmdline '
@@ -157,6 +166,10 @@ ROWS = (
     Row('fs_frozen', 'its file system, which is frozen',
         '__sb_start_write mnt_want_write freeze_super thaw_super ext4_journal_check_start',
         'fs/super.c: writes wait until the file system is thawed', depth=3),
+    Row('rwsem', 'the lock of a mounted file system (umount, remount, sync)',
+        'iterate_supers iterate_supers_type get_super __get_super user_get_super grab_super deactivate_super super_lock super_lock_shared '
+        'super_lock_excl ovl_sync_fs sget sget_fc',
+        'fs/super.c: s_umount is held while a file system is mounted, unmounted, frozen or written out', depth=2, called=RWSEM),
     Row('pipe_lock', 'the lock of a pipe',
         'pipe_write pipe_read pipe_lock pipe_release pipe_double_lock splice_pipe_to_pipe',
         'fs/pipe.c: another task is within the pipe', depth=2, called=MUTEX),
@@ -202,6 +215,12 @@ ROWS = (
         'rq_qos_wait wbt_wait __rq_qos_throttle ioc_rqos_throttle blkcg_maybe_throttle_current blkcg_maybe_throttle_blkg '
         'blkcg_iolatency_throttle blk_throtl_bio __blk_throtl_bio',
         'block/blk-wbt.c, blk-iocost.c, blk-iolatency.c, blk-throttle.c', depth=5),
+    Row('block_io', 'a software RAID (its resync, its superblock or a free stripe)',
+        'md_write_start wait_barrier _wait_barrier wait_read_barrier raise_barrier raid5_get_active_stripe md_handle_request',
+        'drivers/md: until the barrier of a resync falls, the superblock says that there are writes, or a stripe is free', depth=3),
+    Row('block_io', 'a request of ZFS',
+        'zio_wait',
+        'zio.c of OpenZFS: until the request and its parts are done', depth=6),
     Row('block_io', 'a block device',
         'blk_io_schedule submit_bio_wait __wait_on_buffer __lock_buffer __bread_gfp __bh_read_batch __sync_dirty_buffer '
         'blkdev_issue_flush blkdev_issue_discard blkdev_issue_zeroout __blkdev_direct_IO __blkdev_direct_IO_simple iomap_dio_rw '
@@ -285,6 +304,9 @@ def reason(frames, called, uninterruptible, is_kernel_thread, is_mmap_lock=False
     known; is_mmap_lock: the task waits for the lock of its own address space.
     """
     names, called = [bare(frame) for frame in frames], bare(called) if called else ''
+    # Some kernels leave slow paths of locks out of that section (rwsem_down_write_slowpath of 5.10): then the stack begins with them.
+    while names and _LOCK.match(names[0]):
+        called = names.pop(0)
     row = _row(names, called, uninterruptible, is_mmap_lock)
     if row is None:
         if not uninterruptible or (is_kernel_thread and is_idle_thread(names)):

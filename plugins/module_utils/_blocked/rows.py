@@ -8,6 +8,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._blocked import reaso
 _KEPT = 512  # longest waits of which all is kept
 _CHAIN = 5
 _VICTIMS, _HOLDERS, _FRAMES, _KINDS_OF_SERVICE = 3, 3, 10, 6
+_DEVICES, _KINDS_OF_DEVICE = 10, 4
 # A wait of these ends when another task lets go, or has done what was asked of it: who wakes the sleeper is to be named.
 _ENDED_BY_A_TASK = frozenset((
     'mmap_lock', 'rmap_lock', 'inode_lock', 'cgroup_lock', 'rtnl', 'pipe_lock', 'file_position', 'rwsem', 'mutex', 'lock', 'journal',
@@ -56,10 +57,11 @@ class Wait:
 
 
 class Waits:
-    """All waits of a window. begin_ns, end_ns: of the window; what of a wait lies before it is part of its length, but of no sum."""
+    """All waits of a window. begin_ns, end_ns (when it is known): of the window; what of a wait lies outside is part of its length, but of
+    no sum."""
 
     def __init__(self, begin_ns):
-        self.begin_ns = begin_ns
+        self.begin_ns, self.end_ns = begin_ns, None
         self.count = self.expected = 0
         self._longest = []
         self._causes, self._services = {}, {}
@@ -73,7 +75,7 @@ class Waits:
             heapq.heappush(self._longest, row)
         else:
             heapq.heappushpop(self._longest, row)
-        within_ns = max(0, wait.ended_ns - max(self.begin_ns, wait.began_ns))
+        within_ns = self._within_ns(wait)
         if wait.reason.expected:
             self.expected += 1
             return
@@ -85,6 +87,11 @@ class Waits:
             service['longest_ns'] = max(service['longest_ns'], wait.slept_ns)
             if wait.state == 'S':  # looks weigh uninterruptible sleep alone
                 self.sample(wait.task, wait.reason, wait.device, within_ns)
+
+    def _within_ns(self, wait):
+        """For how long a wait lasted within the window."""
+        ended_ns = wait.ended_ns if self.end_ns is None else min(wait.ended_ns, self.end_ns)
+        return max(0, ended_ns - max(self.begin_ns, wait.began_ns))
 
     def sample(self, task, reason, device, weight_ns):
         """Take a look at a task that is blocked, which stands for weight_ns of its time."""
@@ -110,7 +117,7 @@ class Waits:
         device = device if reason.kind in reasons.OF_DEVICES else None
         return self._causes.setdefault((reason.kind, reason.words, device), {
             'kind': reason.kind, 'words': reason.words, 'device': device, 'count': 0, 'total_ns': 0, 'longest_ns': 0, 'sampled_ns': 0,
-            'function': reason.function, 'calls': {}, 'victims': {}, 'holders': {}})
+            'function': reason.function, 'calls': {}, 'victims': {}, 'holders': {}, 'behind': {}})
 
     def _add_to_cause(self, wait, within_ns):
         cause = self._cause(wait.reason, wait.device)
@@ -141,23 +148,53 @@ class Waits:
         return doing(wait.waker_stack)
 
     def facts(self, top):
-        """Return {'reasons', 'waits', 'services'}, each sorted, at most `top` long."""
+        """Return {'reasons', 'devices', 'waits', 'services'}, each sorted, at most `top` long."""
         longest = [row[3] for row in sorted(self._longest, key=lambda row: row[:3], reverse=True)]
         by_tid = {}
         for wait in longest:
             by_tid.setdefault(wait.task.tid, []).append(wait)
+        devices = self._by_device(longest, by_tid)
         causes = sorted(self._causes.values(), key=lambda cause: -max(cause['total_ns'], cause['sampled_ns']))
         services = sorted(self._services.values(), key=lambda row: -row['blocked_ns'] - row['longest_ns'])
         return {'reasons': [_cause_facts(cause) for cause in causes[:top]],
+                'devices': [_device_facts(*row) for row in devices[:_DEVICES]],
                 'waits': [self._wait_facts(wait, by_tid) for wait in longest[:top]],
                 'services': [_service_facts(row) for row in services[:top]]}
+
+    def _by_device(self, longest, by_tid):
+        """Return [(device, its sums)], most time first, and note in each cause behind which devices its holders waited.
+
+        longest: the waits that are kept, by_tid: the same by thread id. A wait for a holder that itself waits for a device counts there.
+        """
+        found = {}
+        for cause in self._causes.values():
+            if cause['device'] is not None and cause['count']:
+                row = _device(found, cause['device'])
+                row['count'] += cause['count']
+                row['longest_ns'] = max(row['longest_ns'], cause['longest_ns'])
+                row['kinds'][cause['kind']] = row['kinds'].get(cause['kind'], 0) + cause['total_ns']
+                row['words'][cause['words']] = cause['total_ns']
+                for victim in cause['victims'].values():
+                    _add_victim(row, victim['task'], victim['total_ns'])
+        for wait in longest:
+            last = links(wait, by_tid)[-1:]
+            if wait.reason.expected or wait.task.is_kernel_thread or not last:
+                continue
+            device = _device_of(last[0])
+            if device is not None and device != _device_of(wait):  # its own wait for the device counts already
+                within_ns, row = self._within_ns(wait), _device(found, device)
+                row['behind_ns'] += within_ns
+                _add_victim(row, wait.task, within_ns)
+                behind = self._cause(wait.reason, wait.device)['behind']
+                behind[device] = behind.get(device, 0) + within_ns
+        return sorted(found.items(), key=lambda item: (-sum(item[1]['victims'].values()), item[0]))
 
     def _wait_facts(self, wait, by_tid):
         task, known_by = wait.holder()
         holder = None
         if task is not None:
             holder = dict(task.facts(), by=known_by, doing=self._doing(wait, task))
-        device = wait.device if wait.reason.kind in reasons.OF_DEVICES else None
+        device = _device_of(wait)
         return dict(wait.task.facts(), kind=wait.reason.kind, reason=wait.reason.words, function=wait.reason.function,
                     call=wait.reason.call, state=wait.state, delay_us=_us(wait.slept_ns),
                     at_s=round((wait.ended_ns - self.begin_ns) / 1e9, 4), device=device, ongoing=wait.ongoing,
@@ -165,8 +202,8 @@ class Waits:
                     chain=chain(wait, by_tid), stack=wait.stack[:_FRAMES])
 
 
-def chain(wait, by_tid):
-    """Return for whom the holder waited meanwhile, and that one's holder, and so on: a row each.
+def links(wait, by_tid):
+    """Return [Wait]: what the holder waited for meanwhile, what that one's holder did, and so on.
 
     by_tid: {thread id: its waits}. A wait of the holder counts when it covers at least half of this one.
     """
@@ -180,11 +217,15 @@ def chain(wait, by_tid):
         best = max(over, key=lambda row: row[0], default=(0, None))
         if best[0] * 2 < wait.slept_ns:
             break
-        other = best[1]
-        found.append({'pid': holder.pid, 'tid': holder.tid, 'comm': holder.comm, 'kind': other.reason.kind, 'reason': other.reason.words,
-                      'function': other.reason.function, 'delay_us': round(other.slept_ns / 1e3, 1)})
-        wait = other
+        wait = best[1]
+        found.append(wait)
     return found
+
+
+def chain(wait, by_tid):
+    """Return a row for each of links(): who waited, and for what."""
+    return [{'pid': one.task.pid, 'tid': one.task.tid, 'comm': one.task.comm, 'kind': one.reason.kind, 'reason': one.reason.words,
+             'function': one.reason.function, 'delay_us': round(one.slept_ns / 1e3, 1)} for one in links(wait, by_tid)]
 
 
 def doing(stack):
@@ -199,6 +240,28 @@ def _victim(cause, task):
     return cause['victims'].setdefault(task.pid, {'task': task, 'count': 0, 'total_ns': 0, 'longest_ns': 0, 'sampled_ns': 0})
 
 
+def _device_of(wait):
+    return wait.device if wait.reason.kind in reasons.OF_DEVICES else None
+
+
+def _device(found, name):
+    return found.setdefault(name, {'count': 0, 'longest_ns': 0, 'behind_ns': 0, 'kinds': {}, 'words': {}, 'victims': {}, 'tasks': {}})
+
+
+def _add_victim(row, task, within_ns):
+    row['tasks'][task.pid] = task
+    row['victims'][task.pid] = row['victims'].get(task.pid, 0) + within_ns
+
+
+def _device_facts(name, row):
+    kinds = sorted(row['kinds'].items(), key=lambda kind: (-kind[1], kind[0]))[:_KINDS_OF_DEVICE]
+    victims = sorted(row['victims'].items(), key=lambda victim: (-victim[1], victim[0]))
+    return {'device': name, 'count': row['count'], 'total_us': _us(sum(row['victims'].values())), 'longest_us': _us(row['longest_ns']),
+            'behind_us': _us(row['behind_ns']), 'reason': _most(row['words']), 'tasks': len(victims),
+            'kinds': dict((kind, _us(total_ns)) for kind, total_ns in kinds),
+            'victims': [{'pid': pid, 'comm': row['tasks'][pid].comm, 'total_us': _us(total_ns)} for pid, total_ns in victims[:_VICTIMS]]}
+
+
 def _most(counted):
     return max(counted, key=lambda name: (counted[name], name)) if counted else ''
 
@@ -210,7 +273,9 @@ def _us(nanoseconds):
 def _cause_facts(cause):
     victims = sorted(cause['victims'].values(), key=lambda row: -max(row['total_ns'], row['sampled_ns']))
     holders = sorted(cause['holders'].values(), key=lambda row: -row['total_ns'])
+    behind = _most(cause['behind'])
     return {'kind': cause['kind'], 'reason': cause['words'], 'device': cause['device'], 'function': cause['function'],
+            'behind': behind if behind and cause['behind'][behind] * 2 >= cause['total_ns'] else None,
             'call': _most(cause['calls']), 'count': cause['count'], 'total_us': _us(cause['total_ns']),
             'longest_us': _us(cause['longest_ns']), 'sampled_us': _us(cause['sampled_ns']), 'tasks': len(victims),
             'victims': [dict(row['task'].facts(), count=row['count'], total_us=_us(row['total_ns']), longest_us=_us(row['longest_ns']),

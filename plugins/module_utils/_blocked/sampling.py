@@ -4,7 +4,7 @@
 import os
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._blocked import reasons, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._blocked import memory, reasons, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.who import Who
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import procfs
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine
@@ -45,6 +45,7 @@ class ProcfsEngine(Engine):
             self.degradations.append('this kernel lets no stack of a task be read: one function is known of each wait, or none')
 
     def start(self, duration_s):
+        self._memory_before = memory.snapshot()
         self._waits = rows.Waits(_now_ns())
         self._looked_ns = _now_ns()
 
@@ -96,12 +97,14 @@ class ProcfsEngine(Engine):
             self._waits.add(rows.Wait(blocked.task, reason, seen_ns, seen_ns - blocked.since_ns, blocked.stack, ongoing=ongoing))
 
     def stop(self):
+        self._memory_after = memory.snapshot()
         for blocked in self._blocked.values():
             self._ended(blocked, self._looked_ns, ongoing=True)
 
     def read(self, window_s):
         data = {'threshold_us': self._threshold_ns / 1e3, 'count': self._waits.count, 'expected': self._waits.expected,
                 'sampling': {'samples': self._looks, 'interval_us': round(self._pause_s * 1e6, 1)}}
+        data['memory'] = memory.compare(self._memory_before, self._memory_after, window_s)
         data.update(self._waits.facts(self.options['top']))
         return data
 

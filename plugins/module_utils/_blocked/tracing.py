@@ -5,7 +5,7 @@ import os
 import struct
 import time
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._blocked import reasons, rows
+from ansible_collections.ksysak.fleet.plugins.module_utils._blocked import memory, reasons, rows
 from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.bpf import constants, text
 from ansible_collections.ksysak.fleet.plugins.module_utils._blocked.who import Who
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
@@ -118,6 +118,7 @@ class BccEngine(engine.BccEngine):
         table[table.Key(0)] = table.Leaf(*numbers)
 
     def start(self, duration_s):
+        self._memory_before = memory.snapshot()
         self._program.open_gate()
         self._waits = rows.Waits(_now_ns())
         self._looked_s, self._pause_s, self._blocked = time.monotonic(), self._least_pause_s, {}
@@ -208,6 +209,8 @@ class BccEngine(engine.BccEngine):
 
     def stop(self):
         self._program.close_gate()
+        self._waits.end_ns = _now_ns()
+        self._memory_after = memory.snapshot()
         self._detach()
         self._collect()
         blocked = self._look_at_sleepers()
@@ -294,9 +297,11 @@ class BccEngine(engine.BccEngine):
     def read(self, window_s):
         counts = self._program.table('counts')[0]
         lost = sum(count.lost for count in counts)
-        self.account_lost(lost + self._program.missed(), self._waits.count + self._waits.expected, 'waits', 'counts are too low')
+        self.account_lost(lost + self._program.missed(), self._waits.count + self._waits.expected, 'waits', 'counts are too low',
+                          engine.COUNTED_SHARE)
         data = {'threshold_us': self._threshold_ns / 1e3, 'count': self._waits.count, 'expected': self._waits.expected,
                 'sampling': {'samples': self._passes, 'interval_us': round(self._pause_s * 1e6, 1)}}
+        data['memory'] = memory.compare(self._memory_before, self._memory_after, window_s)
         data.update(self._waits.facts(self.options['top']))
         return data
 

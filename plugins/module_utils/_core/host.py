@@ -8,11 +8,12 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.procfs import r
 
 _HYPERVISORS = (('kvm', 'kvm'), ('vmware', 'vmware'), ('microsoft', 'hyper-v'), ('xen', 'xen'), ('virtualbox', 'virtualbox'),
                 ('innotek', 'virtualbox'), ('qemu', 'kvm'), ('amazon', 'kvm'), ('google', 'kvm'), ('alibaba', 'kvm'))
-_MOST_MODULES = 512
+_MOST_MODULES, _MOST_VERSIONS = 512, 32
 
 
 def system():
     """Return the 'system' part of schema ksysak.host/1. What cannot be read is empty, never an error."""
+    modules = [line.split() for line in read_text('/proc/modules').splitlines() if line.strip()]
     return {
         'kernel': platform.release()[:128],
         'arch': platform.machine()[:32],
@@ -23,8 +24,24 @@ def system():
         'virtualization': virtualization(),
         'boot_id': read_text('/proc/sys/kernel/random/boot_id').strip()[:64],
         'uptime_s': uptime_s(),
-        'modules': sorted(line.split(' ')[0][:64] for line in read_text('/proc/modules').splitlines())[:_MOST_MODULES],
+        'modules': sorted(fields[0][:64] for fields in modules)[:_MOST_MODULES],
+        'module_versions': _module_versions(modules),
     }
+
+
+def _module_versions(modules):
+    """Return {name: version} of modules from outside of the kernel's tree: those of its tree are named by the kernel's release.
+
+    modules: fields of lines of /proc/modules; the last one has the taint letters of a module, as (OE), O: out of tree.
+    """
+    names = sorted(fields[0] for fields in modules if fields[-1].startswith('(') and 'O' in fields[-1])
+    versions = {}
+    for name in names[:_MOST_VERSIONS]:
+        version, source = (read_text('/sys/module/%s/%s' % (name, file)).strip()[:64] for file in ('version', 'srcversion'))
+        text = '%s (srcversion %s)' % (version, source) if version and source else version or (source and 'srcversion %s' % source)
+        if text:
+            versions[name[:64]] = text
+    return versions
 
 
 def virtualization():

@@ -42,7 +42,7 @@ def finish(probe, engine, missing, wall, window_s):
     engine.stop()
     result = envelope(probe, 'ok', engine=engine.NAME, started_at=wall, window_s=window_s)
     result['data'] = engine.read(max(window_s, 1e-3))
-    result['cost']['lost_events'] = engine.lost_events
+    result['cost'].update(lost_events=engine.lost_events, lost_share=engine.lost_share)
     return mark_degraded(result, engine, missing)
 
 

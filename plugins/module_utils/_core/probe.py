@@ -40,6 +40,7 @@ class Engine:
         """options: dict of the probe's validated options."""
         self.options = options
         self.lost_events = 0
+        self.lost_share = 0.0  # of all events, 0 to 1
         self.degradations = []  # what this engine could not see; any entry makes the result degraded
 
     def open(self):
@@ -108,7 +109,7 @@ def envelope(probe, status, reason='', remedy='', engine='none', started_at=None
         'status': status, 'reason': reason[:_TEXT_CHARS], 'remedy': remedy[:_TEXT_CHARS], 'engine': engine,
         'started_at': (started_at or datetime.datetime.utcnow()).strftime('%Y-%m-%dT%H:%M:%SZ'),
         'window_s': round(window_s, 3),
-        'cost': {'cpu_s': 0.0, 'max_rss_bytes': 0, 'setup_s': 0.0, 'lost_events': 0, 'truncated': False},
+        'cost': {'cpu_s': 0.0, 'max_rss_bytes': 0, 'setup_s': 0.0, 'lost_events': 0, 'lost_share': 0.0, 'truncated': False},
         'data': {},
     }
 

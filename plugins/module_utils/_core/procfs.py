@@ -40,6 +40,12 @@ def parse_fields(text):
     return fields
 
 
+def parse_pressure(text):
+    """Return {'some', 'full': microseconds} of a file of /proc/pressure; without those that it does not have."""
+    rows = (line.partition(' ') for line in text.splitlines())
+    return dict((name, int(rest.rsplit('total=', 1)[1])) for name, _space, rest in rows if name in ('some', 'full') and 'total=' in rest)
+
+
 def parse_stat(text):
     """Return (name, columns from the state on) of the text of /proc/PID/stat, whose name may hold anything; ('', []) of other text."""
     head, closed, rest = text.rpartition(')')
@@ -59,6 +65,12 @@ def parse_steal_us(text):
 def parse_interrupts_us(text):
     """Return {CPU: microseconds in hardware interrupts and softirqs} of /proc/stat's text."""
     return _columns_us(text, _IRQ, _SOFTIRQ)
+
+
+def parse_started(text):
+    """Return how many tasks were started since the boot, of /proc/stat's text; None when it does not say."""
+    found = re.search(r'^processes (\d+)$', text, re.M)
+    return int(found.group(1)) if found else None
 
 
 def _columns_us(text, *columns):

@@ -12,7 +12,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Un
 _BTF = '/sys/kernel/btf/vmlinux'
 _MAGIC = 0xeB9F
 STRUCT, TYPEDEF, FUNC = 4, 8, 12
-_UNION = 5
+_POINTER, _UNION, _FUNCTION = 2, 5, 13  # the last one: a function's prototype
 _MODIFIERS = frozenset((TYPEDEF, 9, 10, 11, 18))  # typedef, volatile, const, restrict, type tag
 # Bytes that follow the 12 of each type, by kind: (fixed, for each of its members).
 _TAIL = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0), 15: (0, 12), 17: (4, 0), 19: (0, 12)}
@@ -67,6 +67,14 @@ class Types:
                 return number
         return None
 
+    def parameters(self, name):
+        """Return how many parameters the functions of typedef `name` have, which is a pointer to such functions; 0 when there is none."""
+        number = self.number(name, TYPEDEF)
+        for kind in (TYPEDEF, _POINTER):
+            number = self._word(number, 8) if number and self._kind(self._places[number]) == kind else 0
+        is_function = 0 < number < len(self._places) and self._kind(self._places[number]) == _FUNCTION
+        return self._word(number, 4) & 0xffff if is_function else 0
+
     def offset(self, path):
         """Return the offset in bytes of 'task_struct.se.sum_exec_runtime' within its structure; None when there is no such member.
 
@@ -84,6 +92,9 @@ class Types:
     def first(self, *paths):
         """Return the offset of the first of these paths that there is; None for none: members change their names."""
         return next((offset for offset in map(self.offset, paths) if offset is not None), None)
+
+    def _word(self, number, at):
+        return struct.unpack_from('<I', self._data, self._places[number] + at)[0]
 
     def _kind(self, place):
         return (struct.unpack_from('<I', self._data, place + 4)[0] >> 24) & 0x1f

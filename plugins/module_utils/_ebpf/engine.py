@@ -38,12 +38,13 @@ class BccEngine(Engine):
         raise NotImplementedError
 
     def account_lost(self, lost, seen, what, consequence, share=_LOST_SHARE):
-        """Set lost_events; too many of them make the result degraded.
+        """Set lost_events and lost_share; too many of them make the result degraded.
 
         lost, seen: numbers of events; what: their name in the plural; consequence: what is wrong with the data then; share: of all
         events that may be lost.
         """
         self.lost_events = lost
+        self.lost_share = round(lost / max(lost + seen, 1), 6)
         if is_degrading(lost, lost + seen, share):
             self.degradations.append('%d of %d %s were lost: %s' % (lost, lost + seen, what, consequence))
 

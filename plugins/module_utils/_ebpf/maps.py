@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads BPF hash maps whole, by the system call itself: in batches where the kernel can (5.6), else key by key; bounded in time."""
+"""Reads and empties BPF hash maps by the system call itself: in batches where the kernel can (5.6), else key by key; bounded in time."""
 
 import ctypes
 import errno
 import time
 
 _SYS_BPF_X86_64 = 321
-_LOOKUP_ELEM, _GET_NEXT_KEY, _LOOKUP_BATCH = 1, 4, 24
+_LOOKUP_ELEM, _DELETE_ELEM, _GET_NEXT_KEY, _LOOKUP_BATCH, _DELETE_BATCH = 1, 3, 4, 24, 27
 _CHUNK = 8192
 
 
@@ -77,3 +77,23 @@ def _one_by_one(table, most, deadline):
             return found, False
         previous, key = key, table.Key()
     return found, True
+
+
+def delete(table, keys):
+    """Delete entries of a bcc table that is a hash; returns how many there still were. keys: ctypes structures, as items() gives them."""
+    deleted = 0
+    for begin in range(0, len(keys), _CHUNK):
+        chunk = (table.Key * len(keys[begin:begin + _CHUNK]))(*keys[begin:begin + _CHUNK])
+        at, size = 0, ctypes.sizeof(table.Key)
+        while at < len(chunk):
+            request = _Batch(0, 0, ctypes.addressof(chunk) + at * size, 0, len(chunk) - at, table.map_fd, 0, 0)
+            failed = _bpf(_DELETE_BATCH, request)
+            if failed not in (0, errno.ENOENT):
+                return deleted + sum(_delete_one(table, key) for key in keys[begin + at:])
+            deleted += request.count
+            at += request.count + (failed != 0)  # one that is gone ends the batch
+    return deleted
+
+
+def _delete_one(table, key):
+    return not _bpf(_DELETE_ELEM, _Element(table.map_fd, ctypes.addressof(key), 0, 0))

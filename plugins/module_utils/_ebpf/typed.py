@@ -21,6 +21,14 @@ _ATTR_BYTES, _NAME_AT, _ATTACH_TYPE_AT, _BTF_ID_AT = 128, 48, 68, 108
 _LOG_BYTES = 1 << 18
 _INSTRUCTION_BYTES = 8
 
+# Text for functions of such programs.
+LOADS = """
+/* Loads of typed pointers: bcc would make calls of them. */
+#define ARGUMENT(value, ctx, index) asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(ctx), "i"((index) * 8))
+#define LOAD(value, from, at) asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(from), "i"(at))
+#define LOAD32(value, from, at) asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(value) : "r"(from), "i"(at))
+"""
+
 
 class _Loaded:
     """What Program keeps of a function: its file descriptor."""

@@ -27,7 +27,7 @@ TIMER_KINDS = ('hrtimer', 'timer')
 DROPPED_IRQ, DROPPED_TIMER, DROPPED_FUNCTION, DROPPED_CAUSE = range(4)
 
 # What processes cause: its name, and one of how many is kept.
-CAUSES = (('packets_sent', 16), ('packets_received', 16), ('tlb_shootdowns', 1))
+CAUSES = (('packets_sent', 16), ('packets_received', 16), ('tlb_shootdowns', 1), ('io_requests', 16))
 # Tracepoint with its group, which cause it is, the condition on its arguments; of several tracepoints of a cause the first that exists.
 # sock_recv_length (from 6.3): every read of a socket; small datagrams pass skb_copy_datagram_iovec.
 # tlb_flush: reason TLB_REMOTE_SEND_IPI of include/linux/mm_types_task.h, the same number since 3.16.
@@ -36,6 +36,7 @@ CAUSE_EVENTS = (
     ('sock:sock_recv_length', 'packets_received', 'is_internet(ctx->args[0])'),
     ('skb:skb_copy_datagram_iovec', 'packets_received', '1'),
     ('tlb:tlb_flush', 'tlb_shootdowns', 'ctx->args[0] == 4'),
+    ('block:block_bio_queue', 'io_requests', '1'),
 )
 
 _TEXT = """
@@ -192,7 +193,8 @@ struct starter_key_t {
 };
 BPF_TABLE("percpu_hash", struct timer_key_t, struct stat_t, timers, 256);
 BPF_PERCPU_ARRAY(expiring, struct expiring_t, 4);
-BPF_HASH(starters, struct starter_key_t, struct process_t, 4096);
+/* Where processes come and go by the thousand, those that do little make room for those that do much. */
+BPF_TABLE("lru_hash", struct starter_key_t, struct process_t, starters, 4096);
 
 /* A timer that goes off within a softirq may be interrupted by others: each level has its place. */
 static inline struct expiring_t *expiring_here(u32 kind) {
@@ -273,7 +275,7 @@ static inline void started(u64 function) {
   if (starter)
     __sync_fetch_and_add(&starter->count, 1);
   else
-    drop(DROPPED_FUNCTION);
+    drop(DROPPED_CAUSE);
 }
 """
 
@@ -300,7 +302,7 @@ struct cause_key_t {
   u32 what;
   u32 pid;
 };
-BPF_HASH(causes, struct cause_key_t, struct process_t, 4096);
+BPF_TABLE("lru_hash", struct cause_key_t, struct process_t, causes, 4096);
 BPF_PERCPU_ARRAY(cause_counts, u64, 4);
 
 /* Whether a socket is one of IPv4 or IPv6: sock.__sk_common.skc_family, at the same place since 2.6. */

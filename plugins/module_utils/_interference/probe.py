@@ -146,7 +146,7 @@ class BccEngine(engine.BccEngine):
                 traced.setdefault(key, {})
             elif key not in found:
                 found[key] = rows.counted(at_most[key])
-        check, grave = rows.cross_check(traced, at_least if whole else None, at_most, names)
+        check, grave = rows.cross_check(traced, at_least if whole else None, at_most, names, window_s)
         if grave:
             self.degradations.append('%d of %d vectors disagree with the kernel\'s own counters by more than 5 %%' % (
                 grave, check['compared']))
@@ -180,7 +180,7 @@ class BccEngine(engine.BccEngine):
         lost = self._program.missed() + dropped[bpf.DROPPED_IRQ] + dropped[bpf.DROPPED_TIMER]
         self.account_lost(lost, handled, 'interrupts', 'counts and times are too low', engine.COUNTED_SHARE)
         if dropped[bpf.DROPPED_FUNCTION]:
-            self.degradations.append('%d timers were left out: too many different functions or owners' % dropped[bpf.DROPPED_FUNCTION])
+            self.degradations.append('%d timers were left out: too many different functions' % dropped[bpf.DROPPED_FUNCTION])
         if dropped[bpf.DROPPED_CAUSE]:
             self.degradations.append('%d events have no process: too many processes' % dropped[bpf.DROPPED_CAUSE])
 
@@ -230,7 +230,7 @@ class ProcfsEngine(Engine):
 
     def open(self):
         if self.options['pid']:
-            raise Unavailable('without eBPF the kernel does not tell which task an interrupt hit',
+            raise Unavailable('without eBPF the kernel does not report which task an interrupt hit',
                               'Install bcc on the host, or measure without pid.')
         try:
             counters.snapshot()

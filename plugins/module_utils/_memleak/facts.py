@@ -41,16 +41,18 @@ class Measured:
     """What one window gave.
 
     watch: triage.Watch; slots, slot_s: how the window was cut; hidden: the kernel shows no symbols; complete: all survivors
-    were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by; calls: names of system calls.
+    were followed and read; evaluated_s: seconds of the window that allocation sites are evaluated by; calls: names of system calls;
+    bulk_frees: frees of many slab objects at once are seen.
     """
 
     def __init__(self, options, watch, window_s, slots, slot_s, hidden=False, complete=True, evaluated_s=None, cpus=None,
-                 calls=(), processes=None):
+                 calls=(), processes=None, bulk_frees=True):
         self._options, self._watch, self._window_s = options, watch, window_s
         self._slots, self._slot_s, self._hidden = slots, slot_s, hidden
         self._caches = watch.caches_grown()
         self._complete, self._evaluated_s = complete, window_s if evaluated_s is None else evaluated_s
         self._reclaimable, self._slack = {}, {}
+        self._bulk_frees = bulk_frees
         self._calls, self._processes = calls, processes or allocators.Processes()
         self._file_systems = triage.file_systems()
         self._cpus = cpus or os.sysconf('SC_NPROCESSORS_ONLN')
@@ -180,6 +182,7 @@ class Measured:
             fs_objects=sum(max(0, self._holders[name] or 0) for name in ('inodes', 'dentries', 'cached_pages')),
             holder=verdict.holder_of(frames, site.objects, site.bytes, self._holders, described, (context, call), site.charged_share),
             traced=known, whole=context != allocators.UNKNOWN, named=not self._hidden, file_systems=self._file_systems,
+            frees_seen=site.type != 'slab' or self._bulk_frees,
             cached=self._cached_bytes() if site.type == 'page' and stacks.is_page_cache(blamed) else None)
         said, confidence, reasons = case.evaluate()
         oldest = min([at_ns for at_ns, _size, _weight in cohort.survivors] or [cohort.until_ns])

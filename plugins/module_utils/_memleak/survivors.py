@@ -45,24 +45,25 @@ class Cohort:
     def growth(self):
         """Return (bytes per second, least, most): the rate of settled survivors over the window and its 95 % interval.
 
-        Each object that is followed stands for `weight` (Horvitz and Thompson, 1952). The interval is that of the number
-        which was followed (Poisson), made narrower by the share of the variance that is due to following one in a few
-        only: where all are followed the rate is exact, but for the object, or the burst, that is due at either end. A site that
-        began within the window is taken to go on until the end of it as it did before.
+        Each object that is followed stands for `weight` (Horvitz and Thompson, 1952). The interval is that of a Poisson number,
+        of as many objects of equal weight as tell as much (Kish, 1965), made narrower by the share of the variance that is due to
+        following one in a few only: where all are followed the rate is exact, but for the object, or the burst, that is due at either
+        end. A site that began within the window is taken to go on until the end of it as it did before.
         """
         rows = self.settled()
         if not rows:
             return 0.0, 0.0, 0.0
         total = float(sum(size * weight for _at, size, weight in rows))
+        number = _equal([size * weight for _at, size, weight in rows])
         spread = math.sqrt(sum(size * size * weight * (weight - 1) for _at, size, weight in rows))
-        share = min(1.0, spread * math.sqrt(len(rows)) / total) if total else 0.0
-        least, most = trend.poisson_interval(len(rows))
+        share = min(1.0, spread * math.sqrt(number) / total) if total else 0.0
+        least, most = trend.poisson_interval(number)
         span_s = max(1e-3, (self.until_ns - self.settle_ns - self.begun_ns) / 1e9)
         span_s *= (self.until_ns - self.since_ns) / float(max(1, self.until_ns - self.begun_ns))
         edge = total / (len(self.bursts()) or sum(weight for _at, _size, weight in rows)) / span_s
         rate = total / span_s
-        low = rate * (1 + (least / len(rows) - 1) * share) - edge
-        return rate, max(0.0, low), rate * (1 + (most / len(rows) - 1) * share) + edge
+        low = rate * (1 + (least / number - 1) * share) - edge
+        return rate, max(0.0, low), rate * (1 + (most / number - 1) * share) + edge
 
     @property
     def begun_ns(self):

@@ -38,7 +38,7 @@ _MOST_SAMPLE = 1024
 _OBJECTS_ONE_BY_ONE = 16384
 # Reading survivors may take so long, as sorting them takes as much again: window.READ_LIMIT_S is for all of it.
 _READ_S = 6.0
-_FULL, _TIGHT = 0.7, 0.6  # shares of the table of survivors: to be swept from, and that all groups together may keep
+_FULL, _TIGHT = 0.6, 0.45  # shares of the table of survivors: to be swept from, and that all groups together may keep
 _REVIEW_NS = 2000000000  # the longest time between two
 # Code that enters interrupts: (first symbol, last one; None: this function alone).
 _BOUNDARIES = (('__irqentry_text_start', '__irqentry_text_end'), ('__softirqentry_text_start', '__softirqentry_text_end'),
@@ -72,6 +72,8 @@ class BccEngine(engine.BccEngine):
         self._shallow = False  # call stacks hold one frame
         self._sweep_at = _FULL  # share of the table of survivors from which it is swept next
         self._removed = 0  # entries that user space took out of the table
+        self._bulk_frees = False  # frees of many slab objects at once are seen
+        self._followed = 0.0, {}  # seconds, and objects of each group that were followed by then
 
     def check_options(self):
         self._types = facts.types(self.options)
@@ -105,6 +107,7 @@ class BccEngine(engine.BccEngine):
                 if not function.group:
                     raise
                 refused[function.group] = error
+        self._bulk_frees = bpf.BULK_FREES not in refused and any(function.group == bpf.BULK_FREES for function in functions)
         for group, error in sorted(refused.items()):
             self.degradations.append('%s are not seen, the kernel\'s counters alone tell of them: %s' % (group, str(error)[:300]))
         self._calls = self._modules.system_calls()
@@ -214,7 +217,7 @@ class BccEngine(engine.BccEngine):
             self._program.attach_kprobe(symbol, function.name, at_return=how == 'kretprobe')
 
     def start(self, duration_s):
-        self._settle_ns = settle_ns(duration_s)
+        self._settle_ns, self._duration_s = settle_ns(duration_s), duration_s
         self._shift = 20
         while duration_s * 1e9 / (1 << self._shift) > bpf.SLOTS:
             self._shift += 1
@@ -271,29 +274,48 @@ class BccEngine(engine.BccEngine):
         table = self._program.table('live')
         masks = dict(((key.site, key.cache, key.stack, key.type), value.mask)
                      for key, value in maps.items(self._program.table('groups'), bpf.GROUPS)[0])
-        numbers = collections.Counter()
+        numbers, left_out = collections.Counter(), []
         for key, value in maps.items(table, bpf.OBJECTS)[0]:
             group = (value.site, value.cache, value.stack, value.type)
             if value.type != bpf.VMALLOC and value.chosen & masks.get(group, 0):
-                try:
-                    del table[key]
-                    self._removed += 1
-                except KeyError:  # freed meanwhile
-                    pass
+                left_out.append(key)
             else:
                 numbers[group] += 1
+        self._removed += maps.delete(table, left_out)
         left = sum(numbers.values())
         room = int(_TIGHT * bpf.OBJECTS) // (2 if counts[bpf.DROPPED] else 1)
         if left > room or counts[bpf.DROPPED]:
-            self._cap = min(self._cap, max(bpf.LEAST_CAP, suspects.fair_cap(list(numbers.values()), room)))
+            self._share_room(list(numbers.values()), room)
         # Reading the table costs time of the host: not again before it has grown.
         self._sweep_at = max(_FULL, min(0.9, left / float(bpf.OBJECTS) + 0.1))
         self._configure()
 
+    def _share_room(self, numbers, room):
+        """Lower the cap so that groups of so many objects each fit into `room`."""
+        self._cap = min(self._cap, max(bpf.LEAST_CAP, suspects.fair_cap(numbers, room)))
+
+    def _lower_cap(self, rows, elapsed_s):
+        """Lower the cap of all groups when the table would be too full after as long again, if the window goes on for so long.
+
+        rows: [(key, value)] of the map `groups`. Many sites that leak evenly are under the cap for long, each of them. A group is
+        taken to go on as it did since the last review.
+        """
+        then, before = self._followed
+        ahead = max(0.0, min(elapsed_s, self._duration_s - elapsed_s)) / max(1e-3, elapsed_s - then)
+        followed = dict(((key.site, key.cache, key.stack, key.type), value.followed) for key, value in rows if key.type != bpf.VMALLOC)
+        self._followed = elapsed_s, followed
+        numbers = [min(self._cap, now + int(max(0, now - before.get(key, 0)) * ahead)) for key, now in followed.items() if now > 0]
+        room = int(_TIGHT * bpf.OBJECTS)
+        if sum(numbers) > room:
+            self._share_room(numbers, room)
+            self._configure()
+
     def _review(self):
         """Look for call sites that deserve their stacks, and note names that may go with their module."""
-        groups = sites.read_groups(maps.items(self._program.table('groups'), bpf.GROUPS)[0])
+        rows = maps.items(self._program.table('groups'), bpf.GROUPS)[0]
+        groups = sites.read_groups(rows)
         elapsed_s = (ktime_ns() - self._opened_ns) / 1e9
+        self._lower_cap(rows, elapsed_s)
         counts = self._counts()
         if not self._overhead.known:
             self._overhead.estimate(counts[bpf.FOLLOWED], elapsed_s, self._sample * self._lowered)
@@ -368,7 +390,8 @@ class BccEngine(engine.BccEngine):
         slots = ((self._closed_ns - self._opened_ns) >> self._shift) + 1
         evaluated_s = window_s - (self._closed_ns - self._opened_ns - (end_ns - begin_ns)) / 1e9
         measured = facts.Measured(self.options, self._watch, window_s, min(slots, bpf.SLOTS), (1 << self._shift) / 1e9,
-                                  self._modules.hidden, whole and not overflow[0].value, evaluated_s, calls=self._calls)
+                                  self._modules.hidden, whole and not overflow[0].value, evaluated_s, calls=self._calls,
+                                  bulk_frees=self._bulk_frees)
         sample = min(_MOST_SAMPLE, self._sample * self._lowered)
         budget = {'max_overhead_percent': self.options['max_overhead_percent'], 'map_bytes': self._program.map_bytes(),
                   'overhead_percent': round(self._overhead.worst_percent, 2) if self._overhead.percent is not None else None,
@@ -439,10 +462,10 @@ class BccEngine(engine.BccEngine):
                                      % counts[bpf.STACKLESS])
         if engine.is_degrading(counts[bpf.GROUPLESS], counts[bpf.FOLLOWED]):
             self.degradations.append('%d followed allocations are not counted: the table of call sites was full' % counts[bpf.GROUPLESS])
-        if self._lowered > 1:
-            self.degradations.append('one address in %d was followed instead of one in %d, %s'
-                                     % (min(_MOST_SAMPLE, sample), self._sample, 'because the table of survivors was full'
-                                        if self._dropped else 'for max_overhead_percent=%g' % self.options['max_overhead_percent']))
+        # To follow fewer for max_overhead_percent makes intervals wider, and nothing is missing.
+        if self._lowered > 1 and self._dropped:
+            self.degradations.append('one address in %d was followed instead of one in %d, because the table of survivors was full'
+                                     % (min(_MOST_SAMPLE, sample), self._sample))
         if (self._overhead.percent or 0) > self.options['max_overhead_percent'] and sample >= _MOST_SAMPLE:
             self.degradations.append('tracing took %.1f %% of the CPUs all the same: this host allocates very often'
                                      % self._overhead.percent)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Is this a leak? The confidence of the cohorts, weighed with the kernel's own counters and with who may hold the memory."""
 
+import os
+
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import stacks
 from ansible_collections.ksysak.fleet.plugins.module_utils._memleak import allocators, survivors, trend
 
@@ -28,8 +30,7 @@ _COUNTED = (('sockets', 'more sockets, closed ones that still wait among them'),
             ('cgroups', 'more cgroups'), ('namespaces', 'more mounts and name spaces'))
 _LEAST_COUNTED = 16
 # What a task has one of may outlive it for a moment, and the kernel keeps two stacks for each CPU (kernel/fork.c: NR_CACHED_STACKS).
-_FEW_TASKS = 8
-
+_FEW_TASKS, _CACHED_STACKS = 8, 2
 
 # Slabs of any cache have some memory beside them.
 _BOOKKEEPING = frozenset(('alloc_slab_obj_exts', 'memcg_alloc_slab_cgroups', 'memcg_alloc_page_obj_cgroups', 'allocate_slab'))
@@ -58,9 +59,10 @@ def holder_of(stack, objects, size, grown, allocators_rows=(), did=None, charged
     if stacks.culprit(stack)[1] is not None:
         return '', 1.0
     context, call = did or allocators.context(stack)
+    few_tasks = max(_FEW_TASKS, _CACHED_STACKS * os.sysconf('SC_NPROCESSORS_CONF'))
     for name, words, most, calls in _MADE:
         needed = size if name.endswith('_bytes') else objects
-        if name == 'tasks' and call in calls and more(name) > 0 and objects <= more(name) + _FEW_TASKS:
+        if name == 'tasks' and call in calls and more(name) > 0 and objects <= more(name) + few_tasks:
             return 'there are as many more tasks', _CLEAN
         fault = name == 'process_bytes' and context == allocators.EXCEPTION
         if (fault or call in calls) and more(name) * 4 >= needed > 0 and more(name) > 0:
@@ -106,15 +108,16 @@ class Case:
     that fill the same cache together, or ENDED: it grew no more at the end; kind: its type; reclaimable: its slab cache is one that
     the kernel shrinks; fs_objects: how many objects the caches of file systems gained; file_systems: the names of those that the
     kernel has; holder: of holder_of; traced: its place is known; whole: the way to it is known, too; named: the kernel shows its
-    symbols; cached: how many bytes the page cache gained, for pages that are allocated for it; None: for others; window_s: seconds.
+    symbols; frees_seen: also frees of many objects at once are seen; cached: how many bytes the page cache gained, for pages that
+    are allocated for it; None: for others; window_s: seconds.
     """
 
     def __init__(self, stack, cohort, window_s, counter=None, kind='slab', reclaimable=False, fs_objects=0, holder=('', 1.0),
-                 traced=True, whole=True, named=True, file_systems=(), cached=None):
+                 traced=True, whole=True, named=True, file_systems=(), cached=None, frees_seen=True):
         self.stack, self.cohort, self.window_s, self.counter = stack, cohort, window_s, counter
         self.kind = kind
         self.reclaimable, self.fs_objects, self.holder, self.traced, self.named = reclaimable, fs_objects, holder, traced, named
-        self._whole, self._file_systems, self._cached = whole, file_systems, cached
+        self._whole, self._file_systems, self._cached, self._frees_seen = whole, file_systems, cached, frees_seen
 
     def evaluate(self):
         """Return (verdict 'leak', 'suspect', 'clean' or 'unknown', confidence, reasons: short texts, most important first)."""
@@ -163,6 +166,8 @@ class Case:
         # Pages of the core kernel are most often accounted for elsewhere: as page tables, cache or memory of processes. The areas
         # of each caller of vmalloc are counted exactly: where those do not grow clearly, they come and go, as stacks of tasks do.
         elsewhere = module is None and self.kind in ('page', 'vmalloc')
+        if not self._frees_seen and module is None and self.counter in (NOISY, FLAT):
+            yield _CLEAN, "this kernel hides frees of many objects at once, and its counter of this memory does not confirm it"
         if self.counter == FLAT:
             yield (_CLEAN if elsewhere else _SUSPECT), "too little for the kernel's counter of this memory to tell: measure for longer"
         if self.counter == NOISY:

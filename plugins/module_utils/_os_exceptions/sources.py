@@ -254,6 +254,7 @@ class Journal(Source):
     """systemd's journal: kernel messages of all boots that it still has."""
 
     FOLDERS = ('/var/log/journal', '/run/log/journal')
+    DAEMON = '/run/systemd/journal'  # where systemd-journald has its sockets
 
     def __init__(self, max_age_s):
         super().__init__('journal')
@@ -267,7 +268,8 @@ class Journal(Source):
             self.missing = True
             return self.unread('there is no journalctl on this host', damaged=False)
         if not any(_holds_something(folder) for folder in self.FOLDERS):
-            return self.unread('the journal is empty', damaged=False)
+            self.missing = not os.path.isdir(self.DAEMON)
+            return self.unread('no journal daemon runs on this host' if self.missing else 'the journal is empty', damaged=False)
         since = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(time.time() - self._max_age_s))
         self._command = [path, '--no-pager', '--quiet', '--output=json', '--lines=%d' % MAX_JOURNAL_LINES,
                          '--output-fields=MESSAGE,_TRANSPORT,SYSLOG_FACILITY,_SOURCE_MONOTONIC_TIMESTAMP',

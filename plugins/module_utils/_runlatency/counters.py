@@ -8,27 +8,20 @@ def snapshot():
     """Read the counters now.
 
     Returns {'run_delay': {CPU: (ns, timeslices)} or None, 'pressure_us': int or None, 'stolen_us': {CPU: int},
-    'interrupts_us': {CPU: int}, of hardware interrupts and softirqs}.
+    'interrupts_us': {CPU: int}, of hardware interrupts and softirqs, 'started': number of tasks or None}.
     """
     stat = procfs.read_text('/proc/stat')
     return {'run_delay': parse_run_delay(procfs.read_text('/proc/schedstat')),
             # PSI can be compiled in and still be off: then the file cannot be read
-            'pressure_us': parse_pressure(procfs.read_text('/proc/pressure/cpu')),
-            'stolen_us': procfs.parse_steal_us(stat), 'interrupts_us': procfs.parse_interrupts_us(stat)}
+            'pressure_us': procfs.parse_pressure(procfs.read_text('/proc/pressure/cpu')).get('some'),
+            'stolen_us': procfs.parse_steal_us(stat), 'interrupts_us': procfs.parse_interrupts_us(stat),
+            'started': procfs.parse_started(stat)}
 
 
 def parse_run_delay(text):
     """Return {CPU: (nanoseconds waited, timeslices)} of /proc/schedstat's text; None without a CPU line."""
     by_cpu = procfs.parse_schedstat(text)
     return by_cpu and {cpu: (waited_ns, slices) for cpu, (_ran_ns, waited_ns, slices) in by_cpu.items()}
-
-
-def parse_pressure(text):
-    """Return the microseconds of 'some' in a file of /proc/pressure; None when there is no such line."""
-    for line in text.splitlines():
-        if line.startswith('some '):
-            return int(line.rsplit('total=', 1)[1])
-    return None
 
 
 def growth(before, after):
@@ -74,11 +67,11 @@ def named(cpus):
 
 
 def compare(before, after, window_s):
-    """Return the parts 'run_delay' and 'pressure' of the facts, each None when this kernel does not keep it.
+    """Return the parts 'run_delay', 'pressure' and 'started_per_s' of the facts, each None when this kernel does not keep it.
 
     /proc/schedstat has the CPUs that are online, with all their past: only those that are in both snapshots count.
     """
-    run_delay = pressure = None
+    run_delay = pressure = started = None
     if before['run_delay'] and after['run_delay']:
         stayed = [(before['run_delay'][cpu], now) for cpu, now in after['run_delay'].items() if cpu in before['run_delay']]
         waited_ns, slices = (sum(now[column] - then[column] for then, now in stayed) for column in (0, 1))
@@ -87,4 +80,6 @@ def compare(before, after, window_s):
     if before['pressure_us'] is not None and after['pressure_us'] is not None:
         some_us = after['pressure_us'] - before['pressure_us']
         pressure = {'some_us': some_us, 'some_share': round(some_us / 1e6 / window_s, 4)}
-    return {'run_delay': run_delay, 'pressure': pressure}
+    if before['started'] is not None and after['started'] is not None:
+        started = round((after['started'] - before['started']) / window_s, 1)
+    return {'run_delay': run_delay, 'pressure': pressure, 'started_per_s': started}

@@ -20,7 +20,7 @@ def attach(program, has_clock):
     Raises Unavailable on a kernel without the tracepoints of system calls, or without the clock for stalls.
     """
     if not has_clock:
-        raise Unavailable('they need the clock for stalls')
+        raise Unavailable('they need the clock for stalls', 'See why stalls are not measured.')
     program.attach_raw('sys_enter', 'on_sys_enter')
     program.attach_raw('sys_exit', 'on_sys_exit')
     try:

@@ -5,7 +5,7 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import host
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Engine, Probe, Unavailable
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import engine, kallsyms, maps, program, stacks
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf_types, engine, kallsyms, maps, program, stacks, typed
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import (
     attribution,
     causes,
@@ -15,15 +15,10 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import (
     stalls,
     targets,
 )
-from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, text
+from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants, scheduler, text
 
 _WAITING = 3
 _LONG_US = 8192  # waits from here on are counted by length in 'long_waits'
-_EVENTS = (
-    ('sched_wakeup', ('pid', 'comm', 'target_cpu')),
-    ('sched_wakeup_new', ('pid', 'comm', 'target_cpu')),
-    ('sched_switch', ('prev_pid', 'prev_comm', 'prev_prio', 'prev_state', 'next_pid', 'next_comm', 'next_prio')),
-)
 
 
 class BccEngine(engine.BccEngine):
@@ -32,6 +27,7 @@ class BccEngine(engine.BccEngine):
     def __init__(self, options):
         super().__init__(options)
         self._clock = False
+        self._typed = None
         self._virtual = host.virtualization() != 'none'
         self._targets = targets.Targets(options)
         self._followed = set()
@@ -41,15 +37,9 @@ class BccEngine(engine.BccEngine):
             self._targets.require()
 
     def compile_and_attach(self):
-        for event, fields in _EVENTS:
-            program.require('sched:' + event, fields)
-        self._offsets, self._cpus_possible = text.offsets(), counters.possible_cpus()
+        self._follow_scheduler()
         if self._offsets['groups'] is None:
             self.degradations.append('control groups are not told apart: this kernel has no BTF')
-        threads = targets.MOST if self._targets.by_tid else None
-        self._program = program.Program(text.text(self.options, threads, self._offsets, self._cpus_possible))
-        for event, _unused in _EVENTS:
-            self._program.attach('sched:' + event, 'on_' + event)
         modules = kallsyms.ModuleSymbols()
         self._symbols = stacks.Symbols(self._program.bpf, modules)
         try:
@@ -57,7 +47,7 @@ class BccEngine(engine.BccEngine):
             self._clock = True
             self._symbols.load()
             modules.forget_kernel()
-            stalls.learn_resched_mask(self._program)
+            stalls.learn_resched_mask(self._program, bool(self._offsets['pid']))
         except Unavailable as error:
             self.degradations.append('interrupts off and missed reschedules are not seen: %s' % error.reason)
         self._kinds = stalls.watched(self.options)
@@ -69,6 +59,33 @@ class BccEngine(engine.BccEngine):
             except Unavailable as error:
                 self._kinds = stalls.KINDS[:-1]
                 self.degradations.append('long system calls are not seen: %s' % error.reason)
+
+    def _follow_scheduler(self):
+        """Compile, and attach to the scheduler's events: by typed tracepoints where this kernel has them, else by ordinary ones."""
+        try:
+            types = btf_types.load()
+        except Unavailable:
+            types = None
+        self._offsets, self._cpus_possible = text.offsets(types), counters.possible_cpus()
+        if self._offsets['events'] is not None:
+            try:
+                self._compile()
+                self._typed = typed.Typed(self._program, types)
+                for event in scheduler.NAMES:
+                    self._typed.attach(event, 'on_' + event)
+                return
+            except Unavailable:  # a kernel before 5.5
+                self.close()
+                self._offsets['events'] = self._typed = None
+        for event in scheduler.NAMES:
+            program.require('sched:' + event, scheduler.FIELDS[event])
+        self._compile()
+        for event in scheduler.NAMES:
+            self._program.attach('sched:' + event, 'on_' + event)
+
+    def _compile(self):
+        threads = targets.MOST if self._targets.by_tid else None
+        self._program = program.Program(text.text(self.options, threads, self._offsets, self._cpus_possible))
 
     def start(self, duration_s):
         self._follow()
@@ -124,7 +141,7 @@ class BccEngine(engine.BccEngine):
         whole = _row(by_cpu.values(), 2 * len(kinds))
         count = whole['count']
         lost = sum(cpu.displaced for cpu in by_cpu.values()) + self._program.missed()
-        self.account_lost(lost, count, 'waits', 'counts are too low')
+        self.account_lost(lost, count, 'waits', 'counts are too low', engine.COUNTED_SHARE)
         listed, _whole = maps.items(self._program.table('commands'), constants.COMMANDS)
         accounts = attribution.Accounts(by_cpu, listed, self.opened_ns, self._closed_ns)
         sums = causes.by_path(accounts)
@@ -198,6 +215,11 @@ class BccEngine(engine.BccEngine):
         busy_s = sum(accounts.ran_total_ns().values()) / 1e9
         interrupts_s = counters.growth_s(self._before['interrupts_us'], self._after['interrupts_us'])
         return causes.services(sums, events, self._throttled, self._virtual, self.options['top'], interrupts_s / busy_s if busy_s else 0.0)
+
+    def close(self):
+        if self._typed is not None:
+            self._typed.close()
+        super().close()
 
 
 def _now_ns():

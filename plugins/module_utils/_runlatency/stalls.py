@@ -6,6 +6,7 @@
 
 import collections
 import heapq
+import math
 import os
 import platform
 import struct
@@ -13,7 +14,6 @@ import time
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.symbols import bare
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.headers import version_code
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency import interrupted, kernel_time
 from ansible_collections.ksysak.fleet.plugins.module_utils._runlatency.bpf import constants
@@ -25,6 +25,7 @@ _LISTED = 1000
 _NEED_RESCHED_EVENT = 'sched_set_need_resched_tp'
 _WAKES, _WAKE_S = 50, 0.001
 _HYPERVISORS_OWN = ('xen_', 'pvm_', 'hypercall_page')  # on their kernels a call switches interrupts on
+_BY_CHANCE = 0.01  # a probability from which a pause explains as well what interrupts that are off do
 _LAZY_BIT_MOVED = (6 << 16) + (18 << 8)  # x86 went over to the generic bits of thread_info
 
 
@@ -51,14 +52,15 @@ def resched_mask(release):
     return 1 << (4 if version_code(release) >= _LAZY_BIT_MOVED else 3)
 
 
-def learn_resched_mask(program):
+def learn_resched_mask(program, knows_pid):
     """Return the mask of the bit that the running kernel sets; the one of its version where it has no tracepoint for that.
 
-    Kernels that moved the bit have the tracepoint (it came with 6.17). To see it, this process wakes idle CPUs by its own timers.
+    knows_pid: the text has where a task keeps its number. Kernels that moved the bit have the tracepoint (it came with 6.17). To see it,
+    this process wakes idle CPUs by its own timers.
     """
     table = program.table('need_resched')
     mask = resched_mask(platform.release())
-    if btf.offsets('task_struct', ['pid']) is not None:
+    if knows_pid:
         try:
             program.attach_raw(_NEED_RESCHED_EVENT, 'on_need_resched')
         except Unavailable:
@@ -130,6 +132,11 @@ class Found:
         else:
             heapq.heappushpop(rows, row)
 
+    def _in_time(self):
+        """Return (ticks of the window that were not late, {place: how many of them came where interrupts had perhaps just come back})."""
+        places = dict((place.value, ticks.value) for place, ticks in self._program.table('tick_places').items())
+        return sum(state.in_time for state in self._program.table('tick_states')[0]), places
+
     def longest(self, top, virtual, stolen_us):
         """Return the events as in the schema: at most `top` of each kind, longest first, those of a CPU that did not run last; those that
         contradict others say so.
@@ -138,10 +145,11 @@ class Found:
         virtual: whether a hypervisor can take CPUs from this machine; stolen_us: {CPU: what it took within the window}.
         """
         events = [row[2] for rows in self._events.values() for row in rows]
-        doubt(events, virtual, stolen_us)
+        doubt(events, virtual, stolen_us, self._in_time())
         times = collections.Counter((event['kind'], event['culprit']) for event in events)
         for event in events:
             event['times'] = times[event['kind'], event['culprit']]
+            del event['place']
         events.sort(key=lambda event: (event['kind'] == 'cpu_not_running', -event['delay_us']))
         listed, left = [], dict.fromkeys(self._kinds, top)
         for event in events:
@@ -151,10 +159,42 @@ class Found:
         return listed
 
 
-def doubt(events, virtual, stolen_us):
-    """Add the reasons to doubt a stall, and whether there are none as 'certain'; changes events in place."""
+def share_off(events, in_time):
+    """Return in what share of the busy time interrupts are off before the places of these events, by the rule of succession.
+
+    events: with the 'place' where each ended; in_time: (ticks that were not late, {place: how many of them came there}).
+    """
+    ticks, places = in_time
+    own = set(event['place'] for event in events)
+    return (sum(places.get(place, 0) for place in own) + 1.0) / (ticks + 1.0)
+
+
+def by_chance(times, number, share):
+    """Return the probability that at least `times` of `number` pauses, at instants that no program chooses, meet this share of the time.
+
+    The upper tail of a binomial distribution. share: above 0.
+    """
+    if share >= 1.0 or not times:
+        return 1.0
+    ways = math.lgamma(number + 1)
+    return sum(math.exp(ways - math.lgamma(met + 1) - math.lgamma(number - met + 1) + met * math.log(share)
+                        + (number - met) * math.log1p(-share)) for met in range(times, number + 1))
+
+
+def doubt(events, virtual, stolen_us, in_time):
+    """Add the reasons to doubt a stall, and whether there are none as 'certain'; changes events in place.
+
+    virtual: whether a hypervisor can take CPUs; stolen_us: {CPU: what it took within the window}; in_time: as in share_off().
+    """
     irqoff = [event for event in events if event['kind'] == 'irqoff']
     paused_us = max([event['delay_us'] for event in events if event['kind'] == 'cpu_not_running'] or [0])
+    for name in set(event['culprit'] for event in irqoff) if virtual else ():
+        own = [event for event in irqoff if event['culprit'] == name]
+        share = share_off(own, in_time)
+        if by_chance(len(own), len(irqoff), share) >= _BY_CHANCE:
+            for event in own:
+                event['reasons'].append('a pause of this machine would look so: interrupts are off there for %.2g %% of its busy time'
+                                        % (100 * share))
     for event in irqoff:
         if virtual and paused_us > event['least_us'] / 2:
             event['reasons'].append('CPUs of this virtual machine did not run for up to %d us within the window' % paused_us)
@@ -205,7 +245,7 @@ def _event(kind, stall, symbols, opened_ns):
         reason = 'the CPU did not run for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
     event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
-             'culprit': culprit(frames), 'stack': frames, 'reasons': [reason] if reason else []}
+             'culprit': culprit(frames), 'stack': frames, 'place': stall.frames.ip[0], 'reasons': [reason] if reason else []}
     if kind == 'syscall':
         event['syscall_nr'] = None if stall.code[0] == constants.PAGE_FAULT else stall.code[0]
     return event

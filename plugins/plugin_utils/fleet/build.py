@@ -25,10 +25,12 @@ from .measurement import Measurement
 from .modules import Modules
 from .order import ordered
 from .outliers import Outliers
+from .rollouts import Rollouts
 from .sections import Sections, listed as listed_sections, measured as measured_probes
 from .verdict import plural, verdict
 
 PROBLEMS = 1000
+RULES_NAMED = 6  # in one note
 
 
 def build(
@@ -81,13 +83,13 @@ def build(
     problems += troubles + analysis.problems
     grouped = groups.result()
     beneath(grouped, {rule.id: rule.part_of for rule in policy.rules if rule.part_of})
-    listed, cut, analysed = analysis.result(grouped, set(hosts), scan, earlier or FindingHistory(None, folder))
+    listed, cut, analysed = analysis.result(grouped, set(hosts), scan, earlier or FindingHistory(None, folder), translate)
     if cut:
         problems.append(
             {"file": None, "host": None, "reason": f"{plural(cut, 'kind')} of findings beyond the first {len(listed)} are not shown"}
         )
     if len(problems) > PROBLEMS:
-        more = {"file": None, "host": None, "reason": f"{len(problems) - PROBLEMS} more problems are not shown"}
+        more = {"file": None, "host": None, "reason": f"not shown: {plural(len(problems) - PROBLEMS, 'more problem')}"}
         problems = [*problems[:PROBLEMS], more]
     host_counts = counts(entries)
     left_out = not_judged(analysed["compliance"]["rules"], {rule.id: rule.probes for rule in policy.rules}, measured)
@@ -122,7 +124,7 @@ class _Analysis:
     """What is only seen when hosts, rules and scans are compared."""
 
     def __init__(self, policy: Policy, baseline: Path | None, history: History):
-        self._factors, self._outliers, self._compliance = Factors(), Outliers(), Compliance(policy)
+        self._factors, self._outliers, self._compliance, self._rollouts = Factors(), Outliers(), Compliance(policy), Rollouts()
         self._drift = Drift(baseline, policy, history.facts) if baseline else None
         self._history, self._memory_trend = history, memory_trend.MemoryTrend(history)
         self.problems = self._drift.problems if self._drift else []
@@ -134,23 +136,28 @@ class _Analysis:
         self._history.keep(document)
         self._memory_trend.add(document, evaluation.findings)
         self._factors.add(document, evaluation.outcomes)
+        self._rollouts.add(document, evaluation)
         self._outliers.add(document)
         if self._drift:
             self._drift.add(document, evaluation)
 
-    def result(self, groups: list[dict], all_hosts: set[str], scan: dict | None, earlier: FindingHistory) -> tuple[list[dict], int, dict]:
+    def result(
+        self, groups: list[dict], all_hosts: set[str], scan: dict | None, earlier: FindingHistory, translate: Messages
+    ) -> tuple[list[dict], int, dict]:
         """Return (groups of findings, worst first; number of groups that were cut; members of the fleet document).
 
         scan: scan document, None: there is none; earlier: findings of earlier scans.
         """
+        started_at = scan["started_at"] if scan else None
         drift = self._drift.result(groups, all_hosts) if self._drift else None
         compliance = self._compliance.result(all_hosts)
         trend = earlier.explain(groups, scan, compliance)
-        listed, cut = ordered(groups, scan["started_at"] if scan else None)
+        listed, cut = ordered(groups, started_at)
         known = {group["id"] for group in listed}
         for entry in drift["groups"] if drift and cut else []:
             entry["finding"] = entry["finding"] if entry["finding"] in known else None
         self._factors.explain(listed)
+        self._rollouts.explain(listed, self._factors, self._drift.then() if self._drift else (), started_at, translate)
         return (
             listed,
             cut,
@@ -165,9 +172,17 @@ class _Analysis:
 
 
 def _policy_notes(compliance: dict, translate: Messages) -> list[str]:
-    """What one must know of waivers to read the verdict."""
+    """What one must know of waivers, and of rules whose probes measured too little for them, to read the verdict."""
     waived, expired = len(compliance["waived"]), len(compliance["expired"])
+    unmet, rules = compliance["unmet"]["hosts"], compliance["unmet"]["rules"]
     notes = []
+    if unmet:
+        more = translate(" and {n} more", n=len(rules) - RULES_NAMED) if len(rules) > RULES_NAMED else ""
+        names = [rule["name"] for rule in compliance["rules"] if rule["rule"] in rules]
+        named, hosts = ", ".join(names[:RULES_NAMED]) + more, translate.many(unmet, "host")
+        notes.append(
+            translate("Not evaluated on {hosts}, where their probes did not measure what they need: {rules}.", hosts=hosts, rules=named)
+        )
     if waived:
         notes.append(translate("Waived, not counted: {waived}.", waived=translate.many(waived, "waived finding")))
     if expired:

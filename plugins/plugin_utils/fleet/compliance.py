@@ -26,12 +26,16 @@ class Compliance:
         self._waived: dict[str, dict] = {}
         self._used: set[str] = set()
         self._hosts: dict[str, str] = {}
+        self._unmet: collections.Counter[str] = collections.Counter()
+        self._unmet_hosts = 0
 
     def add(self, host: str, evaluation: Evaluation) -> None:
         """evaluation: the outcome of every rule of the policy on this host."""
         self._hosts[host] = "".join(evaluation.outcomes[rule][0] for rule in self._outcomes)
         for rule, outcome in evaluation.outcomes.items():
             self._outcomes[rule][outcome] += 1
+        self._unmet.update(evaluation.unmet)
+        self._unmet_hosts += bool(evaluation.unmet)
         for rule, severities in evaluation.not_judged.items():
             hidden = self._not_judged.setdefault(rule, {"hosts": 0, "findings": 0, "severity": severities[0]})
             hidden["hosts"] += 1
@@ -67,6 +71,7 @@ class Compliance:
             "sha256": self._policy.sha256,
             "version": self._policy.version,
             "rules": rules,
+            "unmet": {"hosts": self._unmet_hosts, "rules": [rule for rule in self._outcomes if self._unmet[rule]]},
             "outcomes": {host: self._hosts.get(host, unknown) for host in sorted(hosts)} if few else None,
             "waived": waived[:WAIVED],
             "expired": [_said(waiver) for waiver in self._policy.expired],

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from ..policy.policy import SEVERITIES, Evaluation, Policy
@@ -13,6 +13,7 @@ from .evaluated import evaluated_hosts
 
 # not_measured_before, not_measured_now: what shows it was not measured in that scan; rebooted: gone, but the host rebooted since.
 CHANGES = ("new", "worse", "unchanged", "better", "resolved", "rebooted", "not_measured_now", "not_measured_before")
+NOT_BEFORE = ("new", "not_measured_before")  # of findings that the earlier scan did not have
 GONE = ("resolved", "rebooted", "not_measured_now")  # of findings that are not there now
 WORSE = 1.25
 GROUPS = 2000
@@ -32,11 +33,17 @@ class Drift:
         self._started_at = scan["started_at"] if scan else None
         self._before: dict[str, tuple] = {}
         self._said: dict[str, dict] = {}
-        for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, trend):
+        rules: dict[frozenset, frozenset] = {}  # most hosts have the same ones
+        for file, document, reason, evaluation in evaluated_hosts(folder, policy, scan["scan_id"] if scan else None, trend, _identity):
             if document is None or evaluation is None:
                 self.problems.append({"file": file, "host": None, "reason": f"baseline: {file} {reason}"})
             elif document["state"] == "scanned":
-                self._before[document["host"]] = (_boot(document), _kernel(document), _open(evaluation), _worst(evaluation.findings))
+                self._before[document["host"]] = (
+                    _boot(document),
+                    _kernel(document),
+                    rules.setdefault(known := _open(evaluation), known),
+                    _worst(evaluation.findings),
+                )
                 for finding in evaluation.findings:
                     self._said.setdefault(finding["signature"], _said(finding))
         self._changes: dict[str, dict[str, list[str]]] = {}
@@ -68,6 +75,11 @@ class Drift:
             if evaluation.outcomes.get(rule) in ("waived", "off"):
                 continue
             self._note(signature, "not_measured_now" if rule not in evaluated_rules else "rebooted" if rebooted else "resolved", host)
+
+    def then(self) -> Iterator[tuple[str, str | None, Collection[str], Collection[str]]]:
+        """Yield (host, kernel, rules that were evaluated, signatures of its findings) of each host of the earlier scan."""
+        for host, (_boot_id, kernel, rules, found) in self._before.items():
+            yield host, kernel, rules, found.keys()
 
     def _note(self, signature: str, change: str, host: str) -> None:
         self._changes.setdefault(signature, {}).setdefault(change, []).append(host)
@@ -120,6 +132,16 @@ class Drift:
         }
 
 
+def _identity(document: dict) -> dict:
+    """What is compared of a host document itself."""
+    system = document["system"]
+    return {
+        "host": document["host"],
+        "state": document["state"],
+        "system": system and {"boot_id": system["boot_id"], "kernel": system["kernel"]},
+    }
+
+
 def _boot(document: dict) -> str | None:
     return document["system"]["boot_id"] if document["system"] else None
 
@@ -128,8 +150,8 @@ def _kernel(document: dict) -> str | None:
     return document["system"]["kernel"] if document["system"] else None
 
 
-def _open(evaluation: Evaluation) -> set[str]:
-    return {rule for rule, outcome in evaluation.outcomes.items() if outcome in ("pass", "fail", "waived")}
+def _open(evaluation: Evaluation) -> frozenset[str]:
+    return frozenset(rule for rule, outcome in evaluation.outcomes.items() if outcome in ("pass", "fail", "waived"))
 
 
 def _said(finding: dict) -> dict:
@@ -156,4 +178,4 @@ def _compared(before: tuple, now: tuple) -> str:
 
 
 def _was_there(counts: dict[str, int]) -> bool:
-    return any(counts[change] for change in CHANGES if change not in ("new", "not_measured_before"))
+    return any(counts[change] for change in CHANGES if change not in NOT_BEFORE)

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from ...module_utils._core.registry import NAMES
 from ..policy.policy import Evaluation, Policy
+from ..schema.validate import prepare
 from . import load
 
 PROCESSES = 4
@@ -25,24 +27,29 @@ FEW = 256
 Evaluated = tuple[str, dict | None, str, Evaluation | None]
 
 
-def evaluated_hosts(folder: Path, policy: Policy, scan_id: str | None, trend: Callable[[dict], dict] | None = None) -> Iterator[Evaluated]:
+def evaluated_hosts(
+    folder: Path,
+    policy: Policy,
+    scan_id: str | None,
+    trend: Callable[[dict], dict] | None = None,
+    kept: Callable[[dict], dict] | None = None,
+) -> Iterator[Evaluated]:
     """Yield (file name, host document or None, reason why there is none, what the policy says of it or None), sorted by file name.
 
     folder: of a scan; scan_id: documents of other scans are refused; None: unknown; trend: returns what several scans say of the host of a
-    document, which becomes its 'trend'.
+    document, which becomes its 'trend'; kept: returns what is wanted of a document, with its 'host', None: all of it.
     """
 
     def evaluate(path: Path) -> Evaluated:
         file, document, reason = load.read_host(path, scan_id)
         if document and trend and document["state"] == "scanned":
             document["trend"] = trend(document)
-        return file, document, reason, policy.evaluate(document) if document else None
+        evaluation = policy.evaluate(document) if document else None
+        return file, kept(document) if document and kept else document, reason, evaluation
 
-    files = load.host_files(folder)
-    processes = 1 if len(files) < FEW else min(PROCESSES, _cores())
     seen: set[str] = set()
-    with _no_collection():
-        for file, document, reason, evaluation in _spread(evaluate, files, processes) if processes > 1 else map(evaluate, files):
+    with no_collection():
+        for file, document, reason, evaluation in _on_all_cores(evaluate, load.host_files(folder)):
             if document is not None and document["host"] in seen:  # two names that differ only in what is not visible
                 yield file, None, f"is a second result of host '{document['host']}'", None
                 continue
@@ -51,12 +58,21 @@ def evaluated_hosts(folder: Path, policy: Policy, scan_id: str | None, trend: Ca
             yield file, document, reason, evaluation
 
 
+def _on_all_cores(work: Callable, files: list[Path]) -> Iterator:
+    """Yield work(file) for each file, in their order: of many files from several processes, which share compiled schemas."""
+    processes = 1 if len(files) < FEW else min(PROCESSES, _cores())
+    if processes == 1:
+        return map(work, files)
+    prepare(["host", *NAMES])
+    return _spread(work, files, processes)
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Without the search for cycles of references, which documents have none of: it would take as long as the work itself."""
     was_on = gc.isenabled()
     gc.disable()

@@ -10,6 +10,7 @@ are on the very same hosts cannot be told apart and are one.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 AFFECTED = 3
 OTHERS = 3
@@ -62,6 +63,7 @@ def properties(document: dict) -> set[tuple[str, str]]:
     if system is None:
         return found
     found |= {("module", module) for module in system["modules"]}
+    found |= {("module_version", f"{module} {version}") for module, version in system.get("module_versions", {}).items()}
     found |= {(name, system[name]) for name in ("kernel", "arch", "distribution", "virtualization")}
     found.add(("cpu_model", system.get("cpu_model") or "?"))
     found.add(("kernel_series", ".".join(system["kernel"].split("-")[0].split(".")[:2])))
@@ -90,10 +92,25 @@ class Factors:
             if outcome in ("pass", "fail", "waived"):
                 self._evaluated[rule] = self._evaluated.get(rule, 0) | bit
 
+    def bits(self, hosts: Iterable[str]) -> int:
+        """Return the hosts as a number: each is a bit."""
+        found = 0
+        for host in hosts:
+            found |= self._bits.get(host, 0)
+        return found
+
+    def evaluated(self, rule: str) -> int:
+        """Return the hosts on which a rule was evaluated."""
+        return self._evaluated.get(rule, 0)
+
+    def having(self, factor: str) -> dict[str, int]:
+        """Return {value: hosts} of a factor."""
+        return {value: bits for (name, value), bits in self._properties.items() if name == factor}
+
     def _distinct(self) -> list[tuple[int, list[tuple[str, str]]]]:
         """Return (hosts, properties that are on just these hosts), without those of all hosts and of a single one."""
         alike: dict[int, list[tuple[str, str]]] = {}
-        for item, bits in sorted(self._properties.items(), key=lambda pair: (pair[0][0] == "module", pair[0])):
+        for item, bits in sorted(self._properties.items(), key=lambda pair: (pair[0][0].startswith("module"), pair[0])):
             alike.setdefault(bits, []).append(item)
         return [(bits, items) for bits, items in alike.items() if 1 < bits.bit_count() < len(self._bits)]
 
@@ -107,10 +124,8 @@ class Factors:
         tests = 0
         for group in groups:
             group["common"] = []
-            affected = 0
-            for member in group["hosts"]:
-                affected |= self._bits.get(member["host"], 0)
-            evaluated = self._evaluated.get(group["rule"], 0) | affected
+            affected = self.bits(member["host"] for member in group["hosts"])
+            evaluated = self.evaluated(group["rule"]) | affected
             of, total = affected.bit_count(), evaluated.bit_count()
             if of < AFFECTED or total - of < OTHERS:
                 continue

@@ -30,7 +30,7 @@ class FindingHistory:
         self._present = present
         self._scans: list[dict] = []
         self.skipped: list[dict] = []
-        for folder, scan in reversed(load.earlier(results, present)) if results else []:
+        for folder, scan in reversed(load.earlier(results, present, self.skipped)) if results else []:
             if len(self._scans) == SCANS:
                 break
             try:

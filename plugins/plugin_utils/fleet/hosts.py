@@ -62,10 +62,13 @@ def _probe(envelope: dict) -> dict:
 
 
 def _system(system: dict | None) -> dict | None:
-    """The list of modules is long and the same on most hosts: it stays in the host's own file."""
+    """The lists of modules are long and the same on most hosts: they stay in the host's own file."""
     if system is None:
         return None
-    return {**{name: value for name, value in system.items() if name != "modules"}, "module_count": len(system["modules"])}
+    return {
+        **{name: value for name, value in system.items() if name not in ("modules", "module_versions")},
+        "module_count": len(system["modules"]),
+    }
 
 
 def counts(hosts: list[dict]) -> dict[str, int]:

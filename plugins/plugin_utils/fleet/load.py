@@ -19,6 +19,8 @@ FILE_BYTES = 1024 * 1024
 SCAN_BYTES = 16 * 1024 * 1024
 # A scan of several jobs has a file of each of these in place of scan.json.
 SLICES = "slices"
+# As a baseline: the last complete scan beside the present one.
+LAST = "last"
 HISTORY_BYTES = 64 * 1024 * 1024
 LARGEST_INTEGER = 2**63
 
@@ -57,23 +59,26 @@ def find_baseline(results: str, present: Path) -> Path | None:
     """Return the folder of a scan to compare with.
 
     results: that folder itself, or one that holds folders of scans: then the last that began before the present one, or None if
-    there is none yet; present: folder of the present scan. Raises ResultsError.
+    there is none yet; LAST: the last of them in the folder that holds the present one, without scans that did not end or lack a
+    slice; present: folder of the present scan. Raises ResultsError.
     """
-    root = Path(results)
+    root = present.absolute().parent if results == LAST else Path(results)
     if not root.is_dir():
         raise ResultsError(f"ksysak_baseline: {root}: no such folder")
-    if _is_scan(root):
+    if _is_scan(root) and results != LAST:
         return root
     scans = [folder for folder in root.iterdir() if _is_scan(folder) and folder.resolve() != present.resolve()]
+    if results == LAST:
+        scans = [folder for folder in scans if _is_complete(folder)]
     earlier = [folder for folder in scans if _began(folder) and _began(folder) <= (_began(present) or "9")]
     return max(earlier, key=lambda folder: (_began(folder), folder.name), default=None)
 
 
-def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
+def earlier(results: Path, present: Path, unreadable: list[dict] | None = None) -> list[tuple[Path, dict]]:
     """Return (folder, {scan_id, started_at, options}) of the scans of a results folder that began before the present one, in this order.
 
-    present: folder of the present scan. A scan without a readable scan.json is none. One of other hosts alone, as another slice of a job,
-    is left out.
+    present: folder of the present scan. A scan without a readable scan.json is none: unreadable gets its {scan_id: name of its folder,
+    reason}. One of other hosts alone, as another slice of a job, is left out.
     """
     if not results.is_dir():
         raise ResultsError(f"ksysak_history: {results}: no such folder")
@@ -89,7 +94,9 @@ def earlier(results: Path, present: Path) -> list[tuple[Path, dict]]:
             continue
         try:
             scan = _scan_document(folder)[0]
-        except Unreadable:
+        except Unreadable as error:
+            if unreadable is not None:
+                unreadable.append({"scan_id": visible(folder.name)[:64], "reason": f"scan.json {error}"[:256]})
             continue
         if scan["started_at"] <= limit and (hosts is None or not hosts.isdisjoint(scan["hosts"])):
             found.append((folder, {name: scan[name] for name in ("scan_id", "started_at", "options")}))
@@ -160,6 +167,14 @@ def _began(folder: Path) -> str:
         return ""
 
 
+def _is_complete(folder: Path) -> bool:
+    try:
+        document, wrong = _scan_document(folder)
+    except Unreadable:
+        return False
+    return document["ended_at"] is not None and not wrong
+
+
 def read_scan(folder: Path) -> tuple[dict | None, list[dict]]:
     """Return (scan document or None, problems). Raises ResultsError when there are no host files either."""
     try:
@@ -176,14 +191,15 @@ def host_files(folder: Path) -> list[Path]:
     return _files(folder)
 
 
-def read_host(path: Path, scan_id: str | None) -> tuple[str, dict | None, str]:
+def read_host(path: Path, scan_id: str | None, *, known: bool = False) -> tuple[str, dict | None, str]:
     """Return (file name, host document or None, reason why there is none).
 
-    scan_id: documents of other scans are refused; None: unknown.
+    scan_id: documents of other scans are refused; None: unknown; known: this report has read the file already, so that its schema is not
+    checked again, which takes as long as all else.
     """
     name = visible(f"hosts/{path.name}")
     try:
-        document, file_name = _read(path, FILE_BYTES, "host")
+        document, file_name = _read(path, FILE_BYTES, "host", known)
         if file_name != path.name:
             raise Unreadable(f"is of host '{document['host']}', whose file is {file_name}")
         if scan_id is not None and document["scan_id"] != scan_id:
@@ -226,10 +242,10 @@ def _files(folder: Path, kind: str = "hosts") -> list[Path]:
     return sorted(path for path in files.iterdir() if path.name.endswith(".json") and not path.name.startswith("."))
 
 
-def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
+def _read(path: Path, limit: int, kind: str, known: bool = False) -> tuple[dict, str]:
     """Return (document that fits its schema and whose text is visible, name that the file of its host has).
 
-    kind: 'scan', 'host', 'selftest' or 'findings_history'. Raises Unreadable.
+    kind: 'scan', 'host', 'selftest' or 'findings_history'; known: its schema was checked before. Raises Unreadable.
     """
     raw = _bytes(path, limit)
     if not raw.strip():
@@ -242,7 +258,8 @@ def _read(path: Path, limit: int, kind: str) -> tuple[dict, str]:
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"is not JSON (cut or edited?): {str(error)[:200]}") from None
     try:
-        validate(document)
+        if not known:
+            validate(document)
     except SchemaError as error:
         raise Unreadable(f"does not fit its schema: {visible(str(error))}") from None
     if not document["schema"].startswith(f"ksysak.{kind}/"):
@@ -279,6 +296,8 @@ def _finite(digits: str) -> float:
 
 
 def _moderate(digits: str) -> int:
+    if len(digits) < 19:  # nearly all
+        return int(digits)
     if len(digits) > 20 or abs(int(digits)) > LARGEST_INTEGER:
         raise ValueError("a number is too large")
     return int(digits)

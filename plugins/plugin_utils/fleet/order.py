@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 
 from ..policy.policy import SEVERITIES
+from ..policy.text import seconds_of
 
 GROUPS = 2000
 GROWTH = 3.0  # what grows gets worse until the host fails, what was slow once need not
@@ -42,10 +42,5 @@ def _priority(group: dict, at: str | None) -> float:
 
 def age_days(last_seen: str | None, at: str | None) -> float:
     """Return the days from when something was seen last until the scan; 0: during the scan, or not known."""
-    if last_seen is None or at is None:
-        return 0.0
-    return max(0.0, (_seconds(at) - _seconds(last_seen)) / DAY_S)
-
-
-def _seconds(at: str) -> float:
-    return datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
+    seen, now = seconds_of(last_seen), seconds_of(at)
+    return 0.0 if seen is None or now is None else max(0.0, (now - seen) / DAY_S)

@@ -54,7 +54,24 @@ def _interpreter() -> Any:
     """One for all expressions: it remembers how each kind of step is evaluated, and nothing of what was."""
     import jmespath.visitor
 
-    return jmespath.visitor.TreeInterpreter(jmespath.Options(custom_functions=_functions()))
+    class Interpreter(jmespath.visitor.TreeInterpreter):
+        """Finds the method of a step without collecting its arguments: a host has more than a thousand steps."""
+
+        def __init__(self) -> None:
+            super().__init__(jmespath.Options(custom_functions=_functions()))
+            self._methods = {name.removeprefix("visit_"): getattr(self, name) for name in dir(self) if name.startswith("visit_")}
+
+        def visit(self, node: Any, value: Any) -> Any:
+            return self._methods[node["type"]](node, value)
+
+    return Interpreter()
+
+
+@functools.cache
+def _errors() -> tuple[type[Exception], ...]:
+    import jmespath.exceptions
+
+    return (jmespath.exceptions.JMESPathError, ArithmeticError, RecursionError)
 
 
 def _substitute(text: str, parameters: dict) -> str:
@@ -120,6 +137,7 @@ class Expression:
         except jmespath.exceptions.JMESPathError as error:
             raise ExpressionError(_reason(error)) from None
         _check_functions(self._compiled.parsed, text)
+        self._visit = _interpreter().visit
         self._text = text
 
     def check_fits_hosts(self) -> None:
@@ -146,11 +164,9 @@ class Expression:
 
     def search(self, document: dict) -> Any:
         """Return what the expression yields. Raises ExpressionError."""
-        import jmespath
-
         try:
-            return _interpreter().visit(self._compiled.parsed, document)
-        except (jmespath.exceptions.JMESPathError, ArithmeticError, RecursionError) as error:
+            return self._visit(self._compiled.parsed, document)
+        except _errors() as error:
             raise ExpressionError(_reason(error)) from None
 
 

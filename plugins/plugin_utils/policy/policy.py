@@ -22,7 +22,7 @@ from .expressions import Expression, ExpressionError
 from .source import Source, SourceError, shipped
 from .tables import TABLES
 from .templates import Template, TemplateError, template
-from .text import bounded, plain_function
+from .text import bounded, plain_function, seconds_of
 from .waivers import Waiver, fits
 
 SEVERITIES = ("fatal", "critical", "error", "warning", "info")
@@ -55,6 +55,11 @@ def _number(value: object) -> float:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
 
 
+def _instant(value: object) -> str | None:
+    """Return an instant that evidence has, None for anything else."""
+    return value if isinstance(value, str) and INSTANT.fullmatch(value) and seconds_of(value) is not None else None
+
+
 class PolicyError(ValueError):
     """A policy, or an override of one, is wrong. The text names the file with line and column (or the option), the rule and why."""
 
@@ -79,17 +84,14 @@ class Rule:
         declared = spec.get("parameters", {})
         self.parameters = {name: changes.get(name, entry["value"]) for name, entry in declared.items()}
         self.beneath = spec.get("beneath")
-        self._weight, self._last_seen = spec.get("weight"), spec.get("last_seen")
+        self._weight, self._last_seen, self._first_seen = spec.get("weight"), spec.get("last_seen"), spec.get("first_seen")
         self._threshold = self.parameters.get(spec.get("threshold", self._weight or ""))
-        try:
-            self._expression = Expression(spec["evidence"], self.parameters)
-            self._expression.check_fits_hosts()
-        except ExpressionError as error:
-            raise PolicyError(
-                f"{source.place([*self._steps, 'evidence'], error.offset or 0)}: rule '{self.id}': evidence: {error}"
-            ) from None
+        self._expression = self._compiled(spec, "evidence")
+        self._known = self._compiled(spec, "needs") if "needs" in spec else None
+        self.on_request = spec.get("on_request", False)
         self._needs, self.joins, self._trends = self._expression.probes, self._expression.joins, self._expression.trends
         self.probes = self._needs.union(*(JOINS[name].probes for name in self.joins))
+        self._is_measured: dict[tuple[frozenset[str], frozenset[str]], bool] = {}  # most hosts measured the same
         self._signature = self._template(spec["signature"], ["signature"])
         case = spec.get("case", {"field": "", "of": {}})
         self._field = case["field"]
@@ -133,10 +135,26 @@ class Rule:
             "references": changed.get("references", spec.get("references", [])),
         }
 
-    def is_measured(self, measured: set[str], compared: set[str]) -> bool:
+    def _compiled(self, spec: dict, field: str) -> Expression:
+        try:
+            expression = Expression(spec[field], self.parameters)
+            expression.check_fits_hosts()
+        except ExpressionError as error:
+            place = self._source.place([*self._steps, field], error.offset or 0)
+            raise PolicyError(f"{place}: rule '{self.id}': {field}: {error}") from None
+        return expression
+
+    def is_known(self, document: dict) -> bool:
+        """Did its probes measure on this host what the rule needs? Raises ExpressionError."""
+        return self._known is None or bool(self._known.search(document))
+
+    def is_measured(self, measured: frozenset[str], compared: frozenset[str]) -> bool:
         """Were the probes that the rule reads measured, of each join one at least, and, where it reads a trend, compared?"""
-        joined = all(measured.intersection(JOINS[name].probes) for name in self.joins)
-        return joined and self._needs <= measured and self._trends <= compared
+        known = self._is_measured.get((measured, compared))
+        if known is None:
+            joins = all(measured.intersection(JOINS[name].probes) for name in self.joins)
+            known = self._is_measured[measured, compared] = joins and self._needs <= measured and self._trends <= compared
+        return known
 
     def evidence(self, document: dict) -> list:
         """Return what the rule's expression finds in one host document, with its joins. Raises ExpressionError."""
@@ -170,6 +188,8 @@ class Rule:
             "bytes_per_s": weight if str(self._weight).endswith("bytes_per_s") else 0,
             "excess": self._excess(weight),
             "last_seen": self._seen(evidence, document),
+            "first_reported": _instant(evidence.get(self._first_seen)) if self._first_seen else None,
+            "dated": self._last_seen is not None,
         }
 
     def _excess(self, weight: float) -> float:
@@ -181,8 +201,7 @@ class Rule:
         """Return the instant at which the evidence was seen last: when the host was measured, unless the rule names a field for it."""
         if self._last_seen is None:
             return document["collected_at"]
-        seen = evidence.get(self._last_seen)
-        return seen if isinstance(seen, str) and INSTANT.fullmatch(seen) else None
+        return _instant(evidence.get(self._last_seen))
 
 
 class Entry:
@@ -301,11 +320,13 @@ class Evaluation:
 
     findings: worst first, as in the design, and weight: number, the larger the worse; bytes_per_s: the same of rules whose weight
     is in that unit, 0 of others: memory that grows is compared across rules, and what fills the host soonest comes first; excess: how many
-    times the rule's threshold the weight is; last_seen: instant at which the evidence was seen last, None: not known;
+    times the rule's threshold the weight is; last_seen: instant at which the evidence was seen last, None: not known; dated: the host
+    itself has the date of the evidence; first_reported: instant of its first date there, None: not known;
     waived: the same, with waiver:
     {owner, reason, expires, place}; problems: text, one for each rule that could not be evaluated; outcomes: {rule: 'fail', 'waived',
     'pass', 'unknown' (what it asks was not measured) or 'off'}; not_judged: {rule: severities of findings that need attention and that the
-    rule would have made as its file has it, but not as overrides have it}.
+    rule would have made as its file has it, but not as overrides have it}; unmet: those rules that are unknown though their probes
+    measured, and though nobody has to ask for what they need.
     """
 
     findings: list[dict]
@@ -313,6 +334,7 @@ class Evaluation:
     problems: list[str]
     outcomes: dict[str, str]
     not_judged: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    unmet: list[str] = dataclasses.field(default_factory=list)
 
 
 class Policy:
@@ -331,6 +353,7 @@ class Policy:
         self.sha256 = _sha256([[entry.identity for entry in entries], [waiver.spec for waiver in waivers]])
         self._entries = entries
         self._place = {rule.id: number for number, rule in enumerate(self.rules)}
+        self._joins = set[str]().union(*(rule.joins for rule in self.rules))
 
     @property
     def summary(self) -> list[dict]:
@@ -345,19 +368,24 @@ class Policy:
         problems: list[str] = []
         outcomes: dict[str, str] = {}
         not_judged: dict[str, list[str]] = {}
-        document = joined(document, set().union(*(rule.joins for rule in self.rules)))
-        measured = {name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-        compared = {name for name, trend in document.get("trend", {}).items() if trend["compared"]}
+        unmet: list[str] = []
+        document = joined(document, self._joins)
+        measured = frozenset(name for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded"))
+        compared = frozenset(name for name, trend in document.get("trend", {}).items() if trend["compared"])
         for entry in self._entries:
             rule = entry.on(document)
             outcomes[rule.id] = "off" if not rule.enabled else "pass" if rule.is_measured(measured, compared) else "unknown"
-            if not rule.equals(entry.unchanged) and (hidden := _hidden(entry.unchanged, rule, document)):
+            if rule is not entry.unchanged and not rule.equals(entry.unchanged) and (hidden := _hidden(entry.unchanged, rule, document)):
                 not_judged[rule.id] = hidden
             if not rule.enabled:
                 continue
             try:
                 evidence = rule.evidence(document)
                 found += [rule.finding(document, item) for item in evidence[:FINDINGS_A_RULE]]
+                if not evidence and outcomes[rule.id] == "pass" and not rule.is_known(document):
+                    outcomes[rule.id] = "unknown"
+                    if not rule.on_request:
+                        unmet.append(rule.id)
             except (ExpressionError, TemplateError) as error:
                 outcomes[rule.id] = "unknown"
                 problems.append(f"{rule.origin}: rule '{rule.id}' could not be evaluated: {error}")
@@ -376,7 +404,7 @@ class Policy:
             (findings if waiver is None else waived).append(finding if waiver is None else {**finding, "waiver": waiver.summary})
         outcomes.update({finding["rule"]: "waived" for finding in waived})
         outcomes.update({finding["rule"]: "fail" for finding in findings})
-        return Evaluation(self._without_those_beneath(findings), waived, problems, outcomes, not_judged)
+        return Evaluation(self._without_those_beneath(findings), waived, problems, outcomes, not_judged, unmet)
 
     def _without_those_beneath(self, found: list[dict]) -> list[dict]:
         """Return the findings without those of which another rule has one that is at least as severe: one cause is one finding."""

@@ -33,6 +33,7 @@ def _environment() -> jinja2.sandbox.SandboxedEnvironment:
         family=text.family,
         cache=text.plain_cache,
         things=text.things,
+        many=text.many,
     )
     return environment
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import re
 from typing import Any
 
@@ -52,8 +54,13 @@ def clean(value: Any) -> Any:
 
 
 def is_clean(raw: str) -> bool:
-    """Tell whether raw JSON text has nothing for clean() to do (escapes of newline and tab are fine)."""
-    return "\\u" not in raw and "\\b" not in raw and "\\f" not in raw and "\\r" not in raw and not _UNSAFE_BUT_LINES.search(raw)
+    """Tell whether the text of a JSON document has nothing for clean() to do (escapes of newline and tab are fine).
+
+    JSON has no control characters but white space between its values, and of ASCII only DEL remains.
+    """
+    if "\\u" in raw or "\\b" in raw or "\\f" in raw or "\\r" in raw:
+        return False
+    return "\x7f" not in raw if raw.isascii() else not _UNSAFE_BUT_LINES.search(raw)
 
 
 def bounded(text: str, chars: int) -> str:
@@ -61,6 +68,7 @@ def bounded(text: str, chars: int) -> str:
     return text if len(text) <= chars else text[: chars - 1] + "…"
 
 
+@functools.lru_cache(maxsize=16384)  # hosts have the same functions
 def plain_function(name: str | None) -> str:
     """Return a function's name without address, offset and compiler suffixes ('?' for null)."""
     return "?" if name is None else without_suffixes(_ADDRESS.sub("", name)).strip()
@@ -92,6 +100,16 @@ def in_time(seconds: float | None) -> str:
     return f"{size:.0f} {unit}"
 
 
+def seconds_of(instant: str | None) -> float | None:
+    """Return the seconds since 1970 of an instant as '2026-11-23T03:08:00Z' (None for what is no date, and for null)."""
+    if instant is None:
+        return None
+    try:
+        return datetime.datetime.fromisoformat(instant.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
 def plain_cache(name: str | None) -> str:
     """Return the name of a slab cache without the number of a random copy, which differs from boot to boot ('?' for null)."""
     return "?" if name is None else _RANDOM_COPY.sub("kmalloc-rnd-", name)
@@ -100,6 +118,11 @@ def plain_cache(name: str | None) -> str:
 def things(kind: str | None) -> str:
     """Return what things of a kind that holds memory are called, as 'sockets' (the kind itself where it is not known, '?' for null)."""
     return "?" if kind is None else _THINGS.get(kind, kind)
+
+
+def many(number: int | None, one: str) -> str:
+    """Return a number of things, as '1 error' or '2 errors' ('? errors' for null). one: what one of them is called."""
+    return f"{'?' if number is None else number} {one}{'' if number == 1 else 's'}"
 
 
 def in_us(value: float | None) -> str:

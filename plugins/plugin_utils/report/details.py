@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..fleet import load
+from ..fleet.evaluated import no_collection
 from ..results.names import host_file_name
 
 EVIDENCE_HOSTS = 64
@@ -29,28 +30,34 @@ def chunks(fleet: dict, evidence: dict[str, dict[str, list]], folder: Path | Non
     Then facts-0 …: {'modules', 'probes': {name: data}} of the host's file, null: it cannot be read; of FACTS_HOSTS each.
     evidence: {host: {id of a finding: evidence}}; folder: of the scan, None: no facts; room: bytes.
     """
+    with no_collection():
+        for name, value in _parts(fleet, evidence, folder):
+            data = packed(value)
+            room -= len(data) + 80
+            if room < 0:
+                return
+            yield name, data
+
+
+def _parts(fleet: dict, evidence: dict[str, dict[str, list]], folder: Path | None) -> Iterator[tuple[str, list]]:
     names = [host["host"] for host in fleet["hosts"]]
     concerned = max((place + 1 for place, name in enumerate(names) if name in evidence), default=0)
     for first in range(0, concerned, EVIDENCE_HOSTS):
-        data = packed([evidence.get(name, {}) for name in names[first : first + EVIDENCE_HOSTS]])
-        room -= len(data) + 80
-        if room < 0:
-            return
-        yield f"evidence-{first // EVIDENCE_HOSTS}", data
+        yield f"evidence-{first // EVIDENCE_HOSTS}", [evidence.get(name, {}) for name in names[first : first + EVIDENCE_HOSTS]]
     if folder is None:
         return
     scanned = max((place + 1 for place, host in enumerate(fleet["hosts"]) if host["state"] == "scanned"), default=0)
     for first in range(0, scanned, FACTS_HOSTS):
-        data = packed([_facts(folder, name, fleet["scan"]["scan_id"]) for name in names[first : first + FACTS_HOSTS]])
-        room -= len(data) + 80
-        if room < 0:
-            return
-        yield f"facts-{first // FACTS_HOSTS}", data
+        found = [_facts(folder, name, fleet["scan"]["scan_id"]) for name in names[first : first + FACTS_HOSTS]]
+        yield f"facts-{first // FACTS_HOSTS}", found
 
 
 def _facts(folder: Path, host: str, scan_id: str) -> dict | None:
-    _file, document, _reason = load.read_host(folder / "hosts" / host_file_name(host), scan_id)
-    if document is None or document["state"] != "scanned":
+    try:
+        _file, document, _reason = load.read_host(folder / "hosts" / host_file_name(host), scan_id, known=True)
+        if document is None or document["state"] != "scanned":
+            return None
+        probes = {name: probe["data"] for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
+        return {"modules": document["system"]["modules"] if document["system"] else [], "probes": probes}
+    except (AttributeError, KeyError, TypeError):  # somebody wrote another file since the report read it
         return None
-    probes = {name: probe["data"] for name, probe in document["probes"].items() if probe["status"] in ("ok", "degraded")}
-    return {"modules": document["system"]["modules"] if document["system"] else [], "probes": probes}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..fleet.drift import CHANGES
+from ..fleet.rollouts import is_telling
 from ..messages import ENGLISH, Messages
 from ..policy.policy import SEVERITIES
 from ..policy.text import bounded, for_log, visible
@@ -42,7 +43,7 @@ def digest(fleet: dict, translate: Messages = ENGLISH) -> list[str]:
     listed = fleet["findings"][:FINDINGS]
     for group in listed:
         lines.append(f"  {translate(group['severity']):8} {_where(group, translate):28} {group['title']}")
-        lines += [f"{'':38}{_common(group['common'][0], translate)}"] if group["common"] else []
+        lines += [f"{'':38}{text}" for text in _beneath(group, translate)]
     lines += _more(len(fleet["findings"]) - len(listed), "finding", translate)
     lines += _outliers(fleet["outliers"], translate)
     not_measured = [host for host in fleet["hosts"] if host["coverage"] == "none"]
@@ -60,6 +61,14 @@ def digest(fleet: dict, translate: Messages = ENGLISH) -> list[str]:
 
 def _where(group: dict, translate: Messages) -> str:
     return bounded(group["hosts"][0]["host"], 28) if group["host_count"] == 1 else translate.many(group["host_count"], "host")
+
+
+def _beneath(group: dict, translate: Messages) -> list[str]:
+    """What the hosts of a finding have in common, and one kernel or module that it is on; both may be the same."""
+    told = [entry for entry in group["rollout"] if is_telling(entry)][:1]
+    same = {(entry["factor"], entry["value"]) for entry in told}
+    common = [entry for entry in group["common"][:1] if (entry["factor"], entry["value"]) not in same]
+    return [*(_common(entry, translate) for entry in common), *(part for entry in told for part in entry["sentence"].split("; "))]
 
 
 def _common(entry: dict, translate: Messages) -> str:

@@ -64,6 +64,7 @@ def _finding(group: dict, rule: dict) -> dict:
             "title": group["title"],
             "next_steps": group["remedy"],
             "in_common": [f"{entry['factor']} {entry['value']}" for entry in group["common"]],
+            "rollout": [entry["sentence"] for entry in group["rollout"]],
             "worst": {"host": worst["host"], "title": worst["title"], "evidence": worst["evidence"]},
         },
     }

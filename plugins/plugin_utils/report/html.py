@@ -14,7 +14,7 @@ import jinja2.sandbox
 import markupsafe
 
 from ..fleet.drift import CHANGES
-from ..messages import Messages
+from ..messages import Messages, number
 from ..policy.policy import SEVERITIES
 from ..results.names import host_file_name
 from . import names
@@ -40,6 +40,7 @@ def render(fleet: dict, assets: Assets, folder: Path | None = None) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     domain = names.common_domain([host["host"] for host in fleet["hosts"]])
+    environment.filters["number"] = number
     environment.filters["short"] = lambda host: names.short(host, domain)
     styles = [_inline(text) for text in assets.styles]
     scripts = [_inline(text) for text in assets.scripts]

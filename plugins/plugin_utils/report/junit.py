@@ -173,6 +173,7 @@ class _Cases:
             yield f"{member['severity']}: {member['host'] + ': ' if with_host else ''}{member['title']}"
             if group["id"] not in advised:
                 advised.add(group["id"])
-                yield from [line for line in (group["remedy"], *group["references"]) if line]
+                rollout = [entry["sentence"] for entry in group["rollout"]]
+                yield from [line for line in (*rollout, group["remedy"], *group["references"]) if line]
         if len(found) > LISTED:
             yield f"and {len(found) - LISTED} more: the report has all"

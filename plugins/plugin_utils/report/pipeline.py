@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from ..fleet.verdict import passes
+from ..messages import ENGLISH
 from ..policy.policy import SEVERITIES
 from ..policy.text import bounded, visible
 from ..results.names import host_file_name
@@ -50,7 +51,8 @@ def judged(fleet: dict, only_new: bool) -> tuple[str, list[dict]]:
 
 def brief(group: dict) -> dict:
     """Return what a task's result has of a group of findings."""
-    return {name: group[name] for name in ("rule", "severity", "title", "host_count")}
+    told = [entry["sentence"] for entry in group["rollout"]]
+    return {**{name: group[name] for name in ("rule", "severity", "title", "host_count")}, "rollout": told}
 
 
 def outcome(fleet: dict, level: str, paths: dict[str, Path]) -> dict:
@@ -89,12 +91,14 @@ def github_lines(fleet: dict, groups: list[dict]) -> list[str]:
             names = [host["host"] for host in group["hosts"][:NAMED_HOSTS]]
             more = group["host_count"] - len(names)
             where = ", ".join(names) + (f" and {more} more" if more > 0 else "")
-            text = f"{where}: {group['remedy']}" if group["remedy"] else where
+            text = "; ".join([where, *brief(group)["rollout"][:1]])
+            text = f"{text}: {group['remedy']}" if group["remedy"] else text
             lines.append(f"::{kind} title={_property(group['title'])}::{_data(text)}")
     missing = [host for host in fleet["hosts"] if host["coverage"] == "none"]
     if missing:
         listed = ", ".join(f"{host['host']} ({host['state']})" for host in missing[:NAMED_HOSTS])
-        lines.append(f"::warning title={_property(f'{len(missing)} hosts were not measured')}::{_data(listed)}")
+        title = f"{ENGLISH.many(len(missing), 'host')} not measured"
+        lines.append(f"::warning title={_property(title)}::{_data(listed)}")
     return lines
 
 

@@ -72,6 +72,12 @@ def _addresses(value: Any) -> str | None:
     return None if fine else "mail addresses are expected"
 
 
+def _host_keys(value: Any) -> str | None:
+    listed = [value] if isinstance(value, str) else value
+    fine = isinstance(listed, list) and listed and all(_text(one) is None and len(one.split()) >= 3 for one in listed)
+    return None if fine else "lines of a known_hosts file, as 'name ssh-ed25519 key', are expected"
+
+
 def _url(*schemes: str) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         expected = f"an address that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
@@ -144,7 +150,11 @@ TYPES: dict[str, tuple[Fields, Fields]] = {
         {
             "folder": _matching(RELATIVE, "a relative path"),
             "headers": _headers,
+            "username": _text,
+            "password": _text,
+            "ca_path": _path,
             "key_file": _path,
+            "host_keys": _host_keys,
             "author": _matching(AUTHOR, "'Name <address>'"),
         },
     ),

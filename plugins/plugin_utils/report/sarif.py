@@ -32,7 +32,9 @@ def render(fleet: dict) -> str:
              for host in fleet["hosts"] if host["coverage"] == "none"]  # fmt: skip
     notes += [_note(problem["reason"], "warning") for problem in fleet["problems"]]
     if len(results) > RESULTS:
-        notes.insert(0, _note(f"{len(results) - RESULTS} more results are not in this file; fleet.json has all", "warning"))
+        more = len(results) - RESULTS
+        text = f"{more} more {'result is' if more == 1 else 'results are'} not in this file; fleet.json has all"
+        notes.insert(0, _note(text, "warning"))
     scan, policy = fleet["scan"], fleet["compliance"]
     left_out = [{**_note(text, "warning"), "descriptor": {"id": "not-judged"}} for text in fleet["verdict"]["not_judged"]]
     invocation = {

@@ -10,13 +10,16 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 NAME = re.compile(r"ksysak\.([a-z_]{1,32})/([0-9]{1,3})")
 TEXT_CHARS = 300
+NULL = {"type": "null"}
+ANNOTATIONS = {"description", "examples", "title"}
+OF_ANY_TYPE = {"enum", "const", "oneOf", "anyOf", "allOf", "not", "if"}  # these judge null too; all else is about one type
 
 Validator = Callable[[object], object]
 
@@ -57,6 +60,13 @@ def _validator(name: str, version: int) -> Validator:
 
     schema = read(name, version)
     return fastjsonschema.compile(_inlined(schema, schema.get("definitions", {})), use_default=False, use_formats=False)
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Compile the schemas of these names, all versions: what is done before processes are forked is done once."""
+    for name in names:
+        for version in versions().get(name, []):
+            _validator(name, version)
 
 
 def read(name: str, version: int) -> dict:
@@ -105,7 +115,21 @@ def _inlined(schema: Any, definitions: dict) -> Any:
             part, other = referred(schema["$ref"])
             return _inlined(part, other.get("definitions", {}))
         return _inlined(definitions[schema["$ref"].removeprefix("#/definitions/")], definitions)
-    return {key: _inlined(item, definitions) for key, item in schema.items() if key != "definitions"}
+    return _nullable({key: _inlined(item, definitions) for key, item in schema.items() if key != "definitions"})
+
+
+def _nullable(schema: dict) -> dict:
+    """Return 'null or that' as one type or the other, where it means the same.
+
+    As alternatives each of them is tried, and the one that does not fit costs an exception with a text: more than all else of a check.
+    """
+    others = [one for one in schema.get("oneOf", []) if one != NULL]
+    if len(schema.get("oneOf", [])) != 2 or len(others) != 1 or not ANNOTATIONS.issuperset(schema.keys() - {"oneOf"}):
+        return schema
+    other = others[0]
+    if not isinstance(other.get("type"), str) or OF_ANY_TYPE & other.keys():
+        return schema
+    return {**other, "type": [other["type"], "null"]}
 
 
 def _lookup(identifier: object, where: str) -> Validator:

@@ -11,6 +11,7 @@ VECTORS = 300
 CPUS = 100
 TIMERS = 100
 THREADS = 50
+SORTED = 20  # times what is kept, before it is sorted: hosts are many, and each has few that are kept
 
 
 class Section(Base):
@@ -63,13 +64,14 @@ class Section(Base):
         for timer in data["timers"]:
             self._add_timer(host, timer)
         self._threads += [{"host": host, **thread} for thread in data["kernel_threads"][:THREADS]]
-        self._threads = sorted(self._threads, key=lambda thread: (-thread["share"], thread["host"], thread["pid"]))[:THREADS]
+        if len(self._threads) > SORTED * THREADS:
+            self._threads = _busiest(self._threads)
         shares, steal = ({row["cpu"]: row["share"] for row in data[name]} for name in ("cpus", "steal"))
         cpus = sorted(shares.keys() | steal.keys())
         self._cpu_count += len(cpus)
-        self._cpus = _worst_cpus(
-            [*self._cpus, *({"host": host, "cpu": cpu, "share": shares.get(cpu), "steal": steal.get(cpu)} for cpu in cpus)]
-        )
+        self._cpus += [{"host": host, "cpu": cpu, "share": shares.get(cpu), "steal": steal.get(cpu)} for cpu in cpus]
+        if len(self._cpus) > SORTED * CPUS:
+            self._cpus = _worst_cpus(self._cpus)
 
     def _add_timer(self, host: str, timer: dict) -> None:
         key = (timer["kind"], plain_function(timer["function"]))
@@ -102,14 +104,18 @@ class Section(Base):
             "vectors": vectors[:VECTORS],
             "cut": max(0, len(vectors) - VECTORS),
             "timers": timers[:TIMERS],
-            "threads": self._threads,
-            "cpus": self._cpus,
+            "threads": _busiest(self._threads),
+            "cpus": _worst_cpus(self._cpus),
             "cpus_measured": self._cpu_count,
         }
 
 
 def _mean(vector: dict) -> float | None:
     return vector["total_us"] / vector["count"] if vector["total_us"] is not None and vector["count"] else None
+
+
+def _busiest(threads: list[dict]) -> list[dict]:
+    return sorted(threads, key=lambda thread: (-thread["share"], thread["host"], thread["pid"]))[:THREADS]
 
 
 def _worst_cpus(cpus: list[dict]) -> list[dict]:

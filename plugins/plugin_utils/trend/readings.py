@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..fleet import load
+from ..fleet.evaluated import no_collection
 from ..results.folder import write_text
 
 FILE = "memory-counters.jsonl"
@@ -87,15 +88,16 @@ class Readings:
         lines: list[bytes] = []
         length = 0
         self._lines = {}
-        for path in load.host_files(folder):
-            _file, document, _reason = load.read_host(path, self.scan_id)
-            reading = reading_of(document) if document else None
-            if document is None or reading is None:
-                continue
-            line = json.dumps(reading).encode()
-            self._lines[document["host"]] = (length, length + len(line))
-            lines.append(line)
-            length += len(line)
+        with no_collection():
+            for path in load.host_files(folder):
+                _file, document, _reason = load.read_host(path, self.scan_id)
+                reading = reading_of(document) if document else None
+                if document is None or reading is None:
+                    continue
+                line = json.dumps(reading).encode()
+                self._lines[document["host"]] = (length, length + len(line))
+                lines.append(line)
+                length += len(line)
         self._text = b"".join(lines)
 
 

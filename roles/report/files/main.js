@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Opens the data of the page, draws its parts, and follows its address. */
+import { showComparison } from './detail/compare.js'
 import { showFinding } from './detail/finding.js'
 import { showHost } from './detail/host.js'
 import { ruleDetails } from './detail/rule.js'
@@ -38,9 +39,11 @@ function goTo(section) {
 function open(address, report) {
   const finding = report.groups.get(address.get('finding'))
   const host = report.hosts.get(address.get('host'))
+  const other = report.hosts.get(address.get('with'))
   const rule = report.fleet.compliance.rules.find((one) => one.rule === address.get('rule'))
   if (finding) showFinding(finding, report, host && host.host)
-  else if (host) showHost(host, report)
+  else if (host && other && other !== host) showComparison([host, other], report)
+  else if (host && !address.get('with')) showHost(host, report)
   else if (rule) showDialog(badge(rule.severity), rule.name, ruleDetails(rule))
   else return false
   return true
@@ -58,7 +61,7 @@ function follow(report) {
   before = address
   if (open(address, report)) return
   closeDialog()
-  if (['finding', 'host', 'rule'].some((key) => address.get(key))) {
+  if (['finding', 'host', 'with', 'rule'].some((key) => address.get(key))) {
     showTrouble(t('The address names a finding or host that is not in this report.'))
     return
   }
@@ -95,6 +98,11 @@ function render(parts, report) {
   return folded
 }
 
+/* {probe: what its section exports under a name}, of the sections that do. SETTINGS: names of facts that an operator
+   sets; ofHost(data, window in seconds, root): draws above the facts of one host. */
+const exportsOf = (parts, { sections }, name) =>
+  Object.fromEntries(sections.map(({ key, probe }) => [probe, parts[key][name]]).filter(([, exported]) => exported))
+
 /* parts: {key of the fleet document or of the page: module}, in the order of the page. */
 export async function start(parts) {
   useLanguage(document.documentElement.lang, JSON.parse(byId('messages').textContent))
@@ -107,7 +115,11 @@ export async function start(parts) {
     showTrouble(`${reason} ${t('The verdict above is complete; a newer browser shows the rest.')}`)
     return
   }
-  const report = index(fleet)
+  const report = {
+    ...index(fleet),
+    settings: exportsOf(parts, fleet, 'SETTINGS'),
+    ofHost: exportsOf(parts, fleet, 'ofHost'),
+  }
   byId('sections').hidden = false
   document.querySelector('.sections').hidden = false
   prepareTables(fleet.scan.scan_id)

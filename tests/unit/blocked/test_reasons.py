@@ -53,6 +53,43 @@ def test_a_task_that_is_blocked(kind, called, frames):
     assert (found.kind, found.expected, found.function) == (kind, False, reasons.bare(frames[0]))
 
 
+# Ways into the wait of hung tasks that users of many kernels reported: names of functions alone, as stacks here have them.
+REPORTED = [
+    ("block_io", "a block device", "__wait_on_buffer", ["ext4_bread", "__ext4_read_dirblock", "htree_dirblock_to_tree"]),  # 4.15
+    ("journal", "a commit of the jbd2 journal", "schedule", ["jbd2_log_wait_commit", "jbd2_log_do_checkpoint", "add_transaction_credits"]),
+    ("mmap_lock", "mmap_lock", "down_read", ["do_page_fault"]),  # 4.14
+    ("page_lock", "a page that another task has locked", "io_schedule", ["__lock_page", "write_cache_pages", "fuse_writepages"]),
+    ("block_io", "a block device", "wait_for_completion", ["xfs_buf_iowait", "__xfs_buf_submit", "xfs_buf_read_map"]),  # 5.10
+    ("block_io", "a block device", "wait_for_completion_io", ["blkdev_issue_flush", "xfs_blkdev_issue_flush", "xfs_file_fsync"]),  # 3.10
+    ("rwsem", "the lock of a mounted file system", "rwsem_down_read_slowpath", ["ovl_sync_fs", "sync_filesystem"]),  # 5.4
+    ("journal", "a buffer that the jbd2 commit writes", "out_of_line_wait_on_bit", ["do_get_write_access", "ext4_reserve_inode_write"]),
+    ("rcu", "an RCU grace period", "wait_for_completion", ["__synchronize_srcu"]),
+    ("inode_lock", "the inode lock of a file", "rwsem_down_read_failed", ["call_rwsem_down_read_failed", "xfs_ilock"]),  # 4.10
+    ("journal", "a transaction group of ZFS", "io_schedule",
+     ["cv_wait_common", "__cv_wait_io", "txg_wait_synced_impl", "txg_wait_synced", "dmu_tx_wait", "zfs_write"]),  # 6.8
+    ("block_io", "a request of ZFS", "schedule", ["cv_wait_common", "__cv_wait", "zio_wait", "dmu_buf_hold_array_by_dnode", "zfs_fsync"]),
+    ("block_io", "a software RAID", "schedule", ["md_write_start", "raid5_make_request", "md_handle_request"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, words, called, frames", REPORTED)
+def test_a_hung_task_that_was_reported(kind, words, called, frames):
+    found = reasons.reason(["%s+0x1" % frame for frame in frames] + END, called + "+0x0", True, False)
+    assert (found.kind, found.words[:len(words)], found.expected) == (kind, words, False)
+
+
+@pytest.mark.parametrize("kind, frames", [
+    ("inode_lock", ["rwsem_down_write_slowpath+0x257", "filename_create+0x7d", "do_mkdirat+0x5d"]),  # 5.10
+    ("mmap_lock", ["rwsem_down_read_slowpath+0x1a0", "down_read+0x20", "do_user_addr_fault+0x4a2", "exc_page_fault+0x60"]),
+    ("rtnl", ["__mutex_lock.constprop.0+0x2a0", "rtnetlink_rcv_msg+0x1a0", "netlink_rcv_skb+0x50"]),
+    ("rwsem", ["rwsem_down_write_slowpath+0x257"]),
+])  # fmt: skip
+def test_a_stack_that_begins_within_the_lock(kind, frames):
+    found = reasons.reason(frames + (END if len(frames) > 1 else []), "schedule", True, False)
+    assert found.kind == kind
+    assert len(frames) == 1 or not reasons._LOCK.match(found.function)
+
+
 # Interruptible sleeps of user programs, in containers as elsewhere.
 ORDINARY = [
     ("schedule_hrtimeout_range_clock", ["poll_schedule_timeout.constprop.0+0x40", "do_sys_poll+0x4b0", "__x64_sys_poll+0xb0"]),
@@ -106,6 +143,14 @@ IDLE = [
 @pytest.mark.parametrize("frames", IDLE)
 def test_a_kernel_thread_without_work_is_idle(frames):
     assert reasons.reason(frames, "schedule", True, True) is None
+
+
+def test_a_function_that_sleeps_in_its_last_call_is_the_one_that_was_called():
+    """__wait_on_buffer of 6.18 ends with a jump to the scheduler's code, and has no frame."""
+    frames = ["ext4_wait_block_bitmap+0x41", "ext4_mb_init_cache+0x2a8", "ext4_mb_load_buddy_gfp+0x1f0"]
+    found = reasons.reason(frames, "__wait_on_buffer+0x0", True, False)
+    assert (found.kind, found.function) == ("block_io", "ext4_wait_block_bitmap")
+    assert reasons.reason(frames, "schedule+0x0", True, False).kind == "other"
 
 
 def test_a_kernel_thread_that_is_blocked():

@@ -24,8 +24,9 @@ def wait(of, kind, ended_ms, slept_ms, **more):
     return rows.Wait(of, reason(kind), ended_ms * MS, slept_ms * MS, ["f+0x1"], **more)
 
 
-def facts(*waits, begin_ms=0, top=10):
+def facts(*waits, begin_ms=0, end_ms=None, top=10):
     found = rows.Waits(begin_ms * MS)
+    found.end_ns = end_ms and end_ms * MS
     for one in waits:
         found.add(one)
     return found.facts(top)
@@ -67,9 +68,10 @@ def test_a_circle_of_holders_ends():
     assert [len(row["chain"]) for row in found] == [1, 1]
 
 
-def test_what_lies_before_the_window_counts_for_the_length_and_for_no_sum():
-    cause = facts(wait(VICTIM, "nfs", 1300, 5000), begin_ms=1000)["reasons"][0]
-    assert (cause["longest_us"], cause["total_us"]) == (5000000.0, 300000.0)
+@pytest.mark.parametrize(("end_ms", "total_us"), [(None, 300000.0), (1300, 300000.0), (1250, 250000.0), (900, 0.0)])
+def test_what_lies_outside_the_window_counts_for_the_length_and_for_no_sum(end_ms, total_us):
+    cause = facts(wait(VICTIM, "nfs", 1300, 5000), begin_ms=1000, end_ms=end_ms)["reasons"][0]
+    assert (cause["longest_us"], cause["total_us"]) == (5000000.0, total_us)
 
 
 def test_a_wait_that_was_asked_for_is_no_cause():
@@ -140,3 +142,49 @@ def test_an_interruptible_wait_is_in_the_time_of_its_service():
 )  # fmt: skip
 def test_what_the_holder_was_doing(stack, expected):
     assert rows.doing(stack) == expected
+
+
+def test_a_device_has_its_own_waits_and_those_behind_who_waits_for_it():
+    """victim and agent wait for the lock of writer, which waits for vda; other waits for vda itself, and for a lock of nobody."""
+    found = facts(
+        wait(VICTIM, "rwsem", 1000, 800, owner=DISK),
+        wait(AGENT, "rwsem", 1000, 400, owner=DISK),
+        wait(DISK, "block_io", 990, 780, device="vda"),
+        wait(OTHER, "io_throttling", 500, 300, device="vda"),
+        wait(OTHER, "rwsem", 900, 100),
+    )
+    (device,) = found["devices"]
+    assert (device["device"], device["count"], device["tasks"]) == ("vda", 2, 4)
+    assert (device["total_us"], device["behind_us"], device["longest_us"]) == (2280000.0, 1200000.0, 780000.0)
+    assert list(device["kinds"].items()) == [("block_io", 780000.0), ("io_throttling", 300000.0)]
+    assert [victim["comm"] for victim in device["victims"]] == ["victim", "writer", "agent"]
+    assert {row["kind"]: row["behind"] for row in found["reasons"]} == {"rwsem": "vda", "block_io": None, "io_throttling": None}
+
+
+def test_a_lock_that_is_held_behind_a_device_now_and_then_is_not_the_devices():
+    found = facts(
+        wait(VICTIM, "rwsem", 1000, 100, owner=DISK),
+        wait(DISK, "block_io", 1000, 100, device="vda"),
+        wait(VICTIM, "rwsem", 9000, 700, owner=AGENT),
+    )
+    assert {row["kind"]: row["behind"] for row in found["reasons"]}["rwsem"] is None
+    assert found["devices"][0]["behind_us"] == 100000.0
+
+
+def test_a_wait_for_a_device_behind_another_one_for_it_counts_once():
+    """fsync waits for the journal on vda, whose thread waits for vda: one wait of the program, and one device."""
+    thread = task(50, "jbd2/vda-8", is_kernel_thread=True)
+    found = facts(
+        wait(VICTIM, "journal", 1000, 800, waker=thread, device="vda"), wait(thread, "block_io", 990, 780, device="vda"),
+        wait(AGENT, "journal", 1000, 500, waker=OTHER, device="md0"), wait(OTHER, "block_io", 1000, 500, device="sda"),
+    )  # fmt: skip
+    sums = {row["device"]: (row["total_us"], row["behind_us"], row["tasks"]) for row in found["devices"]}
+    assert sums == {"vda": (800000.0, 0.0, 1), "md0": (500000.0, 0.0, 1), "sda": (1000000.0, 500000.0, 2)}
+
+
+def test_a_sleep_that_was_asked_for_and_a_kernel_thread_add_nothing_to_a_device():
+    flusher = task(50, "kworker", is_kernel_thread=True)
+    asked = wait(VICTIM, "file_lock", 1000, 800, owner=DISK)
+    assert asked.reason.expected
+    found = facts(asked, wait(flusher, "rwsem", 1000, 800, owner=DISK), wait(DISK, "block_io", 1000, 900, device="vda"))
+    assert [(row["behind_us"], row["tasks"]) for row in found["devices"]] == [(0.0, 1)]

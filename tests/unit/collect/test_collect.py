@@ -27,6 +27,8 @@ SCAN = {"collection_version": "0.1.0", "system": SYSTEM, "probes": {}}
 JOB = {"started": 1, "finished": 0, "ansible_job_id": "j12.34", "changed": True}
 RUNNING = {"started": 1, "finished": 0}
 FINISHED = {"finished": 1, "changed": False, "scan": SCAN}
+REFUSED = "sudo: sorry, you must have a tty to run sudo"
+NO_TTY = {"failed": True, "msg": "MODULE FAILURE", "module_stderr": f"Warning: Permanently added 'web1'\n{REFUSED}\n"}
 GONE = AnsibleConnectionFailure("No route to host")
 
 
@@ -63,7 +65,8 @@ class Host(collect.ActionModule):
 
     def __init__(self, clock, results, check_mode, answers, files, args):
         task = types.SimpleNamespace(async_val=0, check_mode=check_mode, diff=False, args=args, action="collect")
-        connection = types.SimpleNamespace(_shell=ShellModule())
+        self.options = {"pipelining": True}
+        connection = types.SimpleNamespace(_shell=ShellModule(), get_option=self.options.__getitem__, set_option=self.options.__setitem__)
         super().__init__(task, connection, types.SimpleNamespace(), None, None, None)
         self.clock, self.begin = clock, clock.now
         self.results = results
@@ -146,6 +149,25 @@ def test_polls_become_rare_and_end_at_the_deadline(host):
     assert played.shell_lines[0].startswith("rm -f ")
 
 
+def test_where_sudo_requires_a_terminal_the_result_is_fetched_without_pipelining(host, lines):
+    played = host(NO_TTY, RUNNING, FINISHED)
+    assert (played.document()["state"], played.options) == ("scanned", {"pipelining": False})
+    assert len(played.asked) == 3
+    (line,) = [line for line in lines if "without pipelining" in line]
+    assert line == f"  web1: collected without pipelining, because {REFUSED}: {collect.TTY_REMEDY}"
+
+
+def test_sudo_that_refuses_without_pipelining_too_is_the_reason(host, lines):
+    played = host(NO_TTY)
+    assert len(played.asked) == 2
+    assert played.document()["reason"] == f"the scan failed: {REFUSED}: {collect.TTY_REMEDY}"
+
+
+def test_a_connection_that_has_no_pipelining_is_not_asked_again(host, monkeypatch):
+    monkeypatch.setattr(Host, "_is_pipelined", lambda self: collect.ActionModule._is_pipelined(types.SimpleNamespace(_connection=object())))
+    assert len(host(NO_TTY).asked) == 1
+
+
 def test_a_host_that_is_gone_is_lost_after_a_few_tries(host):
     played = host(GONE)
     assert len(played.asked) == collect.CONNECTION_TRIES
@@ -164,6 +186,9 @@ def test_a_short_break_of_the_connection_loses_nothing(host):
         ({"failed": True, "msg": "no python", "module_stderr": "sh: 1: python3: not found\n"}, "failed", "python3: not found"),
         ({"failed": True, "msg": "Traceback (most recent call last):\n x\nKeyError: 1"}, "failed", "KeyError: 1"),
         ({"failed": True}, "failed", "no reason was given"),
+        ({"failed": True, "msg": "MODULE FAILURE", "module_stderr": "For staff only\n\nsh: no python3\n"}, "failed", "(sh: no python3)"),
+        ({"failed": True, "msg": "no JSON", "module_stderr": f"Hello\n{REFUSED}\n"}, "failed", f"{REFUSED}: set ansible_pipelining: false"),
+        ({"failed": True, "msg": f"MODULE FAILURE: {REFUSED}\nbye"}, "failed", "or Defaults:USER !requiretty in its sudoers file"),
         ({"skipped": True}, "failed", "skipped"),
         ({**JOB, "ansible_job_id": "../../x; reboot"}, "failed", "a job that cannot be"),
     ],

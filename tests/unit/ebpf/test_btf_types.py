@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import Unavailable
 from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf, btf_types
 
-INT, STRUCT, UNION, TYPEDEF, FUNC = 1, 4, 5, 8, 12
+INT, POINTER, STRUCT, UNION, TYPEDEF, FUNC, PROTOTYPE = 1, 2, 4, 5, 8, 12, 13
 
 
 class Maker:
@@ -54,6 +54,8 @@ def types():
     made.struct("task_struct", [("state", number, 32), ("sched_info", alias, 1024), (None, choice, 2048)])
     made.struct("bits", [("flag", number, 1 << 24 | 35), ("whole", number, 64)], bitfields=1)
     made.add("task_struct", FUNC, number)
+    prototype = made.add(None, PROTOTYPE, 0, struct.pack("<6I", 0, number, 0, number, 0, number), 3)
+    made.add("btf_trace_three", TYPEDEF, made.add(None, POINTER, prototype))
     return btf_types.Types(made.data())
 
 
@@ -78,6 +80,11 @@ def test_a_name_of_several_kinds(types):
     assert types.number("task_struct", STRUCT) == 7
     assert types.number("task_struct", FUNC) == 9
     assert types.number("task_struct", TYPEDEF) is None
+
+
+def test_how_many_parameters_a_tracepoint_has(types):
+    assert types.parameters("btf_trace_three") == 3
+    assert [types.parameters(name) for name in ("info_t", "task_struct", "none")] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 64, Maker().data()[:-1] + b"x" * 3, Maker().data()[:10]])
@@ -105,5 +112,7 @@ def test_a_kernel_without_btf(monkeypatch):
 @pytest.mark.skipif(not os.path.exists(btf._BTF), reason="this kernel has no BTF")
 def test_both_readers_agree_on_this_kernel():
     types = btf_types.load()
+    assert types.parameters("btf_trace_sched_wakeup") == 2  # its data, the task
+    assert types.parameters("btf_trace_sched_switch") in (4, 5)
     for member in ("pid", "tgid", "comm", "flags", "mm"):
         assert types.offset("task_struct." + member) == btf.offsets("task_struct", [member])[member]

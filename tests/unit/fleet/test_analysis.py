@@ -213,6 +213,18 @@ def test_each_change_is_told_from_the_others(compared):
     assert said["baseline"] == {"scan_id": data.SCAN_ID, "started_at": data.NOW, "hosts": 10}
 
 
+def test_what_only_tracing_sees_is_not_resolved_where_nothing_was_traced(compared):
+    untraced = data.host("web1")
+    untraced["probes"]["memleak"].update(engine="procfs", status="degraded")
+    untraced["probes"]["memleak"]["data"]["sample"] = 0
+    fleet = compared([leaking("web1"), leaking("web2")], [untraced, data.host("web2")])
+    (entry,) = [entry for entry in fleet["drift"]["groups"] if entry["rule"] == "memleak-suspected"]
+    assert entry["hosts"] == {"resolved": ["web2"], "not_measured_now": ["web1"]}
+    assert fleet["compliance"]["unmet"] == {"hosts": 1, "rules": ["memleak-suspected"]}
+    said = "Not evaluated on 1 host, where their probes did not measure what they need: Kernel memory leak."
+    assert said in fleet["verdict"]["notes"]
+
+
 def test_a_finding_that_was_on_no_host_is_a_new_group(compared):
     fleet = compared([data.host("web1"), data.host("web2")], [data.host("web1", "oopsing"), data.host("web2")])
     assert fleet["drift"]["new_groups"] == 2

@@ -16,7 +16,8 @@ from ansible_collections.ksysak.fleet.tests import fleet_data
 def example(repo):
     """The examples of the schema, together the data of one host."""
     schema = json.loads((repo / "plugins/plugin_utils/schema/blocked-1.json").read_text(encoding="utf-8"))
-    lists = {name: schema["properties"][name]["examples"][0] for name in ("reasons", "waits", "services")}
+    lists = {name: schema["properties"][name]["examples"][0] for name in ("reasons", "devices", "waits", "services")}
+    lists["memory"] = schema["properties"]["memory"]["examples"][0]
     data = {"threshold_us": 50000.0, "count": 5, "expected": 0, "sampling": {"samples": 100, "interval_us": 20000.0}, **lists}
     fastjsonschema.compile(schema)(data)
     return data
@@ -53,7 +54,7 @@ def test_expected_waits_and_kernel_threads_are_not_listed(repo, example):
 
 
 def test_percentiles_compare_hosts_with_and_without_a_cause(repo, example):
-    calm = {**example, "reasons": [], "waits": [], "services": []}
+    calm = {**example, "reasons": [], "devices": [], "waits": [], "services": []}
     found = section(repo, example, *[calm] * 9)["percentiles"]
     (row,) = found
     assert (row["cause"], row["p50"], row["p90"], row["worst_host"]) == ("mmap_lock", 0.0, 0.0, "web0")

@@ -82,3 +82,20 @@ def test_without_a_folder_of_results_there_is_no_earlier_scan(tmp_path):
     fleet = build(data.write(tmp_path, [data.host(NAMES[0], "noisy")]), load_policy())
     assert fleet["trend"] == {"scans": [], "skipped": []}
     assert waits(fleet)["hosts"][0]["first_seen"] == data.NOW
+
+
+def test_a_scan_of_another_schema_is_no_part_of_the_history(tmp_path):
+    """Its folder has a file of findings that could be read; what scan it is of cannot."""
+    (tmp_path / "made").mkdir()
+    for day in (1, 2):
+        scanned(tmp_path, day, [0])
+    for path in tmp_path.glob("*/scan.json"):
+        scan = json.loads(path.read_text(encoding="utf-8"))
+        if scan["started_at"].startswith("2026-11-01"):
+            path.write_text(json.dumps({**scan, "schema": "ksysak.scan/9"}), encoding="utf-8")
+    fleet = scanned(tmp_path, 3, [0])
+    assert [scan["started_at"][:10] for scan in fleet["trend"]["scans"]] == ["2026-11-02"]
+    assert waits(fleet)["history"] == {"first_seen": "2026-11-02T03:08:00Z", "hosts": [1, 1]}
+    (skipped,) = fleet["trend"]["skipped"]
+    assert skipped["scan_id"] == "20261101T030800Z-a1b2c3"
+    assert "scan.json" in skipped["reason"] and "newer release" in skipped["reason"]

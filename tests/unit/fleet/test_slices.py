@@ -79,6 +79,31 @@ def test_slices_are_found_like_any_scan(whole, tmp_path):
     assert load.read_scan(folder)[1][0]["reason"].startswith("slices/1.json is not JSON")
 
 
+def test_the_last_complete_scan_is_the_baseline(whole, tmp_path):
+    def scan(name, began, ended="2026-11-23T23:00:00Z", slices=0):
+        folder = data.write(tmp_path / name, [data.host("web1", scan_id=name)], scan_id=name, started_at=began, ended_at=ended)
+        folder = folder.rename(tmp_path / "all" / name)
+        (tmp_path / name).rmdir()
+        return folder if not slices else sliced(folder, tmp_path / "cut", slices, of=2).rename(tmp_path / "all" / f"{name}-cut")
+
+    (tmp_path / "all").mkdir()
+    (tmp_path / "cut").mkdir()
+    now = scan("now", "2026-11-23T10:00:00Z")
+    assert load.find_baseline(load.LAST, now) is None
+    whole_one = scan("whole", "2026-11-23T03:00:00Z")
+    scan("later", "2026-11-23T11:00:00Z")
+    interrupted = scan("interrupted", "2026-11-23T09:00:00Z", ended=None)
+    assert load.find_baseline(load.LAST, now) == whole_one
+    assert load.find_baseline(str(tmp_path / "all"), now) == interrupted
+    (interrupted / "scan.json").write_text("{")
+    assert load.find_baseline(load.LAST, now) == whole_one
+    half = scan("half", "2026-11-23T08:00:00Z", slices=1)
+    shutil.rmtree(tmp_path / "all" / "half")
+    assert load.find_baseline(load.LAST, now) == whole_one
+    (half / "slices" / "2.json").write_text((half / "slices" / "1.json").read_text().replace('"name": "1"', '"name": "2"'))
+    assert load.find_baseline(load.LAST, now) == half
+
+
 def test_each_slice_writes_its_own_file(tmp_path):
     for number in ("1", "2"):
         folder = ScanFolder(str(tmp_path), "night", number)

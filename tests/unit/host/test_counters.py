@@ -51,28 +51,25 @@ def test_schedstat_has_waits_by_cpu():
     assert waits.parse_run_delay("version 16\n") is None
 
 
-def test_pressure():
-    assert waits.parse_pressure("some avg10=0.00 avg60=0.10 avg300=0.00 total=12345\nfull avg10=0 avg60=0 avg300=0 total=0\n") == 12345
-    assert waits.parse_pressure("") is None
-
-
 def test_waits_are_none_where_the_kernel_keeps_nothing():
-    nothing = {"run_delay": None, "pressure_us": None}
-    assert waits.compare(nothing, nothing, 1.0) == {"run_delay": None, "pressure": None}
-    before = {"run_delay": {0: (1000, 1), 1: (0, 0)}, "pressure_us": 0}
-    after = {"run_delay": {0: (4_001_000, 3), 1: (1_000_000, 2)}, "pressure_us": 500_000}
+    nothing = {"run_delay": None, "pressure_us": None, "started": None}
+    assert waits.compare(nothing, nothing, 1.0) == {"run_delay": None, "pressure": None, "started_per_s": None}
+    before = {"run_delay": {0: (1000, 1), 1: (0, 0)}, "pressure_us": 0, "started": 7000}
+    after = {"run_delay": {0: (4_001_000, 3), 1: (1_000_000, 2)}, "pressure_us": 500_000, "started": 7025}
     assert waits.changed_cpus(before, after) == waits.changed_cpus(nothing, nothing) == []
     assert waits.compare(before, after, 2.0) == {
         "run_delay": {"total_us": 5000.0, "timeslices": 4, "mean_us": 1250.0},
         "pressure": {"some_us": 500_000, "some_share": 0.25},
+        "started_per_s": 12.5,
     }
 
 
 @pytest.mark.parametrize("gone_first", [True, False], ids=["went", "came"])
 def test_waits_of_a_cpu_that_went_or_came_are_left_out_and_that_is_said(gone_first):
-    both, one = {"run_delay": {0: (0, 0), 1: (10**12, 9)}, "pressure_us": None}, {"run_delay": {0: (0, 0)}, "pressure_us": None}
+    both = {"run_delay": {0: (0, 0), 1: (10**12, 9)}, "pressure_us": None, "started": 5}
+    one = {"run_delay": {0: (0, 0)}, "pressure_us": None, "started": None}
     later = {"run_delay": {cpu: (ns + 2000, slices + 1) for cpu, (ns, slices) in (one if gone_first else both)["run_delay"].items()}}
-    before, after = both if gone_first else one, {**later, "pressure_us": None}
+    before, after = both if gone_first else one, {**later, "pressure_us": None, "started": None}
     assert waits.compare(before, after, 1.0)["run_delay"] == {"total_us": 2.0, "timeslices": 1, "mean_us": 2.0}
     assert waits.changed_cpus(before, after) == ["CPU 1 went on- or offline within the window: run_delay leaves it out"]
 

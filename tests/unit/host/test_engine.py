@@ -68,5 +68,5 @@ def test_what_is_only_counted_may_lack_a_larger_share():
 def test_more_lost_events_than_a_few_degrade(lost, seen, degraded):
     example = Example({})
     example.account_lost(lost, seen, "waits", "counts are too low")
-    assert example.lost_events == lost
+    assert (example.lost_events, example.lost_share) == (lost, pytest.approx(lost / max(lost + seen, 1), abs=1e-6))
     assert example.degradations == ([f"{lost} of {lost + seen} waits were lost: counts are too low"] if degraded else [])

@@ -64,7 +64,7 @@ def test_what_was_only_counted_has_no_times_and_is_weighed_by_count():
 )
 def test_cross_check(count, least, most, disagrees, grave):
     traced = found(stat(count, count, 1, b0=count))
-    check, serious = rows.cross_check(traced, {TIMER: {0: least}}, {TIMER: {0: most}}, {})
+    check, serious = rows.cross_check(traced, {TIMER: {0: least}}, {TIMER: {0: most}}, {}, 10.0)
     assert (check["compared"], serious) == (1, grave)
     listed = [{"kind": "softirq", "name": "TIMER", "traced": count, "counted": most}] if disagrees else []
     assert check["disagreements"] == listed
@@ -72,9 +72,18 @@ def test_cross_check(count, least, most, disagrees, grave):
     assert check["largest_share"] == pytest.approx(off, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("missed", "window_s", "disagrees"), [(10, 2.0, False), (11, 2.0, True), (20, 20.0, False), (21, 20.0, True), (60, 60.0, False)]
+)
+def test_what_passes_the_tracepoints_of_an_idle_kernel_is_no_disagreement(missed, window_s, disagrees):
+    traced, counted = found(stat(100, 100, 1, b0=100)), {TIMER: {0: 100 + missed}}
+    check, grave = rows.cross_check(traced, counted, counted, {}, window_s)
+    assert (len(check["disagreements"]), grave) == ((1, 1) if disagrees else (0, 0))
+
+
 def test_cross_check_of_one_process_has_no_lower_bound_and_cpus_that_went_are_left_out():
     traced = found(stat(5, 5, 1, b0=5), stat(900, 900, 1, b0=900))
-    check, serious = rows.cross_check(traced, None, {TIMER: {0: 1000}}, {})
+    check, serious = rows.cross_check(traced, None, {TIMER: {0: 1000}}, {}, 10.0)
     assert (check, serious) == ({"compared": 1, "largest_share": 0.0, "disagreements": []}, 0)
 
 

@@ -59,6 +59,7 @@ def test_steal_by_cpu(monkeypatch):
     monkeypatch.setattr(procfs.os, "sysconf", lambda name: {"SC_CLK_TCK": 100}[name])
     text = "cpu  9 9 9 9 9 9 9 12 0 0\ncpu0 1 2 3 4 5 6 7 5 0 0\ncpu7 1 2 3 4 5 6 7 7 0 0\nintr 4\nbtime 1\n"
     assert procfs.parse_steal_us(text) == {0: 50000, 7: 70000}
+    assert procfs.parse_started(text + "\nprocesses 4711\n") == 4711 and procfs.parse_started(text) is None
     assert procfs.parse_steal_us("") == procfs.parse_steal_us("cpu0 1 2 3\n") == {}
 
 

@@ -90,11 +90,15 @@ class Watched:
 def test_the_kernel_itself_says_which_bit_it_sets(monkeypatch, release, seen, mask):
     """Where it has the tracepoint and wakes an idle CPU; else its version does."""
     monkeypatch.setattr(stalls.platform, "release", lambda: release)
-    monkeypatch.setattr(stalls.btf, "offsets", lambda *_arguments: {"pid": 1264})
     program = Watched(seen)
-    assert stalls.learn_resched_mask(program) == mask
+    assert stalls.learn_resched_mask(program, True) == mask
     assert program.resched[0] == mask
     assert program.attached == []
+
+
+def test_without_the_place_of_a_tasks_number_no_bit_is_learnt(monkeypatch):
+    monkeypatch.setattr(stalls.platform, "release", lambda: "6.18.44")
+    assert stalls.learn_resched_mask(Watched(32), False) == 16
 
 
 STI_NOP = bytes.fromhex("00004889dfe8d3f5e500fb0f1f440000")  # finish_task_switch of 6.18
@@ -124,13 +128,18 @@ def test_instructions_have_the_length_that_a_disassembler_gives_them(code):
 
 
 class Recorded:
-    """A program whose maps hold these stalls, each on a CPU of its own: [(kind as the kernel sees it, length in ms, end in ms, code)]."""
+    """A program whose maps hold these stalls, each on a CPU of its own: [(kind as the kernel sees it, length in ms, end in ms, code)].
 
-    def __init__(self, made):
+    here: how many of 10,000 ticks that were not late came where the stalls ended.
+    """
+
+    def __init__(self, made, here=0):
+        self._in_time = {0: [SimpleNamespace(in_time=4000), SimpleNamespace(in_time=6000)]}
+        self._places = [(SimpleNamespace(value=1), SimpleNamespace(value=here))] if here else []
         self._counts = {row: [0] * len(made) for row in range(len(stalls.KINDS) * constants.STALL_CLASSES)}
         self._stalls = {}
         for cpu, (kind, length_ms, end_ms, code) in enumerate(made):
-            frames = SimpleNamespace(ip=[] if kind == "cpu_not_running" else [1])
+            frames = SimpleNamespace(ip=[0] if kind == "cpu_not_running" else [1])
             stall = {"ended_ns": end_ms * 10**6, "most_ns": length_ms * 10**6, "least_ns": (length_ms - 2) * 10**6, "frames": frames}
             stall["ticked_ns"] = 10**6 if code is None else stall["least_ns"]
             number = stalls.KINDS.index(kind) * constants.STALL_CLASSES
@@ -139,7 +148,8 @@ class Recorded:
             row[cpu] = SimpleNamespace(**stall, code=struct.unpack("<2Q", code or bytes(16)), cpu=cpu, tid=7, comm=b"task")
 
     def table(self, name):
-        return {"stalls": self._stalls, "stall_counts": self._counts}[name]
+        places = SimpleNamespace(items=lambda: self._places)
+        return {"stalls": self._stalls, "stall_counts": self._counts, "tick_states": self._in_time, "tick_places": places}[name]
 
 
 SYMBOLS = SimpleNamespace(stack=lambda addresses: ["acme_reset+0x1"] * len(addresses), refresh=lambda: None)
@@ -188,10 +198,55 @@ def test_a_stall_says_what_speaks_against_it(made, virtual, stolen_us, expected)
     assert found.counts == {kind: sum(row[0] == kind for row in expected) for kind in stalls.KINDS}
 
 
+def of_length(*lengths_ms):
+    """Stalls of these lengths, far from one another in time."""
+    return [("irqoff", length, 500 + 1000 * place, STI_NOP) for place, length in enumerate(lengths_ms)]
+
+
+@pytest.mark.parametrize(
+    ("made", "here", "virtual", "certain"),
+    [
+        (of_length(35, 36), 2000, True, False),  # a storm of switches: interrupts are off in the scheduler for a fifth of the time
+        (of_length(35, 36), 2000, False, True),  # no hypervisor, no pause
+        (of_length(35, 36), 900, True, True),
+        (of_length(35), 200, True, False),  # one of one
+        (of_length(35), 20, True, True),
+        (of_length(*range(30, 36)), 2000, True, True),  # six of six
+        (of_length(*range(30, 36)), 6000, True, False),
+        (of_length(35, 36), 10000, True, False),
+    ],
+)
+def test_a_pause_of_the_machine_may_meet_interrupts_that_are_off_anyway(made, here, virtual, certain):
+    found = stalls.Found(Recorded(made, here), stalls.KINDS, SYMBOLS, 0)
+    found.collect()
+    events = found.longest(20, virtual, {})
+    assert [event["certain"] for event in events] == [certain] * len(made)
+    assert all(("would look so" in "; ".join(event["reasons"])) != certain for event in events)
+
+
+@pytest.mark.parametrize(
+    ("times", "number", "share", "expected"), [(0, 5, 0.3, 1), (2, 2, 0.1, 0.01), (1, 3, 0.5, 0.875), (3, 2, 0.5, 0), (2, 9, 1, 1)]
+)
+def test_the_chance_of_pauses_that_meet_a_share_of_the_time(times, number, share, expected):
+    assert stalls.by_chance(times, number, share) == pytest.approx(expected)
+
+
+def test_a_storm_of_stalls_with_many_culprits_is_weighed():
+    events = [
+        {"kind": "irqoff", "cpu": 0, "delay_us": 9.0, "least_us": 8.0, "at_s": float(number), "pid": 1, "reasons": []}
+        for number in range(1000)
+    ]
+    for number, event in enumerate(events):
+        event.update(culprit=f"f{number % 500}", place=number % 500)
+    stalls.doubt(events, True, {}, (10000, {}))
+    assert all(event["certain"] for event in events)
+    assert 0.0 <= stalls.by_chance(3, 5000, 0.5) <= 1.0 + 1e-9
+
+
 def test_a_probe_of_this_measurement_is_not_to_blame():
     event = {"kind": "nosched", "cpu": 0, "delay_us": 9.0, "least_us": 8.0, "at_s": 1.0}
     events = [{**event, "pid": pid, "reasons": []} for pid in (os.getpid(), 1)]
-    stalls.doubt(events, True, {})
+    stalls.doubt(events, True, {}, (10000, {}))
     assert [event["certain"] for event in events] == [False, True]
     assert "a probe of this measurement" in events[0]["reasons"][0]
 
@@ -225,7 +280,8 @@ class Storm:
     def table(self, name):
         counts = [[0] for _row in range(len(stalls.KINDS) * constants.STALL_CLASSES)]
         counts[self._row] = [self.count]
-        return {"stalls": self._stalls, "stall_counts": counts}[name]
+        rest = {"tick_states": {0: [SimpleNamespace(in_time=1000)]}, "tick_places": {}}
+        return {"stalls": self._stalls, "stall_counts": counts, **rest}[name]
 
 
 def test_no_stall_is_forgotten_that_was_collected_in_time():

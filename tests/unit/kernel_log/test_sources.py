@@ -328,6 +328,17 @@ def test_no_journal_is_no_damage(monkeypatch):
     assert not source.open() and source.missing and not source.damaged
 
 
+@pytest.mark.parametrize("runs", [False, True])
+def test_an_empty_journal_is_a_gap_only_where_its_daemon_runs(journal, monkeypatch, tmp_path, runs):
+    source = journal("echo never")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "daemon").mkdir()
+    monkeypatch.setattr(sources.Journal, "FOLDERS", (str(tmp_path / "nothing"), str(tmp_path / "none")))
+    monkeypatch.setattr(sources.Journal, "DAEMON", str(tmp_path / ("daemon" if runs else "none")))
+    assert not source.open() and source.missing is not runs
+    assert told(source) == ("unread", "the journal is empty" if runs else "no journal daemon runs on this host")
+
+
 @pytest.fixture
 def ring(monkeypatch):
     """A Kmsg, and a socket that feeds it: as from /dev/kmsg, one read gives one record."""

@@ -3,6 +3,7 @@
 
 import copy
 import datetime
+import json
 import re
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import yaml
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core.registry import NAMES as PROBES
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.joins.joins import JOINS
+from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy import text
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.expressions import Expression, ExpressionError
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.policy import PolicyError, load
 from ansible_collections.ksysak.fleet.plugins.plugin_utils.policy.source import shipped
 from ansible_collections.ksysak.fleet.tests import fleet_data as data
+
+REPO = Path(__file__).resolve().parents[3]
 
 RULE = {
     "id": "many-cpus",
@@ -175,11 +179,16 @@ def test_the_longest_wait_sets_the_severity(delay_us, severity):
     assert found(with_probe("runlatency", data.runlatency(data.wait(delay_us), data.wait(12000.0, longest_runner=None)))) == expected
 
 
+ORDINARY = {"pid": 999, "comm": "python3", "prio": 120, "policy": "normal", "ran_us": 40000.0}
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, {"runq-latency"}),
         ({"longest_slice": None}, set()),  # one of 40 ms in many turns is what a busy host has
+        ({"longest_slice": ORDINARY}, set()),  # it ran for so long because the scheduler chose it
+        ({"longest_slice": {**ORDINARY, "policy": "deadline", "prio": -1}}, {"runq-latency"}),
         ({"longest_slice": None, "long_waits": 10}, {"runq-latency"}),
         ({"longest_slice": None, "long_waits": 9}, set()),
         ({"longest_slice": None, "delay_us": 100000.0}, {"runq-latency"}),
@@ -200,6 +209,24 @@ def test_one_wait_is_a_finding_by_its_cause_and_by_how_often(changes, expected):
     )
     measured["long_waits"] = [{"at_least_us": 8192, "count": 500}, {"at_least_us": 16384, "count": changes.get("long_waits", 1)}]
     assert {rule for rule, _severity in found(with_probe("runlatency", measured))} == expected
+
+
+@pytest.mark.parametrize(("total_us", "pid", "expected"), [(8e6, 4711, {"cpu-affinity"}), (7.9e6, 4711, set()), (2e7, 4712, set())])
+def test_many_short_waits_of_a_pinned_task_are_a_finding(total_us, pid, expected):
+    measured = data.runlatency(data.wait(6000.0, comm="app", cause="affinity", allowed_cpus="1", idle_elsewhere_share=0.9))
+    measured["tasks"] = [{**measured["tasks"][0], "pid": pid, "comm": "app", "total_us": total_us}]
+    assert {rule for rule, _severity in found(with_probe("runlatency", measured))} == expected
+
+
+def test_pinned_workers_that_hardly_wait_are_no_finding():
+    """As those of a web server with a CPU each on a large host: together they wait for long, none of them does."""
+    waits = [
+        data.wait(3000.0, comm="nginx", pid=pid, cause="affinity", allowed_cpus=str(pid), idle_elsewhere_share=0.8) for pid in range(9, 73)
+    ]
+    measured = data.runlatency(*waits)
+    measured["tasks"] = [{**measured["tasks"][0], "pid": pid, "total_us": 0.4e6} for pid in range(9, 73)]
+    measured["commands"] = [{**measured["commands"][0], "wait_us": 64 * 0.4e6}]
+    assert found(with_probe("runlatency", measured)) == set()
 
 
 def test_a_wait_names_the_commands_that_had_the_cpu():
@@ -298,10 +325,33 @@ def test_long_handlers_are_findings_also_without_an_interrupt_number():
     assert found(with_probe("interference", data.interference(*long))) == set()  # once, on a virtual machine
     for entry in long:
         entry["long_runs"] = 10
-    assert found(with_probe("interference", data.interference(*long))) == {
+    timers = [{**data.timer("tick_nohz_handler", 500.0, 9e5), "long_runs": 10}]
+    assert found(with_probe("interference", data.interference(*long, timers=timers))) == {
         ("softirq-long", "warning"),
         ("interrupt-handler-long", "warning"),
     }
+
+
+@pytest.mark.parametrize(("long_functions", "expected"), [(0, set()), (9, set()), (10, {("interrupt-handler-long", "warning")})])
+def test_on_a_virtual_machine_the_functions_of_the_local_timer_are_judged(long_functions, expected):
+    """Its handler sets the next timer: there the hypervisor may take the CPU away, each time anew."""
+    entry = {**data.vector("timer", "LOC", None, {1: (9, 20000.0, 53000.0)}), "long_runs": 40}
+    timers = [
+        {**data.timer("tick_nohz_handler", 500.0, 9e5), "long_runs": long_functions},
+        data.timer("process_timeout", 9.0, 9e5, kind="timer"),
+    ]
+    assert found(with_probe("interference", data.interference(entry, timers=timers))) == expected
+    other = {**entry, "kind": "hardirq", "name": "nvme0q1"}
+    assert found(with_probe("interference", data.interference(other, timers=timers))) == {("interrupt-handler-long", "warning")}
+
+
+@pytest.mark.parametrize(("per_s", "expected"), [(499.9, set()), (500.0, {("process-storm", "warning")}), (None, set())])
+def test_processes_that_are_started_by_the_hundred_are_a_storm(per_s, expected):
+    document = with_probe("runlatency", {**data.runlatency(), "started_per_s": per_s})
+    document["system"]["cpus"] = 2
+    assert found(document) == expected
+    document["system"]["cpus"] = 3
+    assert found(document) == set()
 
 
 NET_RX = data.vector("softirq", "NET_RX", None, {1: (400000, 2e6, 9.0)})
@@ -334,6 +384,21 @@ NET_RX = data.vector("softirq", "NET_RX", None, {1: (400000, 2e6, 9.0)})
 )
 def test_storms_and_what_takes_a_cpu(measured, expected):
     assert found(with_probe("interference", measured)) == ({(expected, "warning")} if expected else set())
+
+
+def test_interrupts_of_a_disk_name_whose_block_io_they_are():
+    disk = data.vector("hardirq", "virtio1-req.0", 31, {1: (480000, 800000.0, 9.0)})
+    softirq = data.vector("softirq", "BLOCK", None, {1: (400000, 5e6, 9.0)})
+    asked = data.caused(
+        "io_requests", 24000.0, (8, "jbd2/vda-8", 12000.0), (5, "app-fsync", 4000.0), (6, "app-fsync", 3000.0), (7, "cron", 1.0)
+    )
+    document = with_probe("interference", data.interference(disk, softirq, sources=[asked]))
+    titles = {finding["title"] for finding in load().findings(document)[0]}
+    assert "CPU 1 alone takes the 24000 interrupts a second of virtio1-req.0, block I/O of jbd2/vda-8, app-fsync" in titles
+    assert "softirq BLOCK takes 25 % of CPU 1, block I/O of jbd2/vda-8, app-fsync" in titles
+    asked["rate_per_s"] = 9000.0  # fewer than these interrupts are for: another device's
+    titles = {finding["title"] for finding in load().findings(document)[0]}
+    assert "CPU 1 alone takes the 24000 interrupts a second of virtio1-req.0" in titles
 
 
 def test_storms_name_who_and_where():
@@ -398,7 +463,7 @@ def test_a_finding_has_the_shape_of_the_design():
     (finding, *_rest), _problems = load().findings(data.host("web1", "leaking"))
     assert set(finding) == {
         "id", "rule", "probes", "severity", "category", "title", "host", "signature", "evidence", "remedy", "references",
-        "weight", "bytes_per_s", "excess", "last_seen",
+        "weight", "bytes_per_s", "excess", "last_seen", "first_reported", "dated",
     }  # fmt: skip
     assert finding["title"] == "Kernel memory leak in acme_rx_refill [acme_nic] (slab): 486 KiB/s"
     assert finding["signature"] == "memleak-suspected|slab|acme_rx_refill|acme_nic"
@@ -542,9 +607,7 @@ def test_what_a_shipped_rule_asks_is_in_the_schemas(rule):
 def test_the_strict_policy_finds_what_is_no_trouble_yet():
     document = data.host("web1")
     document["system"].update(uptime_s=200 * 86400.0, modules=["ext4", "scsi_debug"])
-    document["probes"]["memleak"]["cost"]["lost_events"] = 700
-    document["probes"]["memleak"]["status"] = "degraded"
-    document["probes"]["interference"]["cost"]["lost_events"] = 700  # a small share: not degraded
+    document["probes"]["memleak"]["cost"].update(lost_events=700, lost_share=0.031)
     document["probes"]["os_exceptions"]["data"]["sources"].append(
         {"name": "kmsg", "status": "unread", "reason": "no permission", "lines": 0, "bytes": 0}
     )
@@ -558,6 +621,24 @@ def test_the_strict_policy_finds_what_is_no_trouble_yet():
     allowed = {"kernel-tainted": {"allowed": ["O", "E"]}, "uptime-long": {"enabled": False}}
     rules = {finding["rule"] for finding in load(["default", "compliance"], allowed).findings(document)[0]}
     assert not rules & {"kernel-tainted", "uptime-long"}
+
+
+@pytest.mark.parametrize(
+    ("lost_events", "lost_share", "status", "found"),
+    [
+        (0, 0.0, "degraded", False),  # of another cause
+        (700, 0.0011, "degraded", False),  # a small share, and degraded of any cause
+        (101, 0.011, "ok", True),
+        (101, 0.01, "ok", False),
+        (100, 0.9, "degraded", False),  # of a window in which hardly anything happened
+    ],
+)
+def test_lost_events_are_a_finding_by_their_share(lost_events, lost_share, status, found):
+    document = data.host("web1")
+    document["probes"]["memleak"].update(status=status, reason="" if status == "ok" else "no kernel headers")
+    document["probes"]["memleak"]["cost"].update(lost_events=lost_events, lost_share=lost_share)
+    findings = [finding for finding in load(["default", "compliance"]).findings(document)[0] if finding["rule"] == "events-lost"]
+    assert [finding["title"] for finding in findings] == ["Probe memleak lost 1.1 % of its events (101)"] * found
 
 
 def test_the_strict_policy_alone_says_what_it_needs():
@@ -620,6 +701,41 @@ def test_waivers_hold_for_hosts_until_a_day(tmp_path, changes, waived):
             said["scope"] = {field: {**WAIVER, **changes}.get(field) for field in ("rule", "signature", "hosts", "groups")}
             assert {**finding["waiver"], "place": re.sub(r"\d+", "N", finding["waiver"]["place"])} == {**said, "place": "extra.yml:N:N"}
     assert len(policy.expired) == (changes.get("expires") == "2026-11-23")
+
+
+TRACED_ONLY = ["runq-latency", "realtime-throttled", "cpu-affinity", "cpu-not-running", "runq-latency-p99", "kernel-stall"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "engine", "changes", "unmet"),
+    [
+        ("runlatency", "bcc", {}, []),
+        ("runlatency", "bcc", {"pressure": None}, ["cpu-pressure"]),
+        ("runlatency", "bcc", {"started_per_s": None}, ["process-storm"]),
+        ("runlatency", "bcc", {"stall_counts": ...}, ["kernel-stall"]),
+        ("runlatency", "procfs", {"stall_counts": ..., "idle_share": None, "wait_shares": None, "normal": None}, TRACED_ONLY),
+        ("memleak", "procfs", {"sample": 0}, ["memleak-suspected"]),
+    ],
+)
+def test_what_its_probe_did_not_measure_passes_no_rule(probe, engine, changes, unmet):
+    document = data.host("web1")
+    measured = document["probes"][probe]
+    measured["engine"] = engine
+    measured["data"] = {name: value for name, value in {**measured["data"], **changes}.items() if value is not ...}
+    evaluation = load().evaluate(document)
+    assert evaluation.unmet == unmet and evaluation.problems == []
+    assert {evaluation.outcomes[rule] for rule in unmet} <= {"unknown"}
+    assert evaluation.outcomes["long-syscall"] == "unknown"  # nobody asked for them, which is no gap
+
+
+def test_a_finding_is_a_finding_whatever_else_the_rule_needs(tmp_path):
+    rule = {**RULE, "needs": "probes.memleak.data.sample > `1000000`"}
+    evaluation = load([policy_file(tmp_path, rule)]).evaluate(data.host("web1"))
+    assert evaluation.outcomes == {"many-cpus": "fail"} and evaluation.unmet == []
+    never = load([policy_file(tmp_path, {**rule, "evidence": "system | [@][?cpus < `0`]"})]).evaluate(data.host("web1"))
+    assert never.outcomes == {"many-cpus": "unknown"} and never.unmet == ["many-cpus"]
+    with pytest.raises(PolicyError, match=r"rule 'many-cpus': needs: column 9: "):
+        load([policy_file(tmp_path, {**rule, "needs": "probes.["})])
 
 
 @pytest.mark.parametrize("changes", [{"owner": ""}, {"reason": None}, {"expires": "soon"}, {"until": "2027-01-01"}, {"rule": None}])
@@ -766,3 +882,64 @@ def test_what_a_program_wrote_to_the_kernel_log_does_not_alarm():
     (finding,) = load().findings(document)[0]
     assert (finding["rule"], finding["severity"]) == ("os-exception-of-program", "info")
     assert finding["title"] == "A program wrote to the kernel log: Kernel panic - not syncing: a test"
+
+
+def _titles(node):
+    """All titles in a policy's document."""
+    if isinstance(node, dict):
+        own = {" ".join(node["title"].split())} if isinstance(node.get("title"), str) else set()
+        return own.union(*(_titles(value) for value in node.values()))
+    return set().union(*(_titles(item) for item in node)) if isinstance(node, list) else set()
+
+
+def test_titles_count_one_thing_and_many():
+    """A number of things has the filter many. Rates, and what a rule reports from many on, have a plural of their own."""
+    files = list((REPO / "plugins" / "plugin_utils" / "policy").rglob("*.yml"))
+    titles = set().union(*(_titles(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in files))
+    assert len([title for title in titles if "{{" in title]) > 40
+    number = "(?:count|errors|requests|members|sectors|times|events|length|int|[a-z]+ed)"
+    after_a_number = re.compile(number + r" \}\} (?:\w+ )?(\w+s)\b(?! a second)")
+    rates = {"timers", "packets", "interrupts", "us"}
+    assert {title: found for title in titles if (found := set(after_a_number.findall(title)) - rates)} == {}
+
+
+def test_one_of_a_thing_is_singular():
+    health = data.host_health(
+        ecc=[{"controller": "mc0", "corrected": 1, "uncorrected": 1, "dimms": []}],
+        arrays=[{"array": "md0", "missing_members": 1, "mismatched_sectors": 1}],
+    )
+    document = data.host("web1")
+    document["probes"]["host_health"]["data"] = health
+    titles = {finding["title"] for finding in load().findings(document)[0]}
+    assert "1 uncorrected memory error at mc0 since boot" in titles
+    assert "Software RAID md0 lacks 1 member" in titles
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "line\nbreak\ttab", "\u00e9t\u00e9 \u4e2d\u6587", "del \x7f", "esc \x1b[31m", "nul \x00",
+     "bidi \u202e", "zero \u200b", "lone \ud800", "c1 \x85",
+     "back \b", "feed \f", "return \r", "\\u001b as text", "{{ 1 }}"],
+)  # fmt: skip
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_text_that_is_called_clean_has_nothing_to_clean(value, ascii_only):
+    """In a value, deep inside, and in a key of one line; as JSON of ASCII alone, and with all other characters as they are."""
+    for document in (value, {"key": [value]}, *([] if "\n" in value else [{value: 1}])):
+        raw = json.dumps(document, ensure_ascii=ascii_only)
+        assert not text.is_clean(raw) or text.clean(json.loads(raw)) == json.loads(raw)
+    assert text.is_clean(json.dumps({"key": ["line\nbreak\ttab", 1.5e3, None]}, indent=1))
+
+
+def test_what_a_host_measured_is_asked_of_each_host():
+    """One policy evaluates hosts with other probes, in any order, as a policy of its own would."""
+    whole, partial, without, compared = (data.host(name) for name in ("web1", "web2", "web3", "web4"))
+    del partial["probes"]["memleak"]
+    partial["probes"]["runlatency"]["status"] = "skipped"
+    without["probes"] = {}
+    compared["trend"] = {"memory": {"compared": True, "rows": []}}
+    hosts = [whole, partial, without, compared]
+    alone = [load().evaluate(document).outcomes for document in hosts]
+    assert len({json.dumps(outcomes) for outcomes in alone}) == len(hosts)
+    policy = load()
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 0, 3, 2]):
+        assert [policy.evaluate(hosts[place]).outcomes for place in order] == [alone[place] for place in order]

@@ -363,7 +363,7 @@ def test_the_digest_tells_causes_changes_and_outliers(tmp_path):
         document["system"]["modules"] = ["ext4", *(["acme_nic"] if place < 9 else [])]
     baseline = data.write(tmp_path / "before", before)
     lines = digest(build(data.write(tmp_path / "now", now), load_policy(), baseline))
-    assert any(line.strip() == "in common: module acme_nic (8 of 8 affected hosts, 1 of 32 others)" for line in lines)
+    assert any(line.strip() == "module acme_nic: on 8 of 9 hosts with it, on 0 of 31 without it" for line in lines)
     assert f"Since {data.SCAN_ID}: 20 new" in lines
     assert any(line.startswith("Unlike the rest: web39 (") for line in lines)
 

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import jmespath
 import markupsafe
 import pytest
 import yaml
@@ -168,6 +169,36 @@ def texts_of_policies():
     outcomes += [outcome for table in TABLES.values() for outcome in table.values()]
     fields = ("name", "rationale", "title", "remedy")
     return {" ".join(outcome[field].split()) for outcome in outcomes for field in fields if field in outcome}
+
+
+def _made(node):
+    """Names of the fields in what an expression of JMESPath results in: not those that it makes on its way."""
+    kind, parts = node["type"], node["children"]
+    if kind == "multi_select_dict":
+        return {pair["value"] for pair in parts}.union(*(_made(pair["children"][0]) for pair in parts))
+    if kind in ("multi_select_list", "flatten", "or_expression", "and_expression", "function_expression"):
+        return set().union(*map(_made, parts))
+    if kind in ("pipe", "subexpression", "projection", "value_projection", "index_expression", "filter_projection"):
+        last = [part for part in parts[:2] if part["type"] not in ("identity", "index", "slice", "field")]
+        return _made(last[-1]) if last else set()
+    return set()
+
+
+def labels_of_evidence():
+    """What the page calls the fields that the evidence of a shipped rule has beside those of the facts (label() of lib/format.js)."""
+    found = set()
+    for name in ("default", "compliance"):
+        for file in shipped(name):
+            for rule in yaml.safe_load(file.read_text(encoding="utf-8"))["rules"]:
+                found |= _made(jmespath.compile(re.sub(r"\$\w+", "`1`", rule["evidence"])).parsed)
+    unit = re.compile("(_bytes_per_s|_per_s|_log2_us|_us|_ns|_s|_bytes)$")
+    return {unit.sub("", name.removesuffix("_ci95")).replace("_", " ") for name in found}
+
+
+def test_every_field_that_evidence_makes_is_translated(catalog):
+    wanted = labels_of_evidence()
+    assert len(wanted) > 100
+    assert sorted(wanted - set(catalog)) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

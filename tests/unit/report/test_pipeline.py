@@ -54,7 +54,7 @@ def test_code_quality_has_an_entry_for_each_finding_and_host(fleet):
 def test_annotations_are_lines_that_github_reads(fleet):
     lines = pipeline.github_lines(fleet, fleet["findings"])
     assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,\r\n]+::[^\r\n]*", line) for line in lines)
-    assert lines[-1].startswith("::warning title=") and "hosts were not measured" in lines[-1]
+    assert lines[-1].startswith("::warning title=") and "3 hosts not measured" in lines[-1]
 
 
 def test_a_host_cannot_write_an_annotation_of_its_own(fleet):

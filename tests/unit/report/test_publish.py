@@ -18,6 +18,9 @@ GOOD = [
     {"type": "mail", "host": "mx", "from": "n@example.net", "to": ["a@example.net"], "port": 587, "secure": "starttls"},
     {"type": "git", "url": "git@git.example.net:ops/reports.git", "branch": "ksysak/prod"},
     {"type": "git", "url": "ssh://git@git.example.net/r.git", "branch": "main", "folder": "a/b", "author": "A B <a@example.net>"},
+    {"type": "git", "url": "https://x.example.net/r.git", "branch": "a", "username": "u", "password": "p", "ca_path": "/etc/ca.pem"},
+    {"type": "git", "url": "git@x:r.git", "branch": "a", "host_keys": "x ssh-ed25519 AAAA"},
+    {"type": "git", "url": "git@x:r.git", "branch": "a", "host_keys": ["@cert-authority *.x ssh-ed25519 AAAA", "y ssh-rsa AAAA"]},
     {"type": "git", "url": "/srv/r.git", "branch": "v1.2", "key_file": "/etc/key", "headers": {"Authorization": "Basic eA=="}},
 ]
 
@@ -67,6 +70,10 @@ def test_what_is_right_passes():
         ({"type": "git", "url": "ext::sh -c SECRET", "branch": "x"}, "'url': an address or an absolute path of a Git"),
         ({"type": "git", "url": "/r.git", "branch": "-x"}, "'branch': the name of a branch is expected"),
         ({"type": "git", "url": "/r.git", "branch": "a..b"}, "'branch': the name of a branch is expected"),
+        ({"type": "git", "url": "/r.git", "branch": "x", "password": "SECRET"}, "'username' and 'password' belong together"),
+        ({"type": "git", "url": "/r.git", "branch": "x", "host_keys": "SECRET"}, "'host_keys': lines of a known_hosts file"),
+        ({"type": "git", "url": "/r.git", "branch": "x", "host_keys": "x ssh-rsa A\nSECRET"}, "'host_keys': lines of a known_hosts file"),
+        ({"type": "git", "url": "/r.git", "branch": "x", "host_keys": []}, "'host_keys': lines of a known_hosts file"),
         ({"type": "git", "url": "/r.git", "branch": "x", "folder": "a/../../b"}, "'folder': a relative path is expected"),
     ],
 )

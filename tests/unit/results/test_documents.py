@@ -28,7 +28,7 @@ SCAN = {
             "engine": "none",
             "started_at": "2026-11-23T03:08:00Z",
             "window_s": 0,
-            "cost": {"cpu_s": 0, "max_rss_bytes": 0, "setup_s": 0, "lost_events": 0, "truncated": False},
+            "cost": {"cpu_s": 0, "max_rss_bytes": 0, "setup_s": 0, "lost_events": 0, "lost_share": 0, "truncated": False},
             "data": {},
         }
     },

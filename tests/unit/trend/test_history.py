@@ -395,3 +395,38 @@ def test_a_folder_that_cannot_be_written_keeps_the_report(tmp_path, monkeypatch)
     monkeypatch.setattr(readings, "write_text", unwritable)
     history.write("night000")
     assert not (folder / readings.FILE).exists()
+
+
+def test_a_history_of_other_hands_breaks_no_report(tmp_path):
+    """Scans of another schema, with broken files, without hosts, without scan.json, and a folder that is none: the others are compared."""
+    for number in range(6):
+        night(tmp_path, number, [leaking(), quiet()], reported=number != 4)
+
+    def changed(number, **changes):
+        path = tmp_path / f"night{number:03}" / "scan.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    changed(0, schema="ksysak.scan/9")
+    (tmp_path / "night001" / "scan.json").write_text('{"schema": "ksysak.sc')
+    for path in (tmp_path / "night002" / "hosts").iterdir():
+        path.write_bytes(b"\x00\xff{")
+    (tmp_path / "night002" / readings.FILE).unlink()
+    broken = tmp_path / "night004" / "hosts" / "db1.json"
+    broken.write_text(broken.read_text()[:-200])
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes.txt").write_text("no scan")
+    (tmp_path / "empty" / "hosts").mkdir(parents=True)
+    fleet = made(tmp_path, tmp_path / "night005")
+    assert [scan["scan_id"] for scan in fleet["memory_trend"]["scans"]] == ["night003", "night004"]
+    assert [scan["hosts"] for scan in fleet["memory_trend"]["scans"]] == [2, 1]
+    assert fleet["memory_trend"]["skipped"] == [{"scan_id": "night002", "reason": "has no readings of memory"}]
+    assert fleet["memory_trend"]["compared"] == 2
+
+
+def test_a_folder_without_another_scan_is_no_history(tmp_path):
+    fleet = made(tmp_path, night(tmp_path, 0, [quiet()]))
+    assert (fleet["memory_trend"]["scans"], fleet["memory_trend"]["skipped"]) == ([], [])
+    (tmp_path / "nothing").mkdir()
+    assert History(tmp_path / "nothing", tmp_path / "night000").scans == []
+    with pytest.raises(load.ResultsError, match="ksysak_history: .*no such folder"):
+        History(tmp_path / "none", tmp_path / "night000")

@@ -5,11 +5,9 @@ BPF programs cannot read that clock. Its distance from CLOCK_MONOTONIC and from 
 wakes some times while on_calibrate is attached. jiffies cost a load, which makes the test of each wake-up cheap.
 """
 
-TEXT = """
-/* Loads of typed pointers: bcc would make calls of them. */
-#define ARGUMENT(value, ctx, index) asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(ctx), "i"((index) * 8))
-#define LOAD(value, from, at) asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(from), "i"(at))
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import typed
 
+TEXT = typed.LOADS + """
 struct clock_t {
   u64 jiffy_ns;
   u64 jiffies_offset_ns; /* scheduler's clock = jiffies * jiffy_ns + this */

@@ -7,8 +7,20 @@ used less recently goes to the map `commands`, which has the sums of the window.
 `ran_ns` of a place only grows, whoever has the place. So the difference of two snapshots of it is what ran in between, and
 what an account ran since it has the place is known, too. Each CPU takes a snapshot at the first switch after SNAPSHOT_NS. Ring 0 has
 the last SNAPSHOTS of them, ring 1 every fourth, ring 2 every sixteenth, and so on. A wait notes the number of the last snapshot at
-its begin. At its end the snapshots before and after its begin are at hand, however many short timeslices there were.
+its begin. At its end the snapshots before and after its begin are at hand, however many short timeslices there were: RINGS rings
+reach SNAPSHOTS × SNAPSHOT_NS × 4^(RINGS - 1) back. Of a longer wait, what ran before that is not told.
 """
+
+from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf.headers import version_code
+
+_RINGS, _RINGS_OF_OLD = 6, 4  # 68 s and 4.2 s back
+_LONG_TEXTS = (5 << 16) + (2 << 8)  # before, the verifier takes no function of more than 4,096 instructions
+
+
+def rings(release):
+    """Return how many rings of snapshots the text of a kernel of this release has room for."""
+    return _RINGS if version_code(release) >= _LONG_TEXTS else _RINGS_OF_OLD
+
 
 TEXT = """
 struct account_t {

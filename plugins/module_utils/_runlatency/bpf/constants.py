@@ -14,10 +14,10 @@ TIMESLICES = 16  # recent long timeslices that are kept, on each CPU
 ACCOUNTS = 64  # commands whose CPU time is kept at hand, on each CPU
 COMMANDS = 4096  # commands whose CPU time is kept
 SNAPSHOTS = 64  # of the CPU time of all accounts, in each ring
-RINGS = 4  # each ring has every fourth snapshot of the ring before
 SNAPSHOT_NS = 1 << 20  # least time between two snapshots
 UNIT_SHIFT = 10  # snapshots have times in units of 1024 ns
 IDLE = ACCOUNTS  # in place of the number of an account
+TICK_PLACES = 1024  # instructions behind which ticks came that had perhaps waited
 STALLS_KEPT = 16  # stalls of each kind and class of length that are kept, on each CPU
 
 WAIT_BUCKETS = 64
@@ -54,9 +54,10 @@ class NeedResched(enum.IntEnum):
 
 
 _NUMBERS = (('THREADS', THREADS), ('TASKS', TASKS), ('WORST_WAITS', WORST_WAITS), ('TIMESLICES', TIMESLICES), ('STALLS_KEPT', STALLS_KEPT),
+            ('TICK_PLACES', TICK_PLACES),
             ('WAIT_BUCKETS', WAIT_BUCKETS), ('WAIT_KINDS', len(Wait)), ('TASK_BUCKETS', TASK_BUCKETS), ('STALL_CLASSES', STALL_CLASSES),
             ('KERNEL_STACKS', KERNEL_STACKS), ('STACK_DEPTH', DEPTH), ('MIN_FRAMES', MIN_FRAMES), ('PAGE_FAULT', '%dU' % PAGE_FAULT),
-            ('ACCOUNTS', ACCOUNTS), ('COMMANDS', COMMANDS), ('SNAPSHOTS', SNAPSHOTS), ('RINGS', RINGS), ('SNAPSHOT_NS', SNAPSHOT_NS),
+            ('ACCOUNTS', ACCOUNTS), ('COMMANDS', COMMANDS), ('SNAPSHOTS', SNAPSHOTS), ('SNAPSHOT_NS', SNAPSHOT_NS),
             ('UNIT_SHIFT', UNIT_SHIFT), ('IDLE', IDLE), ('KWORKER', '%#xULL' % int.from_bytes(b'kworker/', 'little')),
             ('DEFAULT_PRIO', DEFAULT_PRIO), ('PREEMPTED_IN_KERNEL', PREEMPTED_IN_KERNEL),
             ('OPCODE_STI', interrupted.STI), ('OPCODE_POPF', interrupted.POPF))

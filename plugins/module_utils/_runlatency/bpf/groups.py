@@ -6,10 +6,8 @@ the task, by the offsets that the running kernel's BTF reports.
 """
 
 from ansible_collections.ksysak.fleet.plugins.module_utils._core import cgroups
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
 
-_PATH = (('task_struct', 'sched_task_group'), ('task_group', 'css'), ('cgroup_subsys_state', 'cgroup'), ('cgroup', 'kn'),
-         ('kernfs_node', 'id'))
+_PATHS = ('task_struct.sched_task_group', 'task_group.css.cgroup', 'cgroup.kn', 'kernfs_node.id')
 
 NONE = """
 static inline u64 group_of_current(void) {
@@ -50,12 +48,15 @@ static inline u64 group_id(u64 group) {
 """
 
 
-def offsets(folder):
-    """Return what fragment() takes for the hierarchy of cgroups.cpu_root(): 'v2', offsets of v1's structures in bytes, or None."""
+def offsets(types, folder):
+    """Return what fragment() takes for the hierarchy of cgroups.cpu_root(): 'v2', offsets of v1's structures in bytes, or None.
+
+    types: btf_types.Types, or None.
+    """
     if folder in cgroups.V2_ROOTS:
         return 'v2'
-    found = [(btf.offsets(struct_name, [member]) or {}).get(member) for struct_name, member in _PATH]
-    return None if folder is None or None in found else (found[0], found[1] + found[2], found[3], found[4])
+    found = [types and types.offset(path) for path in _PATHS]
+    return None if folder is None or None in found else tuple(found)
 
 
 def fragment(known):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """BPF text (GPL-2.0): the length of this CPU's run queue, by the offsets that the running kernel's BTF reports."""
 
-from ansible_collections.ksysak.fleet.plugins.module_utils._ebpf import btf
-
-_PATH = (('task_struct', 'se'), ('sched_entity', 'cfs_rq'), ('cfs_rq', 'rq'), ('rq', 'nr_running'))
+_PATHS = ('task_struct.se.cfs_rq', 'cfs_rq.rq', 'rq.nr_running')
 
 _UNKNOWN = """
 static inline s32 queued(void) {
@@ -25,10 +23,10 @@ static inline s32 queued(void) {
 """
 
 
-def offsets():
-    """Return the offsets that fragment() takes, in bytes; None where the kernel does not report them."""
-    found = [(btf.offsets(struct_name, [member]) or {}).get(member) for struct_name, member in _PATH]
-    return None if None in found else (found[0] + found[1], found[2], found[3])
+def offsets(types):
+    """Return the offsets that fragment() takes, in bytes; None where the kernel does not report them. types: btf_types.Types, or None."""
+    found = [types and types.offset(path) for path in _PATHS]
+    return None if None in found else tuple(found)
 
 
 def fragment(offsets_of_kernel):

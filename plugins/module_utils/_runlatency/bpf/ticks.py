@@ -7,6 +7,9 @@ that waited for interrupts comes right behind the instruction that switches them
 that function to blame. In user mode, and anywhere else in the kernel, interrupts were on: there the hypervisor or the
 firmware had the CPU, or an interrupt's own handler. Consecutive ticks that find need_resched set show a kernel that does not
 switch. Idle time is left out: the switch away from the idle task begins a new count.
+
+A virtual machine that is paused while interrupts are off anyway looks like that, too. How likely this is, ticks in time tell: one that
+falls due while interrupts are off comes behind the instruction that switches them on, so the share of ticks there is the share of time.
 """
 
 TEXT = """
@@ -16,9 +19,11 @@ struct tick_state_t {
   u64 need_resched_ns; /* the first tick that found it set, 0: it is clear */
   u64 ticks;           /* how many have found it set since */
   u64 captured;        /* see capture_stack */
+  u64 in_time;         /* ticks of the window that were not late */
   struct frames_t frames;
 };
 BPF_PERCPU_ARRAY(tick_states, struct tick_state_t, 1);
+BPF_HASH(tick_places, u64, u64, TICK_PLACES); /* how many ticks in time came right behind what may have switched interrupts on */
 BPF_ARRAY(need_resched, u64, NEED_RESCHED_ROWS);
 
 /* sched_set_need_resched_tp(task, cpu, tif): the bit that ends an idle task's timeslice is never the lazy one. */
@@ -69,11 +74,17 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   if (!gate_is_open())
     return 0;
   kernel_time_tick(ctx, user, now);
-  if (gap >= 2 * TICK_NS) {
-    u64 code[2] = {};
-    if (!user)
-      bpf_probe_read(&code, sizeof(code), (void *)(ctx->regs.ip - sizeof(code)));
-    u32 paused = user || !may_switch_on(code), cpu = bpf_get_smp_processor_id();
+  u64 code[2] = {}, place = ctx->regs.ip;
+  if (!user)
+    bpf_probe_read(&code, sizeof(code), (void *)(place - sizeof(code)));
+  u32 paused = user || !may_switch_on(code);
+  if (gap < 2 * TICK_NS) {
+    state->in_time += 1;
+    u64 none = 0, *met = paused ? 0 : tick_places.lookup_or_try_init(&place, &none);
+    if (met)
+      __sync_fetch_and_add(met, 1);
+  } else {
+    u32 cpu = bpf_get_smp_processor_id();
     struct cpu_t *here = paused ? cpus.lookup(&cpu) : 0;
     if (here)
       here->slice_paused_ns += gap - TICK_NS;

@@ -33,17 +33,6 @@ struct wait_t {
 BPF_ARRAY(waiting, struct waiting_t, THREADS);
 BPF_ARRAY(worst, struct wait_t, (CPUS * WORST_WAITS));
 
-/* A name, in two pieces where the event has it at a place that allows that: byte by byte costs a tenth more. */
-#define COPY_COMM(to, field) \
-  do { \
-    if (__builtin_offsetof(struct tracepoint__sched__sched_switch, field) % 8 == 0) { \
-      ((u64 *)(to))[0] = ((u64 *)args->field)[0]; \
-      ((u64 *)(to))[1] = ((u64 *)args->field)[1]; \
-    } else { \
-      __builtin_memcpy(to, args->field, 16); \
-    } \
-  } while (0)
-
 static inline void wait_begin(struct cpu_t *here, u32 tid, u32 wait, u32 cpu, u32 snapshots, u64 now) {
   u32 index = tid & (THREADS - 1);
   struct waiting_t *entry = waiting.lookup(&index);
@@ -83,77 +72,68 @@ static inline struct wait_t *worst_of(struct cpu_t *here, u32 cpu, u64 delay) {
   return worst.lookup(&least);
 }
 
-int on_sched_wakeup(struct tracepoint__sched__sched_wakeup *args) {
-  if (gate_is_open() && args->pid && is_wanted(args->pid, args->comm))
-    wait_begin(0, args->pid, WAIT_WAKEUP, args->target_cpu, snapshots_of(args->target_cpu), bpf_ktime_get_ns());
+static inline int woken(u32 tid, u32 cpu, const u64 *name) {
+  if (is_wanted(tid, name))
+    wait_begin(0, tid, WAIT_WAKEUP, cpu, snapshots_of(cpu), bpf_ktime_get_ns());
   return 0;
 }
 
-int on_sched_wakeup_new(struct tracepoint__sched__sched_wakeup_new *args) {
-  if (gate_is_open() && args->pid && is_wanted(args->pid, args->comm))
-    wait_begin(0, args->pid, WAIT_WAKEUP, args->target_cpu, snapshots_of(args->target_cpu), bpf_ktime_get_ns());
-  return 0;
-}
-
-int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
-  if (!gate_is_open())
-    return 0;
-  u64 now = bpf_ktime_get_ns(), name[2];
+static inline int switched(struct switch_t *event) {
+  u64 now = bpf_ktime_get_ns();
   u32 zero = 0, index, cpu = bpf_get_smp_processor_id();
   struct cpu_t *here = cpus.lookup(&cpu);
   if (!here)
     return 0;
   u64 ran = now - here->switched_ns; /* the first one: since before the window, which is longer than any wait */
-  COPY_COMM(name, prev_comm);
   if (ran >= SHORT_SLICE_NS) {
     struct timeslice_t *slice = timeslice_end(&here->long_slices, ran, now);
-    slice->tid = args->prev_pid;
-    slice->prio = args->prev_prio;
-    __builtin_memcpy(slice->comm, name, sizeof(name));
+    slice->tid = event->prev;
+    slice->prio = event->prev_prio;
+    __builtin_memcpy(slice->comm, event->prev_name, sizeof(event->prev_name));
   }
   if (!here->switched_ns) {
     u64 *begin = opened.lookup(&zero);
     ran = begin && *begin < now ? now - *begin : 0;
   }
   if (here->has_waited) {
-    struct task_t *task = task_of(args->prev_pid, here->waited_ns);
+    struct task_t *task = task_of(event->prev, here->waited_ns);
     if (task) {
       task->total_ns += here->waited_ns;
       task->ran_ns += ran;
       if (task->longest_ns < here->waited_ns)
         task->longest_ns = here->waited_ns;
-      __builtin_memcpy(task->comm, name, sizeof(name));
+      __builtin_memcpy(task->comm, event->prev_name, sizeof(event->prev_name));
       task->histogram[here->waited_index < TASK_BUCKETS ? here->waited_index : TASK_BUCKETS - 1] += 1;
     }
   }
-  u32 account = account_run(here, name[0], name[1], args->prev_pid, args->prev_prio, ran, now);
+  u32 account = account_run(here, event->prev_name[0], event->prev_name[1], event->prev, event->prev_prio, ran, now);
   here->switched_ns = now;
-  here->running_tid = args->next_pid;
-  here->running_prio = args->next_prio;
-  COPY_COMM(here->running_name, next_comm);
+  here->running_tid = event->next;
+  here->running_prio = event->next_prio;
+  here->running_name[0] = event->next_name[0];
+  here->running_name[1] = event->next_name[1];
   here->has_waited = 0;
   if (now - here->snapshot_ns >= SNAPSHOT_NS)
     snapshot_take(here, cpu, account, ran, now);
-  u32 goes_on = args->prev_state == 0 || (args->prev_state & PREEMPTED_IN_KERNEL);
-  kernel_time_switch(args->prev_pid, args->next_pid, !goes_on, now);
-  ticks_switch(args->prev_pid, args->next_pid, now);
+  kernel_time_switch(event->prev, event->next, !event->goes_on, now);
+  ticks_switch(event->prev, event->next, now);
 
-  if (args->prev_pid && is_wanted(args->prev_pid, args->prev_comm)) {
-    if (goes_on) {
-      wait_begin(here, args->prev_pid, WAIT_PREEMPTED, cpu, here->snapshots, now);
+  if (event->prev && is_wanted(event->prev, event->prev_name)) {
+    if (event->goes_on) {
+      wait_begin(here, event->prev, WAIT_PREEMPTED, cpu, here->snapshots, now);
     } else {
-      index = args->prev_pid & (THREADS - 1);
+      index = event->prev & (THREADS - 1);
       struct waiting_t *gone = waiting.lookup(&index);
-      if (gone && gone->tid == args->prev_pid)
+      if (gone && gone->tid == event->prev)
         gone->tid = 0;
     }
   }
 
-  if (!args->next_pid)
+  if (!event->next)
     return 0;
-  index = args->next_pid & (THREADS - 1);
+  index = event->next & (THREADS - 1);
   struct waiting_t *entry = waiting.lookup(&index);
-  if (!entry || entry->tid != args->next_pid)
+  if (!entry || entry->tid != event->next)
     return 0;
   entry->tid = 0;
   if (entry->since_ns > now)
@@ -167,7 +147,7 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
   here->waited_ns = delay;
   here->waited_idle_ns = 0;
   here->waited_index = index;
-  u32 row = wait + (args->next_prio > DEFAULT_PRIO ? WAIT_KINDS : 0);
+  u32 row = wait + (event->next_prio > DEFAULT_PRIO ? WAIT_KINDS : 0);
   here->histogram[(index + row * WAIT_BUCKETS) & (2 * WAIT_KINDS * WAIT_BUCKETS - 1)] += 1;
   here->total_ns += delay;
   if (here->longest_ns < delay)
@@ -186,13 +166,13 @@ int on_sched_switch(struct tracepoint__sched__sched_switch *args) {
     return 0;
   place->ended_ns = now;
   place->delay_ns = delay;
-  place->tid = args->next_pid;
+  place->tid = event->next;
   place->cpu = cpu;
-  place->prio = args->next_prio;
+  place->prio = event->next_prio;
   place->wait = wait;
   place->from_cpu = from_cpu;
   place->queued = queued();
-  COPY_COMM(place->comm, next_comm);
+  __builtin_memcpy(place->comm, event->next_name, sizeof(event->next_name));
   __builtin_memcpy(&place->long_slices, &there->long_slices, sizeof(there->long_slices));
   runners_note(&place->runners, there, from_cpu, entry->snapshots, entry->since_ns, from_cpu != cpu, now);
   return 0;

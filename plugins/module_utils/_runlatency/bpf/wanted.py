@@ -4,23 +4,21 @@
 import struct
 
 _ALL = """
-static inline int is_wanted(u32 tid, const char *comm) {
+static inline int is_wanted(u32 tid, const u64 *name) {
   return 1;
 }
 """
 
 _BY_TID = """
 BPF_HASH(wanted, u32, u32, WANTED_THREADS);
-static inline int is_wanted(u32 tid, const char *comm) {
+static inline int is_wanted(u32 tid, const u64 *name) {
   return wanted.lookup(&tid) != 0;
 }
 """
 
 _BY_COMM = """
-static inline int is_wanted(u32 tid, const char *comm) {
-  u64 words[2] = {};
-  bpf_probe_read(words, sizeof(words), (void *)comm);
-  return (words[0] & WANTED_MASK_0) == WANTED_WORD_0 && (words[1] & WANTED_MASK_1) == WANTED_WORD_1;
+static inline int is_wanted(u32 tid, const u64 *name) {
+  return (name[0] & WANTED_MASK_0) == WANTED_WORD_0 && (name[1] & WANTED_MASK_1) == WANTED_WORD_1;
 }
 """
 

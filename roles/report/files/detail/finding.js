@@ -37,7 +37,7 @@ function hostPart(group, member, report) {
   const { host, severity, title, change } = member
   const about = [
     ...(title === group.title && severity === group.severity ? [] : [' ', badge(severity), ' ', bdi(title)]),
-    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet)}`),
+    el('span', { class: 'hint' }, ` ${ageText([member], report.fleet, group)}`),
   ]
   const body = el('div', {})
   const part = el(
@@ -94,12 +94,23 @@ function common(group) {
   ])
   return [
     title,
-    plainTable(['', t('Affected hosts'), t('Other hosts'), 'p'], lines, [1, 2, 3]),
+    plainTable([t('Property'), t('Affected hosts'), t('Other hosts'), 'p'], lines, [1, 2, 3]),
     hint(
       t('p: probability that chance alone explains the difference.'),
       ' ',
       t("Fisher's exact test, corrected by Holm's method for all comparisons of this report."),
     ),
+  ]
+}
+
+/* On how many hosts with and without a kernel or module it is. */
+function rollout(group) {
+  if (!group.rollout.length) return []
+  const lines = group.rollout.map(({ sentence }) => el('li', {}, bdi(sentence)))
+  return [
+    heading(t('With and without a kernel or module')),
+    el('ul', { class: 'rollout' }, ...lines),
+    hint(t('Counts, not a cause. Hosts on which the rule was not evaluated are not counted.')),
   ]
 }
 
@@ -172,13 +183,14 @@ export function showFinding(group, report, name) {
     ),
     shown.title,
     el('p', {}, t('On {n} of {hosts}.', { n: number(group.host_count), hosts }), reachText(group, report)),
-    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet)}`),
+    el('p', {}, `${t('Seen')}: ${ageText(own ? [own] : group.hosts, fleet, group)}`),
     relatives(group, report),
     heading(t('What to do')),
     el('p', { class: 'remedy' }, bdi(group.remedy)),
     references(group),
     handouts(group, report),
     common(group),
+    rollout(group),
     heading(
       group.host_count === 1 ? t('Evidence') : t('Evidence, worst host first ({n})', { n: number(group.host_count) }),
     ),

@@ -8,6 +8,7 @@ import { evidence } from '../lib/evidence.js'
 import { GONE } from '../lib/filter.js'
 import { bytes, label, NONE, number, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
+import { comparePart } from './compare.js'
 
 function reasonOf(probe) {
   const reasons = [probe.reason, probe.remedy].filter(Boolean).join(' — ')
@@ -49,7 +50,7 @@ function findingsPart(found, host, { fleet }) {
       badge(one.severity),
       ' ',
       findingLink(one.group.id, one.title, { host: host.host }),
-      el('span', { class: 'hint' }, ` ${ageText([one], fleet)}`),
+      el('span', { class: 'hint' }, ` ${ageText([one], fleet, one.group)}`),
     ),
   )
   return el('ul', { class: 'own-findings' }, items)
@@ -68,7 +69,7 @@ function gonePart(name, { fleet }) {
 const isEmpty = (value) => value === null || (typeof value === 'object' && !Object.keys(value).length)
 
 /* All facts of one probe: lists and objects fold, each with what it holds. */
-function factsPart(title, data) {
+function factsPart(data) {
   const single = Object.entries(data).filter(([, value]) => value === null || typeof value !== 'object')
   const nested = Object.entries(data).filter(
     ([, value]) => value !== null && typeof value === 'object' && !isEmpty(value),
@@ -79,7 +80,7 @@ function factsPart(title, data) {
     part.addEventListener('toggle', () => part.append(evidence(value, name)), { once: true })
     return part
   })
-  return [heading(t(title)), single.length ? evidence(Object.fromEntries(single)) : null, ...parts]
+  return [single.length ? evidence(Object.fromEntries(single)) : null, ...parts]
 }
 
 async function fillFacts(body, host, report) {
@@ -95,7 +96,10 @@ async function fillFacts(body, host, report) {
   }
   const titles = new Map(report.fleet.sections.map(({ probe, title }) => [probe, title]))
   for (const [probe, data] of Object.entries(facts.probes)) {
-    body.append(...factsPart(titles.get(probe) || probe, data).filter(Boolean))
+    const title = titles.get(probe) || probe
+    body.append(heading(t(title)))
+    report.ofHost[probe]?.(data, host.probes[probe]?.window_s, body)
+    body.append(...factsPart(data).filter(Boolean))
   }
   if (facts.modules.length) {
     body.append(heading(t('Modules')), el('p', {}, bdi(facts.modules.join(', '))))
@@ -110,6 +114,7 @@ export function showHost(host, report) {
     host.host,
     host.reason ? el('p', {}, bdi(host.reason)) : null,
     host.groups.length ? hint(`${t('Groups')}: `, bdi(host.groups.join(', '))) : null,
+    comparePart(host, report),
     heading(t('Findings')),
     findingsPart(report.byHost.get(host.host) || [], host, report),
     gonePart(host.host, report),

@@ -3,7 +3,7 @@
 import { SEVERITIES, severityRank } from './schema.js'
 
 /* What a person can change on a host, of what affected hosts have in common. */
-const CHANGEABLE = ['module', 'kernel']
+const CHANGEABLE = ['module', 'module_version', 'kernel']
 const ALL_BUT = 0.9 // an action closes a finding when nine in ten of its hosts have what it changes
 const NEW_WEIGHT = 2
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Causes of memory growth: who holds it, or that nobody does, with the parts of each beneath. */
-import { bdi, el, findingLink, heading, plainTable } from './dom.js'
+import { bdi, el, findingLink, heading, hint, plainTable } from './dom.js'
 import { bytesPerSecond, NONE, number, plural, seconds } from './format.js'
 import { t, word } from './messages.js'
 import { figure, grid, hostColumn, short } from './table.js'
@@ -67,7 +67,7 @@ export function lastsFor(bytesPerS, host) {
 /* name: of the table, of its own in the page; hosts: of the fleet document, by name. */
 export function causesTable(root, name, causes, hosts) {
   if (!causes.length) return
-  root.append(heading(t('Why memory grows')))
+  root.append(heading(t('Why memory grows')), hint(t('What grows fastest, of the whole fleet.')))
   const rows = causes.map((cause) => ({ ...cause, lasts_s: lastsFor(cause.bytes_per_s, hosts.get(cause.host)) }))
   grid(root, name, rows, columns(), short(rows))
 }

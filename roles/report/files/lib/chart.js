@@ -18,14 +18,23 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 /* The chart as a table, for those who do not see it, and for print. It is made when it is opened. */
 function chartTable({ heads, lines, numeric }) {
-  const part = el('details', { class: 'data' }, el('summary', {}, t('Table of this chart')))
-  part.addEventListener('toggle', () => {
-    if (part.open && part.children.length === 1) part.append(plainTable(heads, lines(), numeric))
-  })
+  const summary = el('summary', {}, t('Table of this chart'))
+  const part = el('details', { class: 'data' }, summary)
+  const fill = () => part.replaceChildren(summary, ...(part.open ? [plainTable(heads(), lines(), numeric)] : []))
+  for (const kind of ['toggle', 'refresh']) part.addEventListener(kind, fill)
   return part
 }
 
-/* The place of a chart, with its caption. table: {heads, lines(), numeric}, as plainTable has them. */
+/* Draws a chart again whose data have changed, and its table. */
+export function refreshChart(figure) {
+  figure.querySelector('details.data').dispatchEvent(new Event('refresh'))
+  redrawCharts(figure)
+}
+
+/* Says that what it stands by does not follow a selection; seen when there is one. */
+export const wholeFleet = () => el('p', { class: 'whole hint' }, t('Of the whole fleet, whatever is selected.'))
+
+/* The place of a chart, with its caption. table: {heads(), lines(), numeric}, as plainTable has them. */
 export const chartFigure = (id, label, table, ...caption) =>
   el(
     'figure',

@@ -21,7 +21,7 @@ export function closeDialog() {
 
 /* Closing the dialog removes what it showed from the address. */
 export function followDialog() {
-  dialog().addEventListener('close', () => keep({ finding: '', host: '', rule: '' }))
+  dialog().addEventListener('close', () => keep({ finding: '', host: '', with: '', rule: '' }))
   dialog().addEventListener('click', (event) => {
     if (event.target === dialog()) closeDialog()
   })

@@ -172,6 +172,22 @@ export const filterable = (table, test, { slow = true, redraws = false } = {}) =
 /* Calls listener(tests) with each new selection, when the keyboard rests, before tables follow it. */
 export const onSelection = (listener) => listeners.push(listener)
 
+/* The same for what is drawn already as all hosts have it: not called before anything is selected. */
+export function onChange(listener) {
+  let active = false
+  onSelection((tests) => {
+    if (tests.active || active) listener(tests)
+    active = tests.active
+  })
+}
+
+/* A plain table, whose rows are hidden when their hosts are not selected. rows: what tests.row tests, in order. */
+export function followRows(table, rows) {
+  const lines = [...table.querySelectorAll('tbody > tr')]
+  onChange((tests) => lines.forEach((line, place) => line.toggleAttribute('hidden', !tests.row(rows[place]))))
+  return table
+}
+
 function setFilter({ table, test, redraws }, tests) {
   if (redraws) table.getRows().forEach((row) => row.reformat())
   if (tests.active) table.setFilter((entry) => test(tests, entry))

@@ -42,6 +42,7 @@ export function seconds(value) {
   if (value && value < 1) return `${decimal(value * 1000)} ms`
   if (value >= 172800) return `${decimal(value / 86400)} d`
   if (value >= 7200) return `${decimal(value / 3600)} h`
+  if (value >= 600) return `${decimal(value / 60)} min`
   return `${decimal(value)} s`
 }
 

@@ -39,6 +39,7 @@ export function ticketOf(group, members, fleet) {
     `- ${plural(members.length, 'host')}: ${names.join(', ')}${more ? `, +${more}` : ''}`,
     `- ${t('rule')}: ${code(group.rule)}, ${t('signature')}: ${code(group.signature)}`,
     `- ${t('scan')}: ${code(fleet.scan.scan_id)}`,
+    ...group.rollout.map(({ sentence }) => `- ${code(sentence)}`),
     ...(runbook ? [`- ${t('Runbook')}: <${runbook}>`] : []),
     '',
     `### ${t('What to do')}`,

@@ -7,7 +7,7 @@ let unfolded = []
 
 function prepare() {
   document.documentElement.dataset.print = 'yes'
-  unfolded = [...document.querySelectorAll('#sections details:not([open])')].filter(
+  unfolded = [...document.querySelectorAll('#sections details:not([open]), dialog[open] .same:not([open])')].filter(
     (part) => !part.closest('td, .tabulator'),
   )
   for (const part of unfolded) part.open = true

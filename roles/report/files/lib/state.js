@@ -27,7 +27,7 @@ export const keep = (changes) => history.replaceState(null, '', `#${changed(stat
    own: the link's address; '#hosts', of a section, becomes a place of the page. */
 export function merged(parameters, own) {
   const changes = own.includes('=') ? Object.fromEntries(parse(own)) : { at: own.replace(/^#/, '') }
-  return `#${changed(parameters, { finding: '', host: '', rule: '', at: '', ...changes })}`
+  return `#${changed(parameters, { finding: '', host: '', with: '', rule: '', at: '', ...changes })}`
 }
 
 /* Gives a link of the page the whole address before the browser follows, copies or shows it. */

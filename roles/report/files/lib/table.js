@@ -4,7 +4,7 @@ import { cellNode, leastWidth, usedColumns, visibleLines } from './cells.js'
 import { csv } from './csv.js'
 import { bdi, el, hostLink, plainTable, shareBar } from './dom.js'
 import { filterable, selectionOf } from './filter.js'
-import { NONE, number } from './format.js'
+import { NONE, plural } from './format.js'
 import { currentLanguage, t } from './messages.js'
 import { go, keep, pagesOf, sortOf, state } from './state.js'
 
@@ -45,7 +45,7 @@ export const figure = (title, field, draw, more) => ({
   headerHozAlign: 'right',
   cssClass: 'number',
   sorter: 'number',
-  minWidth: 90,
+  minWidth: 100,
   widthGrow: 1,
   ...more,
 })
@@ -99,7 +99,7 @@ function printedTable({ table, columns }) {
   const numeric = columns.flatMap(({ hozAlign }, place) => (hozAlign === 'right' ? [place] : []))
   const titles = columns.map(({ title }) => title)
   const rest = rows.length - shown.length
-  const more = rest ? el('p', {}, t('{n} more rows are in fleet.json.', { n: number(rest) })) : null
+  const more = rest ? el('p', {}, plural(rest, 'more row is in fleet.json.', 'more rows are in fleet.json.')) : null
   return el('div', { class: 'printed' }, plainTable(titles, lines, numeric), more)
 }
 
@@ -193,7 +193,8 @@ export function grid(
     paginationSize: PAGE_ROWS,
     paginationSizeSelector: [...PAGE_SIZES, true],
     paginationCounter: 'rows',
-    placeholder: () => (follows && selectionOf(state()).active ? t('Nothing of the selected hosts.') : placeholder),
+    placeholder: () =>
+      follows && selectionOf(state()).active ? t('No row is about the selected hosts.') : placeholder,
     langs: { [currentLanguage()]: { pagination: paging() } },
     locale: currentLanguage(),
     nestedFieldSeparator: false,

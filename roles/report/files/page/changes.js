@@ -4,6 +4,7 @@ import { badge, bdi, el, findingLink, hostLink, hostName, lead, listed, nameList
 import { filterable } from '../lib/filter.js'
 import { instant, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
+import { shortName } from '../lib/names.js'
 import { bySeverity, CHANGES } from '../lib/schema.js'
 import { grid, short } from '../lib/table.js'
 
@@ -43,7 +44,7 @@ function where(names, known) {
 }
 
 function hostLists(drift) {
-  const kernels = drift.kernels.map((change) => `${change.host}: ${change.before} → ${change.now || NONE}`)
+  const kernels = drift.kernels.map((change) => `${shortName(change.host)}: ${change.before} → ${change.now || NONE}`)
   const lists = [
     [t('New hosts'), drift.hosts_added],
     [t('Hosts that are gone'), drift.hosts_removed],
@@ -52,7 +53,9 @@ function hostLists(drift) {
   ]
   return lists
     .filter(([, names]) => names.length)
-    .map(([title, names]) => el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.join(', ')))))
+    .map(([title, names]) =>
+      el('details', {}, el('summary', {}, title), el('p', {}, bdi(names.map(shortName).join(', ')))),
+    )
 }
 
 /* The table of findings has the changes too: folded when the page opens. */

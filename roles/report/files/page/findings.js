@@ -2,7 +2,7 @@
 /* All findings, with the filter that the map, the changes and the hosts follow too. */
 import { ageText } from '../lib/age.js'
 import { badge, bdi, byId, el, findingLink, hint, hostList } from '../lib/dom.js'
-import { filterable, filterTables, selectionOf, testsOf, toggled } from '../lib/filter.js'
+import { FILTER_KEYS, filterable, filterTables, selectionOf, testsOf, toggled } from '../lib/filter.js'
 import { NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { categoriesOf, factor, hostGroupsOf } from '../lib/model.js'
@@ -87,8 +87,13 @@ function showSelection(selection, tests, total) {
   byId('shown').textContent = tests.active ? t('{n} of {all}', { n: number(tests.count), all }) : ''
 }
 
+let applied = null
+
 /* Filters tables and form by the address. typing: a person is at the keyboard. */
 export function applyFilter(report, typing = false) {
+  const chosen = FILTER_KEYS.map((key) => state().get(key) || '').join('\n')
+  if (chosen === applied) return // the address opens something, or turns a page
+  applied = chosen
   const selection = selectionOf(state())
   const tests = testsOf(report, selection)
   report.tests = tests
@@ -113,7 +118,7 @@ export function render(findings, root, report) {
   root.append(
     filterForm(report),
     hint(
-      t('The filter applies to the whole page but for charts and sums.'),
+      t('The filter applies to the whole page but for sums over hosts and what says so.'),
       ' ',
       t('The address of this page holds the filter: share it as a link.'),
     ),
@@ -140,7 +145,7 @@ export function render(findings, root, report) {
         draw: (title, group) =>
           el('div', {}, findingLink(group.id, view(group).title, first(group)), causeOf(group, report)),
       },
-      { title: t('Category'), field: 'category', width: 125, responsive: 3, draw: word },
+      { title: t('Category'), field: 'category', width: 110, responsive: 3, draw: word },
       {
         title: t('Where'),
         field: 'host_count',
@@ -162,13 +167,13 @@ export function render(findings, root, report) {
         minWidth: 140,
         widthGrow: 2,
         responsive: 2,
-        draw: (seen, group) => ageText(view(group).members, report.fleet),
+        draw: (seen, group) => ageText(view(group).members, report.fleet, group),
       },
       {
         title: t('Last scans'),
         field: 'history',
         optional: true,
-        minWidth: 120,
+        minWidth: 145,
         responsive: 5,
         headerSort: false,
         draw: (history) => strip(history, report.fleet),

@@ -2,7 +2,7 @@
 /* The actions that close most, each with its hosts and findings to take along. */
 import { actionsOf } from '../lib/actions.js'
 import { badge, bdi, el, findingLink, lead, nameList } from '../lib/dom.js'
-import { onSelection } from '../lib/filter.js'
+import { onChange } from '../lib/filter.js'
 import { plural } from '../lib/format.js'
 import { copyButton, limitOf, ticketOf } from '../lib/handout.js'
 import { t, word } from '../lib/messages.js'
@@ -50,7 +50,7 @@ export function render(unused, root, report) {
     list.replaceChildren(...actions.slice(0, SHOWN).map((action) => item(action, report.fleet)))
     return actions.length
   }
-  onSelection((tests) => show(viewsOf({ ...report, tests })))
+  onChange((tests) => show(viewsOf({ ...report, tests })))
   const whole = report.fleet.findings.map((group) => ({
     group,
     severity: group.severity,

@@ -5,7 +5,7 @@ import { filterable, onSelection } from '../lib/filter.js'
 import { NONE, number } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { findingsWeight, SEVERITIES, worst } from '../lib/schema.js'
-import { figure, grid } from '../lib/table.js'
+import { figure, grid, short } from '../lib/table.js'
 
 const KINDS = {
   group: (host) => host.groups,
@@ -43,11 +43,11 @@ function pairsByHost({ fleet, tests }) {
 function countsOf({ hosts }, tests, pairs) {
   const shown = hosts.filter((host) => tests.host(host))
   const found = shown.flatMap(({ host }) => pairs.get(host) || [])
+  const worstOf = new Map() // a finding counts once, as its worst host has it
+  for (const { id, severity } of found) worstOf.set(id, worst([severity, worstOf.get(id) || severity]))
+  const severities = [...worstOf.values()]
   const kinds = Object.fromEntries(
-    SEVERITIES.map((severity) => [
-      severity,
-      new Set(found.filter((one) => one.severity === severity).map(({ id }) => id)).size,
-    ]),
+    SEVERITIES.map((severity) => [severity, severities.filter((one) => one === severity).length]),
   )
   return {
     shown: shown.length,
@@ -93,7 +93,7 @@ export function render(unused, root, report) {
         minWidth: 150,
         widthGrow: 3,
         responsive: 0,
-        draw: (name, { kind }) => (kind === 'group' ? link('group', name, name) : link('q', name, name)),
+        draw: (name, { kind }) => link(...(kind === 'group' ? ['group', name] : ['q', `${kind}:${name}`]), name),
       },
       tally(t('Hosts'), 'shown', { width: 90, responsive: 0, widthGrow: 0 }),
       tally(t('Hosts with findings'), 'affected', { responsive: 1 }),
@@ -117,7 +117,7 @@ export function render(unused, root, report) {
       },
       ...(report.fleet.drift ? [tally(t('New'), 'fresh', { responsive: 1 })] : []),
     ],
-    { follows: false, placeholder: t('No group has selected hosts.') },
+    { ...short(rows), follows: false, placeholder: t('No group has selected hosts.') },
   )
   onSelection(count)
   filterable(table, (tests, row) => of(row).shown > 0, { redraws: true })

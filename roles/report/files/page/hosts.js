@@ -2,7 +2,7 @@
 /* All hosts of the scan. */
 import { badge, bdi, el, hostLink } from '../lib/dom.js'
 import { filterable } from '../lib/filter.js'
-import { micros } from '../lib/format.js'
+import { micros, number } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { findingsWeight, SEVERITIES } from '../lib/schema.js'
 import { figure, grid, named } from '../lib/table.js'
@@ -26,9 +26,18 @@ export function reasons(host) {
   ].join('; ')
 }
 
+const SHOWN_GROUPS = 6
+
+function groupNames(groups) {
+  const names = groups.filter((name) => name !== 'all')
+  const rest = names.length - SHOWN_GROUPS
+  const shown = bdi(names.slice(0, SHOWN_GROUPS).join(', '))
+  return el('span', { 'data-full': names.join(', ') }, shown, rest > 0 ? ` +${number(rest)}` : '')
+}
+
 function stateText(state, { coverage }) {
   if (coverage === 'none') return state === 'scanned' ? badge(state, t('not measured')) : badge(state)
-  return coverage === 'partial' ? t('partially scanned') : word(state)
+  return coverage === 'partial' ? t('partially measured') : word(state)
 }
 
 export function render(hosts, root) {
@@ -91,7 +100,7 @@ export function render(hosts, root) {
         widthGrow: 3,
         responsive: 6,
         headerSort: false,
-        draw: (names) => bdi(names.filter((name) => name !== 'all').join(', ')),
+        draw: groupNames,
       },
     ],
     {

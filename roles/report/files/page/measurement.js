@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* When and how the probes measured, and what that cost. */
+import { wholeFleet } from '../lib/chart.js'
 import { bdi, el, heading, hostLink, lead, plainTable } from '../lib/dom.js'
 import { bytes, instant, NONE, number, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -41,7 +42,7 @@ const fixed = (title, field, more) => ({ title, field, minWidth: 120, widthGrow:
 export const FOLDED = true
 
 export function render(measurement, root, { fleet }) {
-  root.append(lead(leadText(measurement, fleet.scan.duration_s)))
+  root.append(lead(leadText(measurement, fleet.scan.duration_s)), wholeFleet())
   grid(
     root,
     'measurement',

@@ -43,8 +43,8 @@ function leadText(trend) {
       at: instant(trend.scans[0].started_at),
       hosts: plural(trend.compared, 'host'),
     }),
-    trend.not_used ? t('{n} other scans were not compared.', { n: number(trend.not_used) }) : '',
-    trend.cut ? t('{n} smaller entries are not listed.', { n: number(trend.cut) }) : '',
+    trend.not_used ? plural(trend.not_used, 'other scan was not compared.', 'other scans were not compared.') : '',
+    trend.cut ? plural(trend.cut, 'smaller entry is not listed.', 'smaller entries are not listed.') : '',
   ].join(' ')
 }
 

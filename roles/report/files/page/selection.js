@@ -32,7 +32,7 @@ function place({ group, members }, { fleet, tests }) {
       hostName,
     ),
     ' · ',
-    el('span', { class: 'age' }, ageText(members, fleet)),
+    el('span', { class: 'age' }, ageText(members, fleet, group)),
   )
 }
 
@@ -94,6 +94,7 @@ export function followSelection(report) {
     report.tests = tests
     const note = byId('selection')
     note.hidden = !tests.active
+    document.documentElement.toggleAttribute('data-selected', tests.active)
     if (!tests.active && !drawn) return
     drawn = true
     const views = viewsOf(report)
@@ -108,7 +109,7 @@ export function followSelection(report) {
         findings,
       }),
       ' ',
-      t('The sentence above is about the whole fleet, as are charts and sums.'),
+      t('The sentence above is about the whole fleet, as are sums over hosts and what says so.'),
       ' ',
       all,
     )

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Findings of the last scans: how many there were, and since when each is there. */
+import { wholeFleet } from '../lib/chart.js'
 import { bdi, el, lead, plainTable } from '../lib/dom.js'
 import { instant, NONE, number, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
@@ -66,7 +67,8 @@ export function render(trend, root, { fleet }) {
   } else {
     root.append(
       lead(t('Number of findings in each scan, by severity. A finding on several hosts counts once.')),
-      scansTable(scansOf(fleet)),
+      wholeFleet(),
+      el('div', { class: 'scans' }, scansTable(scansOf(fleet))),
     )
   }
   if (!trend.skipped.length) return trend.scans.length

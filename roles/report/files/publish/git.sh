@@ -1,62 +1,79 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# git.sh FILE…: commit the files to a branch and push it. All else is in the environment, so that no secret is in the list of processes:
-# KSYSAK_URL, KSYSAK_BRANCH, KSYSAK_FOLDER (in the repository), KSYSAK_AUTHOR, KSYSAK_MESSAGE, KSYSAK_KEY_FILE, KSYSAK_HEADER_LINES.
+# git.sh FILE…: commit the files to a branch and push it. All else is lines of standard input, as Ansible shows the environment of a task
+# in its command line: url, branch, folder (in the repository), name, email, message; for SSH key_file and host_key (a line of a
+# known_hosts file, may be repeated); for HTTP header (may be repeated), username, password, ca_path. Each as name=value.
 set -eu
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-export GIT_TERMINAL_PROMPT=0
-# Git gives the command to a shell, which reads the quotes.
-# shellcheck disable=SC2089,SC2090
-if [ -n "$KSYSAK_KEY_FILE" ]; then
-    quoted=$(printf '%s' "$KSYSAK_KEY_FILE" | sed "s/'/'\\\\''/g")
-    GIT_SSH_COMMAND="ssh -i '$quoted' -o IdentitiesOnly=yes"
-fi
-# shellcheck disable=SC2090
-export GIT_SSH_COMMAND="${GIT_SSH_COMMAND:-ssh} -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=10"
-
-# Settings of this script alone: give up on a server that sends nothing; headers with credentials.
+# Settings of this script alone.
 count=0
 setting() {
     export "GIT_CONFIG_KEY_$count=$1" "GIT_CONFIG_VALUE_$count=$2"
     count=$((count + 1))
     export GIT_CONFIG_COUNT=$count
 }
+
+ssh=${GIT_SSH_COMMAND:-ssh}
+while IFS= read -r line; do
+    value=${line#*=}
+    case $line in
+    url=*) url=$value ;;
+    branch=*) branch=$value ;;
+    folder=*) folder=$value ;;
+    message=*) message=$value ;;
+    name=*) setting user.name "$value" ;;
+    email=*) setting user.email "$value" ;;
+    header=*) setting http.extraHeader "$value" ;;
+    # This variable of Git goes before its setting.
+    ca_path=*) export "GIT_SSL_CAINFO=$value" ;;
+    username=*) export "KSYSAK_USERNAME=$value" ;;
+    password=*)
+        export "KSYSAK_PASSWORD=$value"
+        # Without the user's own helpers: one that keeps passwords would keep this one.
+        setting credential.helper ''
+        # shellcheck disable=SC2016
+        setting credential.helper '!f() { printf "username=%s\npassword=%s\n" "$KSYSAK_USERNAME" "$KSYSAK_PASSWORD"; }; f'
+        ;;
+    # Git gives the command to a shell, which reads the quotes.
+    key_file=*) ssh="ssh -i '$(printf '%s' "$value" | sed "s/'/'\\\\''/g")' -o IdentitiesOnly=yes" ;;
+    host_key=*) printf '%s\n' "$value" >>"$work/host_keys" ;;
+    esac
+done
+[ ! -e "$work/host_keys" ] ||
+    ssh="$ssh -o UserKnownHostsFile=$work/host_keys -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+export GIT_TERMINAL_PROMPT=0 "GIT_SSH_COMMAND=$ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=10"
+
+# A server that sends nothing is given up.
 setting http.lowSpeedLimit 1
 setting http.lowSpeedTime 20
-setting user.name "${KSYSAK_AUTHOR% <*}"
-address=${KSYSAK_AUTHOR##*<}
-setting user.email "${address%>}"
+# Headers would follow a redirect to another server.
+setting http.followRedirects false
 setting commit.gpgSign false
 setting core.hooksPath /dev/null
-while IFS= read -r header; do
-    [ -z "$header" ] || setting http.extraHeader "$header"
-done <<EOF
-$KSYSAK_HEADER_LINES
-EOF
 
-git init --quiet "$work"
-cd "$work"
-git remote add origin "$KSYSAK_URL"
-found=$(git ls-remote origin "refs/heads/$KSYSAK_BRANCH")
+git init --quiet "$work/repository"
+cd "$work/repository"
+git remote add origin "$url"
+found=$(git ls-remote origin "refs/heads/$branch")
 if [ -n "$found" ]; then
-    git fetch --quiet --depth 1 origin "refs/heads/$KSYSAK_BRANCH"
-    git checkout --quiet -B "$KSYSAK_BRANCH" FETCH_HEAD
+    git fetch --quiet --depth 1 origin "refs/heads/$branch"
+    git checkout --quiet -B "$branch" FETCH_HEAD
 else
-    git checkout --quiet --orphan "$KSYSAK_BRANCH"
+    git checkout --quiet --orphan "$branch"
 fi
-mkdir -p "./$KSYSAK_FOLDER"
-cp -- "$@" "./$KSYSAK_FOLDER/"
-git add --force -- "./$KSYSAK_FOLDER"
+mkdir -p "./$folder"
+cp -- "$@" "./$folder/"
+git add --force -- "./$folder"
 if git diff --cached --quiet; then
     echo unchanged
     exit
 fi
-git commit --quiet --message "$KSYSAK_MESSAGE"
-git push --quiet origin "HEAD:refs/heads/$KSYSAK_BRANCH"
+git commit --quiet --message "$message"
+git push --quiet origin "HEAD:refs/heads/$branch"
 # Another job may have pushed since: its commit is on top of this one.
-git fetch --quiet origin "refs/heads/$KSYSAK_BRANCH"
+git fetch --quiet origin "refs/heads/$branch"
 git merge-base --is-ancestor HEAD FETCH_HEAD
 echo pushed

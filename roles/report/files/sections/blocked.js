@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where the time of services went, and tasks that the kernel kept from going on: for what, and who held it. */
+import { wholeFleet } from '../lib/chart.js'
 import { bdi, el, findingLink, heading, hint, hostLink, lead, plainTable, stackDetails, task } from '../lib/dom.js'
+import { followRows } from '../lib/filter.js'
 import { micros, NONE, number, percent, plural } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 
 function leadText(blocked) {
   if (!blocked.hosts) return t('No host was measured.')
-  const cut = blocked.cut ? t('; {n} smaller ones are not listed', { n: number(blocked.cut) }) : ''
+  const cut = blocked.cut ? `; ${plural(blocked.cut, 'smaller one is not listed', 'smaller ones are not listed')}` : ''
   return t('Waits in the kernel on {hosts}, of tasks that could not go on{cut}.', {
     hosts: plural(blocked.hosts, 'host'),
     cut,
@@ -77,13 +79,15 @@ function whereTheTimeWent({ services, percentiles }, root) {
   if (services.length) {
     const times = [t('Running'), t('Run queue'), t('Throttled'), t('Interrupted'), t('Steal'), t('Blocked')]
     const heads = [t('Host'), t('Service'), ...times, t('Largest cause'), t('Worst delays')]
-    root.append(heading(t('Time of services')), plainTable(heads, services.map(serviceLine), [2, 3, 4, 5, 6, 7]))
+    const table = plainTable(heads, services.map(serviceLine), [2, 3, 4, 5, 6, 7])
+    root.append(heading(t('Time of services')), followRows(table, services))
     root.append(hint(t('100 % are one task for the whole window; tasks of a service add up.')))
   }
   if (percentiles.length) {
     const heads = [t('Cause'), t('p50'), t('p90'), t('p99'), t('Most'), t('Most on')]
     root.append(
       heading(t('Time lost over all hosts')),
+      wholeFleet(),
       plainTable(heads, percentiles.map(percentileLine), [1, 2, 3, 4]),
     )
   }
@@ -96,11 +100,13 @@ export function render(blocked, root) {
   if (causes.length) {
     const counted = [t('Hosts'), t('Waits'), t('Longest'), t('Time in long waits'), t('Time in all waits')]
     const heads = [t('Waits for'), ...counted, t('Most on'), t('Who waits'), t('Who holds')]
-    root.append(heading(t('What tasks waited for')), plainTable(heads, causes.map(causeLine), [1, 2, 3, 4, 5]))
+    const table = plainTable(heads, causes.map(causeLine), [1, 2, 3, 4, 5])
+    root.append(heading(t('What tasks waited for')), wholeFleet(), table)
   }
   if (waits.length) {
     const heads = [t('Host'), t('Who waits'), t('Length'), t('Waits for'), t('Who holds, and for what that one waits')]
-    root.append(heading(t('Longest waits')), plainTable([...heads, t('Stack')], waits.map(waitLine), [2]))
+    const table = plainTable([...heads, t('Stack')], waits.map(waitLine), [2])
+    root.append(heading(t('Longest waits')), followRows(table, waits))
   }
   return blocked.services.length + causes.length + waits.length
 }

@@ -13,7 +13,7 @@ function leadText(exceptions) {
   return [
     t('Logs of {hosts} were read.', { hosts: plural(exceptions.hosts, 'host') }),
     kinds.length ? t('Reports by kind: {kinds}.', { kinds: kinds.join(', ') }) : t('They have no kernel exception.'),
-    exceptions.cut ? t('{n} older ones are not listed.', { n: number(exceptions.cut) }) : '',
+    exceptions.cut ? plural(exceptions.cut, 'older one is not listed.', 'older ones are not listed.') : '',
   ].join(' ')
 }
 
@@ -124,9 +124,9 @@ function unreadPart(unread) {
   return [heading(t('Unreadable logs')), plainTable([t('Source'), t('Reason'), t('Hosts')], lines, [2])]
 }
 
-export function render(exceptions, root, { fleet }) {
+export function render(exceptions, root, report) {
   root.append(lead(leadText(exceptions)))
-  timelinePart(exceptions.events, root, fleet)
+  timelinePart(exceptions.events, root, report)
   grid(root, 'exceptions', exceptions.events, columns(), {
     ...short(exceptions.events),
     open: ({ finding }) => ({ finding }),

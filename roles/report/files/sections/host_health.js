@@ -7,7 +7,7 @@ import { figure, grid, short } from '../lib/table.js'
 
 function leadText(health) {
   if (!health.hosts) return t('No host was read.')
-  const cut = health.cut ? ` ${t('{n} more facts are not listed.', { n: number(health.cut) })}` : ''
+  const cut = health.cut ? ` ${plural(health.cut, 'more fact is not listed.', 'more facts are not listed.')}` : ''
   return t('The health of {hosts} was read.', { hosts: plural(health.hosts, 'host') }) + cut
 }
 
@@ -54,6 +54,9 @@ const columns = () => [
     draw: (values, row) => details(row),
   },
 ]
+
+/* Facts that an operator sets: what a comparison of two hosts shows as settings. */
+export const SETTINGS = ['kernel', 'panic_settings', 'kdump', 'taint']
 
 export function render(health, root) {
   root.append(lead(leadText(health)))

@@ -12,7 +12,9 @@ const kind = (responsive) => ({ title: t('Kind'), field: 'kind', width: 90, resp
 
 function leadText(interference) {
   if (!interference.hosts) return t('No host measured interrupts.')
-  const cut = interference.cut ? t('; {n} smaller ones are not listed', { n: number(interference.cut) }) : ''
+  const cut = interference.cut
+    ? `; ${plural(interference.cut, 'smaller one is not listed', 'smaller ones are not listed')}`
+    : ''
   return t('Interrupts of {hosts}. The table adds up vectors of the same kind and name over hosts{cut}.', {
     hosts: plural(interference.hosts, 'host'),
     cut,
@@ -31,7 +33,7 @@ const vectorColumns = () => [
   {
     title: t('Longest on'),
     field: 'longest_host',
-    minWidth: 110,
+    minWidth: 150,
     widthGrow: 1,
     responsive: 5,
     draw: hostOrNone,
@@ -40,7 +42,7 @@ const vectorColumns = () => [
   {
     title: t('Share on'),
     field: 'worst_host',
-    minWidth: 130,
+    minWidth: 150,
     widthGrow: 1,
     responsive: 4,
     draw: (name, vector) => (name === null ? NONE : el('span', {}, hostLink(name), ` CPU\u00a0${vector.worst_cpu}`)),
@@ -101,4 +103,5 @@ export function render(interference, root) {
   part(t('Most interrupted CPUs'), 'cpus', cpus, cpuColumns())
   part(t('Timers'), 'timers', timers, timerColumns())
   part(t('Kernel threads'), 'threads', threads, threadColumns())
+  return interference.hosts ? undefined : 0
 }

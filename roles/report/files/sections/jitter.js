@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Run-queue latency: how long tasks that could run waited for a CPU, and what kept it. */
-import { el, heading, hostLink, lead, task } from '../lib/dom.js'
+import { el, heading, hint, hostLink, lead, task } from '../lib/dom.js'
 import { micros, number, plural, seconds } from '../lib/format.js'
 import { t } from '../lib/messages.js'
+import { shortName } from '../lib/names.js'
 import { figure, grid, short } from '../lib/table.js'
 import { histogramPart } from './jitter/histogram.js'
 import { stallsPart } from './jitter/stalls.js'
 import { heatMapPart } from './jitter/heatmap.js'
+import { causeNames, momentsPart } from './jitter/moments.js'
 
 const REAL_TIME_PRIO = 100
 
@@ -19,30 +21,33 @@ function leadText(jitter) {
     thresholds: jitter.thresholds_us.map(micros).join(' / '),
   })
   const longest = jitter.max_host
-    ? t('; longest {time} on {host}', { time: micros(jitter.max_us), host: jitter.max_host })
+    ? t('; longest {time} on {host}', { time: micros(jitter.max_us), host: shortName(jitter.max_host) })
     : ''
   return t('{text}.', { text: counted + longest })
 }
 
-const REASONS = {
-  throttled: () => t('CPU quota'),
-  affinity: () => t('may not use other CPUs'),
-  realtime_throttled: () => t('limit for real-time tasks'),
-  cpu_not_running: () => t('the CPU did not run: a pause'),
-}
+const OUTSIDE = ['throttled', 'realtime_throttled', 'cpu_not_running'] // causes that no runner explains
 
 /* Who had the CPU for most of a wait, or what else kept the task from it, as far as it is known. */
 export function longestRunner(runner, { unattributed_us: unattributed, idle_us: idle, cause }) {
-  if (REASONS[cause] && cause !== 'affinity') return REASONS[cause]()
+  if (OUTSIDE.includes(cause)) return causeNames()[cause]
   if (runner && cause === 'affinity') {
-    return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }), '; ', REASONS.affinity())
+    return el(
+      'span',
+      {},
+      task(runner),
+      t(', {time} of it', { time: micros(runner.ran_us) }),
+      '; ',
+      causeNames().affinity,
+    )
   }
   if (runner) return el('span', {}, task(runner), t(', {time} of it', { time: micros(runner.ran_us) }))
   return unattributed > idle ? t('not known: too many timeslices') : t('the CPU was mostly idle')
 }
 
-function waitsPart({ events, hosts }, root) {
+function waitsPart({ events, hosts, over_threshold: over }, root) {
   root.append(heading(t('Longest waits')))
+  if (over > events.length) root.append(hint(t('The longest {n} of the whole fleet.', { n: number(events.length) })))
   grid(
     root,
     'jitter',
@@ -90,10 +95,16 @@ function waitsPart({ events, hosts }, root) {
   )
 }
 
+/* What the page of one host shows above its facts. */
+export const ofHost = (data, windowS, root) => momentsPart(data, windowS, root, 'host-moments')
+
 export function render(jitter, root, { fleet }) {
   root.append(lead(leadText(jitter)))
-  histogramPart(jitter, root)
+  histogramPart(jitter, root, fleet)
   heatMapPart(fleet.hosts, root)
+  const [only, ...others] = fleet.hosts
+  if (!others.length) momentsPart(jitter, only?.probes.runlatency?.window_s, root, 'jitter-moments')
   waitsPart(jitter, root)
   stallsPart(jitter, root)
+  return jitter.hosts ? undefined : 0
 }

@@ -3,7 +3,7 @@
 import { causesTable } from '../lib/causes.js'
 import { curve } from '../lib/curve.js'
 import { badge, bdi, findingLink, hostList, lead, stackDetails } from '../lib/dom.js'
-import { bytes, bytesPerSecond, number, percent, plural, seconds } from '../lib/format.js'
+import { bytes, bytesPerSecond, percent, plural, seconds } from '../lib/format.js'
 import { t, word } from '../lib/messages.js'
 import { figure, grid, short } from '../lib/table.js'
 import { iciclePart } from './leaks/icicle.js'
@@ -17,7 +17,7 @@ function leadText(leaks, suspected) {
       hosts: plural(leaks.hosts, 'host'),
     }),
     t('Most of it is normal growth of caches; the stack of a row has the reasons of its verdict.'),
-    leaks.cut ? t('{n} smaller entries are not listed.', { n: number(leaks.cut) }) : '',
+    leaks.cut ? plural(leaks.cut, 'smaller entry is not listed.', 'smaller entries are not listed.') : '',
   ].join(' ')
 }
 

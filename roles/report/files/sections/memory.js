@@ -5,12 +5,13 @@ import { bar, legend } from '../lib/bar.js'
 import { bdi, el, findingLink, heading, hint, hostLink, lead, listed, plainTable } from '../lib/dom.js'
 import { foldedPart } from '../lib/fold.js'
 import { bytes, bytesPerSecond, NONE, number, percent, plural, seconds } from '../lib/format.js'
+import { onChange } from '../lib/filter.js'
 import { t, word } from '../lib/messages.js'
 import { figure, grid, hostColumn, named, short } from '../lib/table.js'
 
 function leadText(memory) {
   if (!memory.hosts) return t('No host was read.')
-  const cut = memory.cut ? t('; {n} smaller ones are not listed', { n: number(memory.cut) }) : ''
+  const cut = memory.cut ? `; ${plural(memory.cut, 'smaller one is not listed', 'smaller ones are not listed')}` : ''
   return t('Holders of memory on {hosts}{cut}.', { hosts: plural(memory.hosts, 'host'), cut })
 }
 
@@ -101,14 +102,16 @@ function picture({ host, total_bytes: total, groups, parts }) {
 
 function pictures(root, memory) {
   if (!memory.pictures.length) return
+  const drawn = memory.pictures.map(picture)
+  onChange((tests) => drawn.forEach((node, place) => (node.hidden = !tests.row(memory.pictures[place]))))
   root.append(
     heading(t('Where the memory is')),
     legend(Object.entries(GROUPS).map(([name, title]) => ({ class: ofGroup(name), title: title() }))),
-    ...memory.pictures.map(picture),
+    ...drawn,
   )
   if (memory.hosts > memory.pictures.length) {
-    const n = number(memory.pictures.length)
-    root.append(hint(t('The {n} hosts with the largest share of kernel memory that stays.', { n })))
+    const hosts = plural(memory.pictures.length, 'host')
+    root.append(hint(t('With the largest share of kernel memory that stays: {hosts}.', { hosts })))
   }
 }
 

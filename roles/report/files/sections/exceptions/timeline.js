@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* OS exceptions by kind and day: on how many hosts one was last seen. A kind opens to a dot for each host. */
 import { el, findingLink, plainTable } from '../../lib/dom.js'
+import { onChange } from '../../lib/filter.js'
 import { number, plural } from '../../lib/format.js'
 import { t, word } from '../../lib/messages.js'
 import { shortName } from '../../lib/names.js'
@@ -107,9 +108,28 @@ function laneButton({ kind, events }, days, panel) {
   return button
 }
 
-export function timelinePart(events, root, fleet) {
+/* All hosts of an event: the section lists some of them, its finding has all. */
+export function hostsOf({ finding, host_count: count, hosts }, groups) {
+  const group = groups.get(finding)
+  if (hosts.length === count || group?.host_count !== count) return hosts
+  const listed = new Map(hosts.map((one) => [one.host, one]))
+  return group.hosts.map(({ host, last_seen: at }) => listed.get(host) || { host, last_seen: at })
+}
+
+/* The events as some of their hosts have them. */
+export function eventsOf(events, isShown) {
+  const chosen = events.map((event) => ({ ...event, hosts: event.hosts.filter(({ host }) => isShown({ host })) }))
+  return chosen
+    .filter(({ hosts }) => hosts.length)
+    .map((event) => {
+      const days = {}
+      for (const { last_seen: at } of event.hosts) if (at) days[dayOf(at)] = (days[dayOf(at)] || 0) + 1
+      return { ...event, days }
+    })
+}
+
+function content(events, fleet) {
   const { days, lanes, left } = daysOf(events, scannedAt(fleet))
-  if (!lanes.length) return
   const panel = el('div', { 'aria-live': 'polite' })
   const lines = lanes.map((lane) => [laneButton(lane, days, panel), ...days.map((day) => cell(lane.counts[day]))])
   const numeric = days.map((day, place) => place + 1)
@@ -117,18 +137,21 @@ export function timelinePart(events, root, fleet) {
   const rest = left
     ? ` ${t('{n} without a date or from another month are only in the table.', { n: number(left) })}`
     : ''
-  root.append(
-    el(
-      'figure',
-      { id: 'exceptions-days' },
-      plainTable([t('Kind'), ...heads], lines, numeric),
-      panel,
-      el(
-        'figcaption',
-        {},
-        t('Hosts by the day (UTC) of their last report of a kind. A kind opens to a dot for each host.'),
-        rest,
-      ),
-    ),
-  )
+  const caption = t('Hosts by the day (UTC) of their last report of a kind. A kind opens to a dot for each host.')
+  return lanes.length
+    ? [plainTable([t('Kind'), ...heads], lines, numeric), panel, el('figcaption', {}, caption, rest)]
+    : []
+}
+
+export function timelinePart(events, root, { fleet, groups }) {
+  const all = events.map((event) => ({ ...event, hosts: hostsOf(event, groups) }))
+  const figure = el('figure', { id: 'exceptions-days' })
+  const show = (some) => {
+    const parts = content(some, fleet)
+    figure.replaceChildren(...parts)
+    figure.hidden = !parts.length
+  }
+  show(all)
+  root.append(figure)
+  onChange((tests) => show(tests.active ? eventsOf(all, tests.host) : all))
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Heat map of run-queue latency: a column for each host, worst first, a row for each delay. */
-import { chartFigure, draw } from '../../lib/chart.js'
+import { chartFigure, draw, refreshChart } from '../../lib/chart.js'
 import { hostLink } from '../../lib/dom.js'
+import { onChange } from '../../lib/filter.js'
 import { micros, NONE, number, percent } from '../../lib/format.js'
 import { t } from '../../lib/messages.js'
 import { shortName } from '../../lib/names.js'
@@ -122,13 +123,14 @@ const line = ({ host, jitter }) => [
 ]
 
 export function heatMapPart(hosts, root) {
-  const shown = worstFirst(hosts)
+  const all = worstFirst(hosts)
+  let shown = all
   if (shown.length < 2) return
   const figure = chartFigure(
     'jitter-heat',
     t('Heat map of run-queue latency: hosts by delay'),
     {
-      heads: [t('Host'), t('Waits'), 'p99', t('longest'), t('Share of 1 ms and more')],
+      heads: () => [t('Host'), t('Waits'), 'p99', t('longest'), t('Share of 1 ms and more')],
       lines: () => shown.slice(0, LISTED_HOSTS).map(line),
       numeric: [1, 2, 3, 4],
     },
@@ -142,4 +144,9 @@ export function heatMapPart(hosts, root) {
     (colour, axis) => chart(shown, colour, axis),
     (index) => ({ host: shown[index].host }),
   )
+  onChange((tests) => {
+    shown = all.filter(tests.host)
+    figure.hidden = !shown.length
+    if (shown.length) refreshChart(figure)
+  })
 }

@@ -6,7 +6,7 @@ import { micros, number, plural, seconds } from '../../lib/format.js'
 import { t } from '../../lib/messages.js'
 import { figure, grid, short } from '../../lib/table.js'
 
-const kindNames = () => ({
+export const kindNames = () => ({
   irqoff: t('interrupts off'),
   nosched: t('no task switch'),
   cpu_not_running: t('CPU not running'),

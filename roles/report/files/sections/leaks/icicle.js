@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Icicle graph of memory that was not freed, by call stack: callers above, what they call below, as wide as its
    bytes. */
-import { chartFigure } from '../../lib/chart.js'
+import { chartFigure, wholeFleet } from '../../lib/chart.js'
 import { bdi, el } from '../../lib/dom.js'
 import { foldedPart } from '../../lib/fold.js'
 import { bytes, percent } from '../../lib/format.js'
@@ -85,12 +85,12 @@ export function iciclePart(entries, root) {
   const figure = chartFigure(
     'leaks-icicle',
     t('Icicle graph of unfreed bytes by call stack'),
-    { heads: [t('Function'), t('Not freed'), t('Stack of the worst host')], lines, numeric: [1] },
+    { heads: () => [t('Function'), t('Not freed'), t('Stack of the worst host')], lines, numeric: [1] },
     t('Callers stand above what they call; the width is the memory not freed, by the stack of the worst host.'),
     ' ',
     t('What is suspected of leaking is red. A click widens a part, a second click shows all.'),
   )
-  part.append(figure)
+  part.append(wholeFleet(), figure)
   figure.firstElementChild.classList.add('icicle')
   drawInto(figure.firstElementChild, drawn)
 }
