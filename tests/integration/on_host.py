@@ -482,7 +482,10 @@ PLACES = {"irqoff": ("sched_switch", "1"), "nosched": ("sys_enter", "1"), "fault
 
 
 def _make_stalls(kind, lengths_us, cpu, orders, told):
-    """Wait for a byte, then make a stall of each length on this CPU; tells [{"start_ns", "end_ns", "cpu"}]."""
+    """Wait for a byte, then make a stall of each length on this CPU.
+
+    Tells {"stalls": [{"start_ns", "end_ns", "cpu"}], "slow": [[start_ns, end_ns] of what else took this thread a millisecond or longer, awake]}.
+    """
     if kind == "fault":
         os.setpgid(0, 0)  # no part of the measurement
     os.sched_setaffinity(0, {cpu})
@@ -495,15 +498,20 @@ def _make_stalls(kind, lengths_us, cpu, orders, told):
     wanted, made = spin.table("wanted"), spin.table("made")
     os.write(told, b"r")
     os.read(orders, 1)
+    slow, woke_ns = [], time.monotonic_ns()
     for number, length_us in enumerate(lengths_us):
         wanted[wanted.Key(0)] = wanted.Leaf(length_us * 1000)
         while wanted[1].value == number:
             mmap.mmap(-1, mmap.PAGESIZE)[0] = 1  # a page fault
+            sleeps_ns = time.monotonic_ns()
+            if sleeps_ns - woke_ns > 1e6 and len(slow) < 100:
+                slow.append([woke_ns, sleeps_ns])
             time.sleep(0.005)  # a system call, and a switch of tasks
+            woke_ns = time.monotonic_ns()
     rows = [made[number] for number in range(len(lengths_us))]
-    truth = [{"start_ns": row.start_ns, "end_ns": row.start_ns + row.length_ns, "cpu": row.cpu} for row in rows]
+    stalls_made = [{"start_ns": row.start_ns, "end_ns": row.start_ns + row.length_ns, "cpu": row.cpu} for row in rows]
     spin.close()
-    os.write(told, json.dumps(truth).encode())
+    os.write(told, json.dumps({"stalls": stalls_made, "slow": slow}).encode())
 
 
 def _run_beside(cpu, gaps, told):
@@ -547,15 +555,18 @@ def stalls(kind, threshold_us, *lengths_us, early=False):
     def happen():
         if not early:
             begin()
-        truth = json.loads(os.read(told_read, 65536).decode())
+        told = json.loads(os.read(told_read, 65536).decode())
+        truth = told["stalls"]
         while not any(ended >= truth[-1]["end_ns"] for _began, ended in struct.iter_unpack("QQ", gaps)):
             time.sleep(0.001)
-        ended_ns = [ended for _began, ended in struct.iter_unpack("QQ", gaps) if ended]
+        gaps_ns = [gap for gap in struct.iter_unpack("QQ", gaps) if gap[1]]
         for stall in truth:
-            # It ended after the loop did, and before the other task was seen to run again.
+            # It ended after the loop did, and before the other task was seen to run again; a pause of the machine counts as a part of it.
+            began_ns, ended_ns = min((gap for gap in gaps_ns if gap[1] >= stall["end_ns"]), key=lambda gap: gap[1])
             stall["least_us"] = (stall["end_ns"] - stall["start_ns"]) / 1e3
-            stall["most_us"] = (min(ended for ended in ended_ns if ended >= stall["end_ns"]) - stall["start_ns"]) / 1e3
-        return {"pid": maker, "stalls": truth}
+            stall["most_us"] = (ended_ns - min(began_ns, stall["start_ns"])) / 1e3
+            stall["late_us"] = (ended_ns - stall["end_ns"]) / 1e3
+        return {"pid": maker, **told}
 
     try:
         names = ("syscall_us",) if kind == "fault" else ("irqoff_us", "nosched_us")

@@ -290,7 +290,7 @@ def stalls_found(result, kind):
     made = result["truth"]["stalls"]
     found = []
     for stall in made:
-        end_s, late_s = (stall["end_ns"] - result["opened_ns"]) / 1e9, (stall["most_us"] - stall["least_us"]) / 1e6
+        end_s, late_s = (stall["end_ns"] - result["opened_ns"]) / 1e9, stall["late_us"] / 1e6
         events = [event for event in result["data"]["stalls"] if event["kind"] == kind and event["cpu"] == stall["cpu"]]
         near = [event for event in events if -0.001 < event["at_s"] - end_s < late_s + 0.001]
         found.append((stall, min(near, key=lambda event, end_s=end_s: abs(event["at_s"] - end_s), default=None)))
@@ -300,14 +300,24 @@ def stalls_found(result, kind):
 def test_a_long_page_fault_is_found_with_its_length_and_stack(on_host):
     result = on_host("stalls", "fault", 2000, 2500, 4000, 8000, 1000, 12000, 3000)
     validate_data("ksysak.runlatency/1", result["data"])
-    made = [stall for stall in result["truth"]["stalls"] if stall["least_us"] >= 2000]
-    own = [event for event in result["data"]["stalls"] if event["kind"] == "syscall" and event["pid"] == result["truth"]["pid"]]
+    pid, opened_ns = result["truth"]["pid"], result["opened_ns"]
+    own = [event for event in result["data"]["stalls"] if (event["kind"], event["pid"]) == ("syscall", pid)]
     faults = sorted((event for event in own if event["syscall_nr"] is None), key=lambda event: event["at_s"])
-    assert len(faults) == len(made) == 5
-    for stall, event in zip(made, faults, strict=True):
-        # The fault goes on for a while when the loop has ended.
-        assert event["least_us"] <= stall["most_us"] and stall["least_us"] <= event["delay_us"], (stall, event)
-        assert event["certain"] and event["stack"][-1].startswith("asm_exc_page_fault"), event
+    found = []
+    for stall in result["truth"]["stalls"]:
+        if stall["least_us"] >= 2000:
+            # The fault goes on for a while when the loop has ended; that it is over shows when this task goes on, perhaps after the other one.
+            event = next((event for event in faults if event["at_s"] > (stall["end_ns"] - opened_ns) / 1e9), None)
+            ((woke_ns, sleeps_ns),) = [part for part in result["truth"]["slow"] if part[0] <= stall["start_ns"] < part[1]]
+            assert event and event["least_us"] <= (sleeps_ns - woke_ns) / 1e3 and stall["least_us"] <= event["delay_us"], (stall, faults)
+            assert not event["certain"] or event["stack"][-1].startswith("asm_exc_page_fault"), event
+            faults.remove(event)
+            found.append(event)
+    assert len(found) == 5 and any(event["certain"] for event in found)
+    for event in faults:  # of other faults those that took that long: the machine was busy, or did not run
+        ended_ns = opened_ns + event["at_s"] * 1e9
+        began_ns = ended_ns - event["least_us"] * 1e3
+        assert any(woke_ns <= began_ns and began_ns < sleeps_ns for woke_ns, sleeps_ns in result["truth"]["slow"]), (event, result["truth"])
 
 
 def test_runlatency_bounds_the_time_with_interrupts_off(on_host):

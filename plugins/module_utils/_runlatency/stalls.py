@@ -235,14 +235,18 @@ def _of_late_tick(code, kind, frames):
 def _event(kind, stall, symbols, opened_ns):
     """Return a stall as an event; None for the work of an interrupt that was taken for a page fault."""
     frames = symbols.stack(stall.frames.ip)
-    if kind == 'syscall' and stall.code[0] == constants.PAGE_FAULT and not kernel_time.may_be_fault(frames):
-        return None
     reason = ''
+    if kind == 'syscall' and stall.code[0] == constants.PAGE_FAULT and not kernel_time.may_be_fault(frames):
+        if not stall.frames.ip[-1]:
+            return None
+        reason = 'its stack is too deep to show that it is a page fault, and not the work of an interrupt'
     if kind in ('irqoff', 'cpu_not_running'):
         kind, reason = _of_late_tick(struct.pack('<2Q', *stall.code), kind, frames)
         frames = [] if kind == 'cpu_not_running' else frames
-    elif stall.ticked_ns < stall.least_ns / 2:
+    elif not reason and stall.ticked_ns < stall.least_ns / 2:
         reason = 'the CPU did not run for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
+    elif not frames:
+        reason = 'it has no stack: no tick came when one was due, or too many stacks were kept at once'
     event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
              'culprit': culprit(frames), 'stack': frames, 'place': stall.frames.ip[0], 'reasons': [reason] if reason else []}

@@ -28,10 +28,9 @@ struct kernel_time_t {
   u64 ticked_ns;   /* the last one */
   u64 switched_ns; /* when this CPU last switched tasks */
   u64 regs, mark;  /* of a fault: where user mode's registers are, and what they were */
-  u32 captured;    /* see capture_stack */
+  u32 captured;    /* whether a stack was */
   u32 call;
   u32 tid;
-  struct frames_t frames;
 };
 /* The same of a task that lost the CPU. */
 struct switched_out_t {
@@ -41,7 +40,8 @@ struct switched_out_t {
 BPF_PERCPU_ARRAY(kernel_times, struct kernel_time_t, 1);
 BPF_ARRAY(switched_out, struct switched_out_t, THREADS);
 /* Stacks by thread: its kernel time may end on another CPU. A thread that exits within it leaves its stack to be displaced. */
-BPF_TABLE("lru_hash", u32, struct frames_t, kernel_stacks, KERNEL_STACKS);
+BPF_TABLE("lru_hash", u32, struct kept_t, kernel_stacks, KERNEL_STACKS);
+BPF_PERCPU_ARRAY(no_stacks, struct kept_t, 1);
 
 static inline void kernel_time_resume(struct kernel_time_t *time, struct switched_out_t *out, u64 since) {
   time->before_ns = out->before_ns;
@@ -84,9 +84,9 @@ static inline void in_kernel_end(struct kernel_time_t *time, u64 now) {
   }
   if (!time->captured)
     return;
-  struct frames_t *frames = kernel_stacks.lookup(&tid);
-  if (stall && frames)
-    __builtin_memcpy(&stall->frames, frames, sizeof(stall->frames));
+  struct kept_t *kept = kernel_stacks.lookup(&tid);
+  if (stall && kept)
+    __builtin_memcpy(&stall->frames, &kept->frames, sizeof(stall->frames));
   kernel_stacks.delete(&tid);
 }
 
@@ -172,10 +172,18 @@ static inline void kernel_time_tick(struct bpf_perf_event_data *ctx, u32 user, u
   time->ticks += 1;
   time->ticked_ns = now;
   if (time->before_ns + now - time->since_ns >= SYSCALL_NS / 2) {
-    u32 before = time->captured;
-    time->captured = capture_stack(ctx, &time->frames, before);
-    if (time->captured != before)
-      kernel_stacks.update(&tid, &time->frames);
+    struct kept_t *kept = time->captured ? kernel_stacks.lookup(&tid) : 0;
+    if (!kept) { /* the first; or it was displaced, or refused as the map was in use */
+      u32 zero = 0;
+      struct kept_t *none = no_stacks.lookup(&zero);
+      if (none)
+        kernel_stacks.update(&tid, none);
+      kept = kernel_stacks.lookup(&tid);
+    }
+    if (kept) {
+      capture_stack(ctx, kept);
+      time->captured = 1;
+    }
   }
 }
 

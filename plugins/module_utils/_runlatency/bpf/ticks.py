@@ -18,9 +18,8 @@ struct tick_state_t {
   u64 clear_ns;        /* when need_resched was last known to be clear */
   u64 need_resched_ns; /* the first tick that found it set, 0: it is clear */
   u64 ticks;           /* how many have found it set since */
-  u64 captured;        /* see capture_stack */
   u64 in_time;         /* ticks of the window that were not late */
-  struct frames_t frames;
+  struct kept_t kept;
 };
 BPF_PERCPU_ARRAY(tick_states, struct tick_state_t, 1);
 BPF_HASH(tick_places, u64, u64, TICK_PLACES); /* how many ticks in time came right behind what may have switched interrupts on */
@@ -103,11 +102,11 @@ int on_tick(struct bpf_perf_event_data *ctx) {
   if (!state->need_resched_ns) {
     state->need_resched_ns = now;
     state->ticks = 0;
-    state->captured = 0;
+    state->kept.votes = 0;
   }
   state->ticks += 1;
   if (now - state->need_resched_ns >= NOSCHED_NS / 2)
-    state->captured = capture_stack(ctx, &state->frames, state->captured);
+    capture_stack(ctx, &state->kept);
   return 0;
 }
 
@@ -121,13 +120,13 @@ static inline void ticks_switch(u32 prev, u32 next, u64 now) {
     u64 most = now - state->clear_ns;
     /* Ticks tell a kernel at work from interrupts that are off, or a CPU that does not run. */
     u64 ticked = state->ticks * TICK_NS;
-    if (state->captured && most >= NOSCHED_NS && ticked + WIDTH_NS >= NOSCHED_NS) {
+    if (state->kept.votes && most >= NOSCHED_NS && ticked + WIDTH_NS >= NOSCHED_NS) {
       struct stall_t *stall = new_stall(STALL_NOSCHED, now, least, most);
       if (stall) {
         stall->tid = prev;
         stall->ticked_ns = ticked;
         bpf_get_current_comm(&stall->comm, sizeof(stall->comm));
-        __builtin_memcpy(&stall->frames, &state->frames, sizeof(state->frames));
+        __builtin_memcpy(&stall->frames, &state->kept.frames, sizeof(state->kept.frames));
       }
     }
     state->need_resched_ns = 0;
