@@ -131,8 +131,7 @@ ansible_facts:
                   type: list
                   elements: dict
             devices:
-              description: Waits of at least the threshold by the block device behind them, most time first. Of user
-                processes alone.
+              description: Waits by the block device behind them, most time first. Of user processes alone.
               type: list
               elements: dict
               sample:
@@ -141,17 +140,19 @@ ansible_facts:
                   total_us: 18896302.5
                   longest_us: 328073.1
                   behind_us: 4648924.7
+                  sampled_us: 17104000.0
                   reason: a block device
                   tasks: 5
+                  sampled_tasks: 6
                   kinds: {block_io: 10202373.5, io_throttling: 4046194.9}
                   victims:
-                    - {pid: 21265, comm: writer, total_us: 8204611.0}
+                    - {pid: 21265, comm: writer, total_us: 8204611.0, sampled_us: 7911200.0}
               contains:
                 device:
                   description: Its name.
                   type: str
                 count:
-                  description: Waits for the device itself.
+                  description: Waits for the device itself of at least the threshold.
                   type: int
                 total_us:
                   description: Time of these waits within the window, with C(behind_us).
@@ -162,14 +163,22 @@ ansible_facts:
                 behind_us:
                   description: Time of waits for a task that waited for the device.
                   type: float
+                sampled_us:
+                  description: Time of all waits for the device itself, also of shorter ones, as samples of all tasks
+                    estimate it.
+                  type: float
                 reason:
                   description: 'For what most of the time was waited, in words. Empty: only behind others.'
                   type: str
                 tasks:
-                  description: Processes that waited.
+                  description: Processes that waited for at least the threshold.
+                  type: int
+                sampled_tasks:
+                  description: Processes that samples found waiting.
                   type: int
                 kinds:
-                  description: Time by kind of wait, most first, in microseconds.
+                  description: 'Time by kind of wait, most first, in microseconds: of those of at least the threshold,
+                    or of all by samples, whichever is more.'
                   type: dict
                 victims:
                   description: Processes that waited most.

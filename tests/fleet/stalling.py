@@ -43,7 +43,9 @@ def stalled(kmod, ko, lengths_us):
     lengths = [delay["length_ns"] / 1e3 for delay in delays]
     # The module leaves the CPU alone between two of them.
     made = [{"end_ns": delay["start_ns"] + delay["length_ns"], "cpu": delay["cpu"]} for delay in delays]
-    return [dict(row, least_us=length, most_us=length + 1000 * APART_MS) for row, length in zip(made, lengths)]  # noqa: B905 (the host's Python)
+    apart_us = 1000 * APART_MS
+    rows = zip(made, lengths)  # noqa: B905 (the host's Python)
+    return [dict(row, least_us=length, most_us=length + apart_us, late_us=apart_us) for row, length in rows]
 
 
 def measured(ko, threshold_us, *lengths_us):

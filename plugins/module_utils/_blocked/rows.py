@@ -168,14 +168,14 @@ class Waits:
         """
         found = {}
         for cause in self._causes.values():
-            if cause['device'] is not None and cause['count']:
+            if cause['device'] is not None:
                 row = _device(found, cause['device'])
                 row['count'] += cause['count']
                 row['longest_ns'] = max(row['longest_ns'], cause['longest_ns'])
-                row['kinds'][cause['kind']] = row['kinds'].get(cause['kind'], 0) + cause['total_ns']
-                row['words'][cause['words']] = cause['total_ns']
+                row['kinds'][cause['kind']] = row['kinds'].get(cause['kind'], 0) + max(cause['total_ns'], cause['sampled_ns'])
+                row['words'][cause['words']] = max(cause['total_ns'], cause['sampled_ns'])
                 for victim in cause['victims'].values():
-                    _add_victim(row, victim['task'], victim['total_ns'])
+                    _add_victim(row, victim['task'], victim['total_ns'], victim['sampled_ns'])
         for wait in longest:
             last = links(wait, by_tid)[-1:]
             if wait.reason.expected or wait.task.is_kernel_thread or not last:
@@ -187,7 +187,7 @@ class Waits:
                 _add_victim(row, wait.task, within_ns)
                 behind = self._cause(wait.reason, wait.device)['behind']
                 behind[device] = behind.get(device, 0) + within_ns
-        return sorted(found.items(), key=lambda item: (-sum(item[1]['victims'].values()), item[0]))
+        return sorted(found.items(), key=lambda item: (-max(_sums(item[1])), item[0]))
 
     def _wait_facts(self, wait, by_tid):
         task, known_by = wait.holder()
@@ -245,21 +245,31 @@ def _device_of(wait):
 
 
 def _device(found, name):
-    return found.setdefault(name, {'count': 0, 'longest_ns': 0, 'behind_ns': 0, 'kinds': {}, 'words': {}, 'victims': {}, 'tasks': {}})
+    return found.setdefault(name, {'count': 0, 'longest_ns': 0, 'behind_ns': 0, 'kinds': {}, 'words': {}, 'victims': {}})
 
 
-def _add_victim(row, task, within_ns):
-    row['tasks'][task.pid] = task
-    row['victims'][task.pid] = row['victims'].get(task.pid, 0) + within_ns
+def _add_victim(row, task, within_ns, sampled_ns=0):
+    victim = _victim(row, task)
+    victim['total_ns'] += within_ns
+    victim['sampled_ns'] += sampled_ns
+
+
+def _sums(row):
+    """Return the time that a device's victims waited: in long waits and for those who did, and in all waits as samples estimate it."""
+    return [sum(victim[name] for victim in row['victims'].values()) for name in ('total_ns', 'sampled_ns')]
 
 
 def _device_facts(name, row):
     kinds = sorted(row['kinds'].items(), key=lambda kind: (-kind[1], kind[0]))[:_KINDS_OF_DEVICE]
-    victims = sorted(row['victims'].items(), key=lambda victim: (-victim[1], victim[0]))
-    return {'device': name, 'count': row['count'], 'total_us': _us(sum(row['victims'].values())), 'longest_us': _us(row['longest_ns']),
-            'behind_us': _us(row['behind_ns']), 'reason': _most(row['words']), 'tasks': len(victims),
+    victims = sorted(row['victims'].items(), key=lambda item: (-max(item[1]['total_ns'], item[1]['sampled_ns']), item[0]))
+    total_ns, sampled_ns = _sums(row)
+    return {'device': name, 'count': row['count'], 'total_us': _us(total_ns), 'longest_us': _us(row['longest_ns']),
+            'behind_us': _us(row['behind_ns']), 'sampled_us': _us(sampled_ns), 'reason': _most(row['words']),
+            'tasks': sum(1 for _pid, victim in victims if victim['total_ns']),
+            'sampled_tasks': sum(1 for _pid, victim in victims if victim['sampled_ns']),
             'kinds': dict((kind, _us(total_ns)) for kind, total_ns in kinds),
-            'victims': [{'pid': pid, 'comm': row['tasks'][pid].comm, 'total_us': _us(total_ns)} for pid, total_ns in victims[:_VICTIMS]]}
+            'victims': [{'pid': pid, 'comm': victim['task'].comm, 'total_us': _us(victim['total_ns']), 'sampled_us': _us(victim['sampled_ns'])}
+                        for pid, victim in victims[:_VICTIMS]]}
 
 
 def _most(counted):

@@ -24,11 +24,13 @@ def wait(of, kind, ended_ms, slept_ms, **more):
     return rows.Wait(of, reason(kind), ended_ms * MS, slept_ms * MS, ["f+0x1"], **more)
 
 
-def facts(*waits, begin_ms=0, end_ms=None, top=10):
+def facts(*waits, begin_ms=0, end_ms=None, top=10, also=None):
     found = rows.Waits(begin_ms * MS)
     found.end_ns = end_ms and end_ms * MS
     for one in waits:
         found.add(one)
+    if also:
+        also(found)
     return found.facts(top)
 
 
@@ -180,6 +182,21 @@ def test_a_wait_for_a_device_behind_another_one_for_it_counts_once():
     )  # fmt: skip
     sums = {row["device"]: (row["total_us"], row["behind_us"], row["tasks"]) for row in found["devices"]}
     assert sums == {"vda": (800000.0, 0.0, 1), "md0": (500000.0, 0.0, 1), "sda": (1000000.0, 500000.0, 2)}
+
+
+def test_a_device_has_its_short_waits_as_samples_estimate_them():
+    def sample(waits):
+        for _number in range(40):
+            waits.sample(VICTIM, reason("block_io"), "vda", 20_000_000)
+            waits.sample(AGENT, reason("writeback"), "vda", 10_000_000)
+            waits.sample(OTHER, reason("mutex"), "vda", 10_000_000)  # no wait for a device
+
+    found = facts(wait(DISK, "block_io", 900, 60, device="vda"), also=sample)
+    (device,) = found["devices"]
+    assert (device["sampled_us"], device["total_us"], device["count"]) == (1_200_000.0, 60000.0, 1)
+    assert (device["tasks"], device["sampled_tasks"]) == (1, 2)
+    assert device["kinds"] == {"block_io": 800000.0, "writeback": 400000.0}
+    assert [(victim["comm"], victim["sampled_us"]) for victim in device["victims"]] == [("victim", 8e5), ("agent", 4e5), ("writer", 0.0)]
 
 
 def test_a_sleep_that_was_asked_for_and_a_kernel_thread_add_nothing_to_a_device():

@@ -115,6 +115,24 @@ def test_a_device_that_many_wait_for(found, properties, changes, said):
     assert {rule: finding["title"] for rule, finding in findings.items()} == ({"blocked-on-device": said} if said else {})
 
 
+@pytest.mark.parametrize(
+    ("changes", "queued"),
+    [
+        ({}, True),
+        ({"sampled_us": 19.9e6}, False),  # at times nobody waited
+        ({"sampled_tasks": 1}, False),  # one program that writes through to the device
+        ({"total_us": 1.1e7}, False),  # then the waits are long
+    ],
+)
+def test_tasks_that_queue_for_a_device_in_short_waits_are_told(found, properties, changes, queued):
+    short = {"sampled_us": 2.8e7, "total_us": 0.0, "count": 0, "tasks": 0, "sampled_tasks": 4}
+    findings = found(devices=[{**properties["devices"]["examples"][0][0], **short, **changes}])
+    assert ("blocked-device-queue" in findings) == queued
+    if queued:
+        finding = findings["blocked-device-queue"]
+        assert finding["severity"] == "info" and "in short turns for the block device vda: 1.4 of them at any time" in finding["title"]
+
+
 def test_what_a_device_keeps_stands_beneath_it(found, properties):
     device = properties["devices"]["examples"][0][0]
     findings = found(devices=[device], reason={"behind": device["device"]})
