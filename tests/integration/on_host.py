@@ -484,7 +484,7 @@ PLACES = {"irqoff": ("sched_switch", "1"), "nosched": ("sys_enter", "1"), "fault
 def _make_stalls(kind, lengths_us, cpu, orders, told):
     """Wait for a byte, then make a stall of each length on this CPU.
 
-    Tells {"stalls": [{"start_ns", "end_ns", "cpu"}], "slow": [[start_ns, end_ns] of what else took this thread a millisecond or longer, awake]}.
+    Tells {"stalls": [{"start_ns", "end_ns", "cpu"}], "slow": [[start_ns, end_ns] of all that took it a millisecond or longer]}.
     """
     if kind == "fault":
         os.setpgid(0, 0)  # no part of the measurement

@@ -306,7 +306,7 @@ def test_a_long_page_fault_is_found_with_its_length_and_stack(on_host):
     found = []
     for stall in result["truth"]["stalls"]:
         if stall["least_us"] >= 2000:
-            # The fault goes on for a while when the loop has ended; that it is over shows when this task goes on, perhaps after the other one.
+            # The fault goes on for a while when the loop has ended. Its end shows as this task goes on, perhaps after the other one.
             event = next((event for event in faults if event["at_s"] > (stall["end_ns"] - opened_ns) / 1e9), None)
             ((woke_ns, sleeps_ns),) = [part for part in result["truth"]["slow"] if part[0] <= stall["start_ns"] < part[1]]
             assert event and event["least_us"] <= (sleeps_ns - woke_ns) / 1e3 and stall["least_us"] <= event["delay_us"], (stall, faults)

@@ -268,8 +268,8 @@ def _device_facts(name, row):
             'tasks': sum(1 for _pid, victim in victims if victim['total_ns']),
             'sampled_tasks': sum(1 for _pid, victim in victims if victim['sampled_ns']),
             'kinds': dict((kind, _us(total_ns)) for kind, total_ns in kinds),
-            'victims': [{'pid': pid, 'comm': victim['task'].comm, 'total_us': _us(victim['total_ns']), 'sampled_us': _us(victim['sampled_ns'])}
-                        for pid, victim in victims[:_VICTIMS]]}
+            'victims': [{'pid': pid, 'comm': row['task'].comm, 'total_us': _us(row['total_ns']), 'sampled_us': _us(row['sampled_ns'])}
+                        for pid, row in victims[:_VICTIMS]]}
 
 
 def _most(counted):

@@ -130,7 +130,7 @@ def test_tasks_that_queue_for_a_device_in_short_waits_are_told(found, properties
     assert ("blocked-device-queue" in findings) == queued
     if queued:
         finding = findings["blocked-device-queue"]
-        assert finding["severity"] == "info" and "in short turns for the block device vda: 1.4 of them at any time" in finding["title"]
+        assert finding["severity"] == "info" and "a little each time for the block device vda: 1.4 of them at any time" in finding["title"]
 
 
 def test_what_a_device_keeps_stands_beneath_it(found, properties):
