@@ -22,6 +22,7 @@ from ansible_collections.ksysak.fleet.plugins.module_utils._core.probe import de
 # What a scan may take beyond its window; what takes longer is ended.
 SETUP_LIMIT_S = 240
 READ_LIMIT_S = 30
+_START_LIMIT_S = 30  # within the set-up's
 OVERHEAD_LIMIT_S = SETUP_LIMIT_S + READ_LIMIT_S
 
 _TICK_S = 0.5
@@ -77,7 +78,7 @@ class _Worker:
     def __init__(self, probe, duration_s):
         self.probe = probe
         self.result = None
-        self.ready = False
+        self.ready = self.started = False
         self.pipe, theirs = _context.Pipe()
         self.process = _context.Process(target=_work, args=(probe, duration_s, theirs, os.getpid()), name=probe.NAME)
         self.process.start()
@@ -88,7 +89,7 @@ class _Worker:
         return self.result is None
 
     def receive(self):
-        """Take one message: 'ready', or the envelope. The end of the pipe means that the process died."""
+        """Take one message: 'ready', 'started', or the envelope. The end of the pipe means that the process died."""
         try:
             message = self.pipe.recv_bytes()
         except (EOFError, OSError):
@@ -98,6 +99,8 @@ class _Worker:
             return
         if message == b'ready':
             self.ready = True
+        elif message == b'started':
+            self.started = True
         else:
             self.result = json.loads(message.decode())
 
@@ -123,11 +126,14 @@ def _run(probes, duration_s, stop):
     try:
         for probe in probes:
             workers.append(_Worker(probe, duration_s))
+        latest_s = time.monotonic() + SETUP_LIMIT_S
         _wait(workers, lambda worker: not worker.ready, SETUP_LIMIT_S, 'it was not ready to measure after %d s' % SETUP_LIMIT_S, stop)
         if not stop.reason:
             for worker in workers:
                 worker.send(b'go')
             if duration_s is not None:
+                # On a busy host an engine's start takes a while, and its window is to be as long as the others'.
+                _wait(workers, lambda worker: not worker.started, min(_START_LIMIT_S, latest_s - time.monotonic()), None, stop)
                 _wait(workers, lambda worker: True, duration_s, None, stop)
         for worker in workers:
             worker.send(b'stop')
@@ -136,9 +142,11 @@ def _run(probes, duration_s, stop):
     finally:
         for worker in workers:
             worker.end()
-    if stop.reason:
-        for result in results.values():
+    for result in results.values():
+        if stop.reason:
             _cut_short(result, duration_s, stop.reason)
+        else:
+            _began_late(result, duration_s)
     return results
 
 
@@ -165,6 +173,13 @@ def _wait(workers, wanted, limit_s, reason, stop):
 def _cut_short(result, duration_s, reason):
     if result['status'] in ('ok', 'degraded') and duration_s is not None:
         degrade(result, 'the window was cut to %.1f of %d s (%s)' % (result['window_s'], duration_s, reason), 'Scan again.')
+
+
+def _began_late(result, duration_s):
+    """Say so where the start of an engine took so long that the scan did not wait for it, and for most of its window."""
+    if result['status'] in ('ok', 'degraded') and duration_s is not None and result['window_s'] < duration_s / 2:
+        degrade(result, 'it measured for %.1f of %d s: its start took the rest' % (result['window_s'], duration_s),
+                'Scan for longer, or when the host is less busy.')
 
 
 def _work(probe, duration_s, pipe, parent):
@@ -194,6 +209,7 @@ def _measure(probe, engine, missing, duration_s, pipe):
             return lifecycle.mark_degraded(envelope(probe, 'ok', engine=engine.NAME), engine, missing)
         engine.start(duration_s)
         wall, began_s = datetime.datetime.utcnow(), time.monotonic()
+        pipe.send_bytes(b'started')
         while not pipe.poll(0):
             left_s = duration_s - (time.monotonic() - began_s)
             if left_s <= 0:

@@ -3,6 +3,7 @@
 
 import importlib
 import json
+import time
 import types
 from unittest import mock
 
@@ -108,6 +109,30 @@ def test_a_talkative_probe_cuts_only_its_own_list(monkeypatch):
     # What the quiet one leaves unused is the talkative one's, but for the last piece that was cut.
     whole = sum(len(json.dumps(result)) for result in envelopes.values())
     assert probes.RESULT_BYTES * 0.8 < whole <= probes.RESULT_BYTES
+
+
+class LateEngine(Recorded):
+    def start(self, duration_s):
+        time.sleep(duration_s)
+
+
+class Late(probes.Probe):
+    NAME, ENGINES = "late", (LateEngine,)
+
+
+def test_an_engine_that_starts_late_has_its_whole_window():
+    found = window.measure([Late({}), Quiet({})], 1)
+    assert {name: (result["status"], result["window_s"] >= 1) for name, result in found.items()} == dict.fromkeys(found, ("ok", True))
+
+
+NOT_MEASURED = [("skipped", 0.0, False), ("failed", 0.0, False)]
+
+
+@pytest.mark.parametrize(("status", "window_s", "said"), [("ok", 5.9, True), ("ok", 6.0, False), *NOT_MEASURED])
+def test_an_engine_that_started_too_late_says_so(status, window_s, said):
+    result = probes.envelope(Example({"top": 1}), status, engine="test", window_s=window_s)
+    window._began_late(result, 12)
+    assert (result["status"] == "degraded", "it measured for 5.9 of 12 s" in result["reason"]) == (said, said)
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(200, 20_000)), min_size=1, max_size=5), st.integers(2000, 60_000))
