@@ -24,7 +24,7 @@ from ansible_collections.ksysak.fleet.tests.integration.test_probes import (  # 
 from ansible_collections.ksysak.fleet.tests.integration.test_scan import (  # noqa: F401 # pylint: disable=unused-import
     host,
     test_all_documents_fit_their_schemas,
-    test_every_probe_measured_with_its_best_engine,
+    test_every_probe_measured_for_the_whole_window_with_its_best_engine,
     test_the_growth_is_found_with_its_function_and_its_holder,
     test_the_line_in_the_kernel_log_is_found,
     test_the_report_tells_of_it,
