@@ -245,8 +245,8 @@ def _event(kind, stall, symbols, opened_ns):
         frames = [] if kind == 'cpu_not_running' else frames
     elif not reason and stall.ticked_ns < stall.least_ns / 2:
         reason = 'the CPU did not run for a part of it: the clock ticked for %d us only' % (stall.ticked_ns // 1000)
-    elif not frames:
-        reason = 'it has no stack: no tick came when one was due, or too many stacks were kept at once'
+    elif kind == 'syscall' and not frames:
+        reason = 'no stack of it could be taken'
     event = {'kind': kind, 'delay_us': round(stall.most_ns / 1e3, 3), 'least_us': round(stall.least_ns / 1e3, 3), 'cpu': stall.cpu,
              'pid': stall.tid, 'comm': stall.comm.decode('utf-8', 'replace'), 'at_s': round((stall.ended_ns - opened_ns) / 1e9, 6),
              'culprit': culprit(frames), 'stack': frames, 'place': stall.frames.ip[0], 'reasons': [reason] if reason else []}

@@ -121,16 +121,23 @@ def test_a_device_that_many_wait_for(found, properties, changes, said):
         ({}, True),
         ({"sampled_us": 19.9e6}, False),  # at times nobody waited
         ({"sampled_tasks": 1}, False),  # one program that writes through to the device
-        ({"total_us": 1.1e7}, False),  # then the waits are long
+        ({"total_us": 1.1e7, "tasks": 1}, True),  # also where one alone waits long
     ],
 )
-def test_tasks_that_queue_for_a_device_in_short_waits_are_told(found, properties, changes, queued):
+def test_tasks_that_queue_for_a_device_are_reported(found, properties, changes, queued):
     short = {"sampled_us": 2.8e7, "total_us": 0.0, "count": 0, "tasks": 0, "sampled_tasks": 4}
     findings = found(devices=[{**properties["devices"]["examples"][0][0], **short, **changes}])
     assert ("blocked-device-queue" in findings) == queued
     if queued:
         finding = findings["blocked-device-queue"]
-        assert finding["severity"] == "info" and "a little each time for the block device vda: 1.4 of them at any time" in finding["title"]
+        assert finding["severity"] == "info" and "for the block device vda: on average 1.4 of them at any time" in finding["title"]
+
+
+def test_a_queue_stands_beneath_the_long_waits_for_its_device(found, properties):
+    findings = found(devices=[{**properties["devices"]["examples"][0][0], "sampled_us": 2.8e7}])
+    assert set(findings) == {"blocked-on-device", "blocked-device-queue"}
+    (rule,) = [rule for rule in load().rules if rule.id == "blocked-device-queue"]
+    assert rule.part_of == {"blocked-on-device": ["waits_for"]}
 
 
 def test_what_a_device_keeps_stands_beneath_it(found, properties):
