@@ -243,6 +243,29 @@ def test_a_storm_of_stalls_with_many_culprits_is_weighed():
     assert 0.0 <= stalls.by_chance(3, 5000, 0.5) <= 1.0 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("call", "depth", "outermost", "expected"),
+    [
+        (constants.PAGE_FAULT, 9, "asm_exc_page_fault+0x1", ""),
+        (constants.PAGE_FAULT, 9, "net_rx_action+0x1", None),  # the work of an interrupt
+        (constants.PAGE_FAULT, constants.DEPTH, "exc_page_fault+0x1", "too deep to show"),
+        (19, 9, "do_syscall_64+0x1", ""),
+        (19, constants.DEPTH, "do_readv+0x1", ""),
+        (19, 0, None, "no stack of it could be taken"),
+    ],
+)
+def test_a_system_call_or_page_fault_by_its_stack(call, depth, outermost, expected):
+    names = [*["f+0x1"] * (depth - 1), outermost] if depth else []
+    frames = SimpleNamespace(ip=[1] * depth + [0] * (constants.DEPTH - depth))
+    times = {"least_ns": 10**7, "most_ns": 10**7, "ticked_ns": 10**7, "ended_ns": 10**9}
+    stall = SimpleNamespace(code=[call, 0], frames=frames, cpu=0, tid=7, comm=b"reader", **times)
+    event = stalls._event("syscall", stall, SimpleNamespace(stack=lambda addresses: names), 0)
+    if expected:
+        assert len(event["reasons"]) == 1 and expected in event["reasons"][0]
+    else:
+        assert (event and event["reasons"]) == (None if expected is None else [])
+
+
 def test_a_probe_of_this_measurement_is_not_to_blame():
     event = {"kind": "nosched", "cpu": 0, "delay_us": 9.0, "least_us": 8.0, "at_s": 1.0}
     events = [{**event, "pid": pid, "reasons": []} for pid in (os.getpid(), 1)]
