@@ -81,6 +81,7 @@ test('the unit of a value is in the name of its field', () => {
   ].map(([name, value]) => format.measured(name, value))
   assert.deepEqual(shown, ['4 KiB/s', '4,096/s', '4 KiB', '4.1 ms', '20 s', '25 %', '4,096', '4096', '4096', '4,096'])
   assert.equal(format.measured('p99', 4096, true), '4.1 ms')
+  assert.equal(format.measured('block_io', 23500000, true), '23.5 s')
 })
 
 test('a label leaves the unit out', () => {

@@ -72,12 +72,11 @@ const UNITS = [
 ]
 export const unitOf = (name) => UNITS.find(([pattern]) => pattern.test(name))?.[2]
 const IDENTIFIERS = ['pid', 'irq']
-const isPercentile = (name) => /^p\d+$/.test(name)
 
 /* A value of a field by the unit in the field's name. inMicros: it belongs to a field whose name ends with _us. */
 export function measured(name, value, inMicros) {
   const unit = UNITS.find(([pattern]) => pattern.test(name))
   if (unit) return unit[1](value)
   if (IDENTIFIERS.includes(name)) return String(value)
-  return inMicros && isPercentile(name) ? micros(value) : number(value)
+  return inMicros ? micros(value) : number(value)
 }
